@@ -1,0 +1,1 @@
+"""Built files to a vetted, deterministic zip."""

@@ -1,0 +1,1 @@
+"""The distribution port: reading and moving channels."""

@@ -1,0 +1,1 @@
+"""Use cases: what a verb does, apart from reading arguments and rendering results."""

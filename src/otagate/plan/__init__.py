@@ -1,0 +1,1 @@
+"""Policy, context and current state to an ordered list of steps; what every --dry-run prints."""

@@ -1,0 +1,1 @@
+"""The policy file: YAML to errors with places, or to a Policy."""

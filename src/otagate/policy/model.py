@@ -1,0 +1,310 @@
+"""A policy after parsing: frozen values, every default filled in. Inner code never sees YAML or a dict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+from otagate.model import AppId, ChannelName, Weight
+
+
+class SealFormat(StrEnum):
+    """How the zip is sealed for devices."""
+
+    CAPGO = "capgo"
+    AES_256_GCM = "aes-256-gcm"
+    NONE = "none"
+
+
+class Action(StrEnum):
+    """What a failed gate does, weakest first."""
+
+    ALERT = "alert"
+    PAUSE = "pause"
+    ROLLBACK = "rollback"
+
+
+class OnInsufficient(StrEnum):
+    """What happens when ``max_wait`` is over and there are still too few devices."""
+
+    PAUSE = "pause"
+    APPROVE = "approve"
+    PASS_IF_ZERO_BAD = "pass_if_zero_bad"  # noqa: S105 - a policy word
+
+
+class Evaluate(StrEnum):
+    """When a gate's planned look is."""
+
+    SOAK_END = "soak_end"
+    PHASE_END = "phase_end"
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Counts from a JSON file. ``path`` may hold the placeholders of docs/policy.md, such as ``{metric}``."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSource:
+    """Counts from the standard output of a command; an argument list, run without a shell in ``app.dir``."""
+
+    argv: tuple[str, ...]
+    timeout: timedelta = timedelta(seconds=15)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """Counts from a JSON answer.
+
+    Attributes:
+        url: http(s), with placeholders.
+        bad: Dotted path to the bad count in the answer, such as ``data.crashed`` or ``rows[0].bad``.
+        total: Dotted path to the total.
+        newest_at: Dotted path to an RFC 3339 instant, or None.
+        method: ``GET`` or ``POST``.
+        headers: Name to value; a value may be ``env:NAME`` or ``file:PATH``.
+        body: JSON text with placeholders, or None.
+    """
+
+    url: str
+    bad: str
+    total: str
+    newest_at: str | None = None
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+    timeout: timedelta = timedelta(seconds=15)
+
+
+Source = FileSource | CommandSource | HttpSource
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """A worse limit of the same metric with a stronger action."""
+
+    above: Decimal
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """An exceedance limit: at most ``max_share`` of the devices may take longer than ``over``."""
+
+    over: timedelta
+    max_share: Decimal
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class GateSpec:
+    """One metric's thresholds. Shares are exact decimals 0..1.
+
+    Exactly one of these shapes: ``max`` (a share of bad devices), ``min`` (a share of good devices: the measurement then counts
+    the GOOD ones' complement, so sources always report bad and total), or ``limits``.
+
+    Attributes:
+        metric: Name, such as ``crash_rate``.
+        max: Largest tolerated share of bad devices, or None.
+        min: Smallest tolerated share of good devices, or None (then bad share must stay below ``1 - min``).
+        target: Between target and limit the verdict is warn. A share of bad devices with ``max``, of good ones with ``min``.
+        action: What a fail does.
+        min_sample: Devices needed at the planned look.
+        maturity: How old a device's installation must be to count (sources get a window that ends that much earlier).
+        escalate: A worse limit with a stronger action, or None.
+        evaluate: When the planned look is.
+        limits: Exceedance limits; empty for the other shapes.
+        source: Where its counts come from, or None when the policy names none.
+        dry_run: Measured and shown, never acted on.
+    """
+
+    metric: str
+    max: Decimal | None = None
+    min: Decimal | None = None
+    target: Decimal | None = None
+    action: Action = Action.PAUSE
+    min_sample: int = 100
+    maturity: timedelta = timedelta(0)
+    escalate: Escalation | None = None
+    evaluate: Evaluate = Evaluate.SOAK_END
+    limits: tuple[Limit, ...] = ()
+    source: Source | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseSpec:
+    """One step of a track: a channel, the weights it ramps through, and how long each is watched."""
+
+    name: str
+    channel: ChannelName
+    weights: tuple[Weight, ...] = (Weight(10_000),)
+    soak: timedelta = timedelta(hours=24)
+    approve: bool = False
+    allow_short_soak: bool = False
+    max_wait: timedelta = timedelta(hours=72)
+    """How long after the soak's end to wait for enough devices before ``on_insufficient``."""
+    on_insufficient: OnInsufficient = OnInsufficient.PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSpec:
+    """An ordered list of phases that a branch ships through."""
+
+    name: str
+    phases: tuple[PhaseSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRule:
+    """One line of ``branches``: exactly one of track and channel is set. ``channel`` may hold ``{number}`` and ``{branch}``."""
+
+    pattern: str
+    track: str | None = None
+    channel: str | None = None
+    start_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How gates are judged.
+
+    Attributes:
+        settle: Observations younger than this are not counted: metric backends are late and revise.
+        evaluate_every: How often ``run --wait`` looks while it waits.
+        no_data_grace: So long a gate may be without data before the rollout pauses.
+        error_grace: So long a source may fail before the rollout pauses.
+        max_staleness: An older newest observation is ``stale``.
+        min_coverage: Share of a soak that data must cover.
+        alpha_pause: Chance, over the whole rollout and all gating metrics, of pausing a release that is exactly at its limit.
+        alpha_rollback: The same for rolling back.
+    """
+
+    settle: timedelta = timedelta(0)
+    evaluate_every: timedelta = timedelta(minutes=30)
+    no_data_grace: timedelta = timedelta(hours=6)
+    error_grace: timedelta = timedelta(hours=2)
+    max_staleness: timedelta = timedelta(hours=2)
+    min_coverage: Decimal = Decimal("0.5")
+    alpha_pause: Decimal = Decimal("0.05")
+    alpha_rollback: Decimal = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSpec:
+    """How the web build is made.
+
+    Attributes:
+        command: Argument list, or one text for the shell, or None: use what is in ``output``.
+        output: Folder with the built files, relative to ``app.dir``; None: Capacitor's ``webDir``.
+        env: Names of further environment variables that the build may see (``*`` at the end matches a prefix).
+        timeout: The build is ended after this long.
+    """
+
+    command: tuple[str, ...] | str | None = None
+    output: str | None = None
+    env: tuple[str, ...] = ()
+    timeout: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleSpec:
+    """What may go into a bundle.
+
+    Attributes:
+        source_maps: Ship ``*.map`` files.
+        allow: Globs of files that would otherwise be refused as secrets or clutter.
+        exclude: Globs of files that are left out.
+        max_files: Most files.
+        max_size: Most bytes of all files together.
+        max_file_size: Most bytes of one file.
+        require_notify_app_ready: Refuse a build in which no script calls ``notifyAppReady``.
+    """
+
+    source_maps: bool = False
+    allow: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_files: int = 20_000
+    max_size: int = 2 * 1024**3
+    max_file_size: int = 256 * 1024**2
+    require_notify_app_ready: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SealSpec:
+    """Seal and keys. Keys are references, ``env:NAME`` or ``file:PATH``; never key text.
+
+    Attributes:
+        encryption_key: Private RSA-2048 key for ``capgo``; unused otherwise.
+        recipients: References to public keys (RSA or EC, PEM or JWK) for ``aes-256-gcm``.
+        signing_key: Private ed25519 key that signs statements and pointers.
+    """
+
+    format: SealFormat = SealFormat.CAPGO
+    encryption_key: str | None = None
+    recipients: tuple[str, ...] = ()
+    signing_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSpec:
+    """Whom to believe: ed25519 public keys, each ``ed25519:<base64>``, or ``env:``/``file:`` of a PEM."""
+
+    keys: tuple[str, ...] = ()
+    release_ttl: timedelta | None = None
+    """A release may be promoted for so long after it was made; None: for ever."""
+    pointer_ttl: timedelta = timedelta(days=30)
+    """A channel pointer is valid for so long after it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an effective value came from: the policy file's line, a default, or a file of the app."""
+
+    path: str
+    """YAML path, such as ``tracks.production[0].soak``."""
+    value: str
+    source: str
+    """``otagate.yml:12:9``, ``default``, or such as ``capacitor.config.json: appId``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that ``otagate.yml`` says, complete.
+
+    Attributes:
+        file: The policy file.
+        root: ``app.dir`` resolved against the policy's folder: where builds and relative paths start.
+        digest: SHA-256 hex of the policy file's bytes.
+        storage: URL, with relative ``file:`` paths already resolved against the policy's folder.
+        gates: Effective gates; empty only when the policy says ``gates: {}``.
+        origins: Every effective value with its source, in schema order.
+        warnings: What is allowed but unwise, as messages with file:line:column.
+    """
+
+    file: Path
+    root: Path
+    digest: str
+    app: AppId
+    build: BuildSpec
+    versioning: str
+    bundle: BundleSpec
+    seal: SealSpec
+    trust: TrustSpec
+    storage: str
+    channels: str
+    branches: tuple[BranchRule, ...]
+    tracks: dict[str, TrackSpec]
+    gates: tuple[GateSpec, ...]
+    judgement: Judgement
+    native_min: str | None = None
+    native_max: str | None = None
+    plugin_version: str | None = None
+    """Version of @capgo/capacitor-updater that the app has installed, as found in its package.json or lock; None: not found."""
+    origins: tuple[Origin, ...] = field(default=(), repr=False)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Encryption and signatures: what devices and otagate itself check."""
