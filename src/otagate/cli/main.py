@@ -1,0 +1,151 @@
+"""Parse, call one verb, print its result, end the process. The only module that exits."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import IO, NoReturn
+
+from otagate import __version__
+from otagate._text import nearest
+from otagate.cli.options import Parser, add_common, refuse_secrets
+from otagate.cli.output import CommandEnv, Result
+from otagate.cli.terminal import Terminal
+from otagate.errors import ExitCode, OtagateError, UsageError
+
+# Verb -> help, in the order of the flow. Modules are imported only when their verb is called.
+VERBS: dict[str, str] = {
+    "init": "write a first policy and keys for this app",
+    "policy": "check, explain or print the schema of the policy",
+    "keys": "create keys, or show their public parts",
+    "plan": "show what `run` would do here, and do nothing",
+    "build": "run the app's build command and vet what it made",
+    "bundle": "make the deterministic zip",
+    "encrypt": "seal a zip for devices",
+    "decrypt": "open a sealed zip and check it",
+    "sign": "sign a statement or file",
+    "verify": "check a release offline: signature, digests, files",
+    "upload": "build, bundle, seal and publish a release; move no channel",
+    "run": "ship this commit along its track",
+    "reconcile": "bring every active rollout one step nearer its goal",
+    "promote": "move a channel to a release, or to a higher weight",
+    "approve": "let a rollout enter a phase that waits for approval",
+    "pause": "expose no further devices",
+    "resume": "go on after a pause",
+    "rollback": "serve the previous release again, now",
+    "status": "where channels and rollouts stand",
+    "history": "everything that happened, from the ledger",
+    "gate": "judge metrics and show the evidence",
+}
+
+
+def main() -> NoReturn:
+    """Run with the process's own arguments, streams and environment, and exit."""
+    sys.exit(run_command(sys.argv[1:], os.environ, Path.cwd(), sys.stdout, sys.stderr))
+
+
+def run_command(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdout: IO[str], stderr: IO[str]) -> int:
+    """Run one command line and give its exit code; prints, but never raises and never exits.
+
+    A failure is one message on stderr; with ``--format json`` also a JSON object ``otagate/error/v1`` on stdout.
+    """
+    terminal = Terminal(environ, stdout, stderr)
+    try:
+        code = _dispatch(list(argv), environ, cwd, terminal)
+    except OtagateError as error:
+        terminal.failure(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        terminal.warn("interrupted; what was done is kept, and the same command goes on from there")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output went away: nothing is left to say, and Python must not try to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as error:  # noqa: BLE001 - a bug must not look like a gate's verdict, nor print secrets from frames
+        terminal.bug(error)
+        return ExitCode.BUG
+    return code
+
+
+def _dispatch(argv: list[str], environ: Mapping[str, str], cwd: Path, terminal: Terminal) -> int:
+    refuse_secrets(argv)
+    if not argv or argv[0] in {"-h", "--help", "help"}:
+        terminal.write(overview())
+        return ExitCode.DONE if argv else ExitCode.USAGE
+    if argv[0] == "--version":
+        terminal.write(f"otagate {__version__}\n")
+        return ExitCode.DONE
+    verb, rest = argv[0], argv[1:]
+    parser = build_parser(verb)
+    if {"-h", "--help"} & set(rest[: rest.index("--")] if "--" in rest else rest):
+        terminal.write(_help_for(parser, rest))
+        return ExitCode.DONE
+    args = parser.parse_args(rest)
+    terminal.configure(args.format, quiet=args.quiet)
+    env = CommandEnv(
+        environ=environ,
+        cwd=cwd,
+        note=terminal.note,
+        warn=terminal.warn,
+        stream=terminal.stream,
+        progress=terminal.progress,
+    )
+    result: Result = _module(verb).run(args, env)
+    terminal.result(result)
+    return result.exit_code
+
+
+def _help_for(parser: Parser, rest: list[str]) -> str:
+    """Give the help of the verb, or of its sub-verb when one is named."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to find sub-parsers
+        if isinstance(action.choices, dict):
+            for word in rest:
+                if word in action.choices:
+                    return str(action.choices[word].format_help())
+    return parser.format_help()
+
+
+def build_parser(verb: str) -> Parser:
+    """Give the parser of one verb.
+
+    Raises:
+        UsageError: There is no such verb; the message names the nearest.
+    """
+    if verb not in VERBS:
+        near = nearest(verb, VERBS)
+        raise UsageError(
+            "there is no such command",
+            subject=repr(verb[:80]),
+            expected=f"one of {', '.join(VERBS)}",
+            remedy=f"did you mean `otagate {near}`?" if near else "see `otagate --help`",
+        )
+    parser = Parser(prog=f"otagate {verb}", description=f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.")
+    _module(verb).configure(parser)
+    add_common(parser)
+    return parser
+
+
+def _module(verb: str) -> ModuleType:
+    return importlib.import_module(f"otagate.cli.commands.{verb}")
+
+
+def overview() -> str:
+    """Give the text of ``otagate --help``."""
+    width = max(map(len, VERBS))
+    lines = [
+        "usage: otagate COMMAND [OPTION ...]",
+        "",
+        "Ship Capacitor over-the-air updates from a commit to every phone.",
+        "",
+        "commands:",
+        *(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items()),
+        "",
+        "`otagate COMMAND --help` shows a command's options; `otagate --version` the version.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""Options that several verbs share, under the same names everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+from otagate.errors import UsageError
+
+FORMATS = ("text", "json", "markdown")
+_SECRET = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|\bglpat-[A-Za-z0-9_-]{20,}"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises instead of ending the process, and never completes half a word."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False, add_help=False)
+        self.add_argument("-h", "--help", action="store_true", help="show this help and do nothing")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the usage error that argparse found."""
+        raise UsageError(message, subject=self.prog, remedy=f"see `{self.prog} --help`")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every verb takes."""
+    group = parser.add_argument_group("common options")
+    group.add_argument("--policy", metavar="FILE", help="the policy file (default: otagate.yml here or in a folder above)")
+    group.add_argument("--format", choices=FORMATS, default="text", help="how stdout is written (default: text)")
+    group.add_argument("--quiet", action="store_true", help="no progress on stderr; warnings and errors stay")
+
+
+def add_dry_run(parser: argparse.ArgumentParser) -> None:
+    """Add ``--dry-run`` to a verb that changes something."""
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and touch nothing")
+
+
+def add_detailed_exit(parser: argparse.ArgumentParser) -> None:
+    """Add ``--detailed-exitcode`` to a verb that may end while something waits."""
+    parser.add_argument(
+        "--detailed-exitcode",
+        action="store_true",
+        help="end with 6 while a gate is undecided and with 9 while an approval is awaited, instead of 0",
+    )
+
+
+def refuse_secrets(argv: list[str]) -> None:
+    """Refuse a command line with a secret in it: other users of the machine can read it.
+
+    Raises:
+        UsageError: An argument looks like a private key or an access token. The message does not repeat it.
+    """
+    for at, argument in enumerate(argv, 1):
+        if _SECRET.search(argument):
+            raise UsageError(
+                f"argument {at} looks like a secret, and a command line is readable by others",
+                expected="a reference such as env:NAME or file:PATH",
+                remedy="put the secret into an environment variable or a file, name it in the policy, and replace it: it may have leaked",
+            )

@@ -1,0 +1,83 @@
+"""Blocks as text for people: colours and box lines on a terminal, plain aligned columns elsewhere."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, assert_never
+
+from otagate.cli.render.blocks import Block, Blocks, Code, Facts, Heading, Items, Line, Table, Tone
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red", Tone.DIM: "dim"}
+
+
+def draw(blocks: Blocks, stream: IO[str], *, colour: bool) -> None:
+    """Write the blocks to ``stream``; with ``colour`` for a terminal, otherwise as plain text that greps well."""
+    if colour:
+        _draw_rich(blocks, stream)
+        return
+    for number, block in enumerate(blocks):
+        if number and isinstance(block, Heading | Table):
+            stream.write("\n")
+        stream.write("".join(f"{line}\n" for line in plain(block)))
+
+
+def plain(block: Block) -> list[str]:
+    """Give a block as lines without colour."""
+    match block:
+        case Heading(text) | Line(text):
+            return text.split("\n")
+        case Facts(pairs):
+            width = max((len(name) for name, _ in pairs), default=0)
+            return [f"  {name:<{width}}  {value}" for name, value in pairs]
+        case Table(headers, rows):
+            return _columns([headers, *rows])
+        case Items(items, numbered):
+            return [f"  {f'{at}.' if numbered else '-'} {item}" for at, item in enumerate(items, 1)]
+        case Code(text):
+            return [f"    {line}" for line in text.rstrip("\n").split("\n")]
+    assert_never(block)
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return ["  " + line for line in lines]
+
+
+def _draw_rich(blocks: Blocks, stream: IO[str]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
+
+    console = Console(file=stream, force_terminal=True, highlight=False, soft_wrap=True)
+    for number, block in enumerate(blocks):
+        if number and isinstance(block, Heading | Table):
+            console.print()
+        _print_rich(console, block)
+
+
+def _print_rich(console: Console, block: Block) -> None:
+    from rich.table import Table as RichTable  # noqa: PLC0415 - only a terminal pays for it
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    match block:
+        case Heading(text):
+            console.print(Text(text, style="bold"))
+        case Line(text, tone):
+            console.print(Text(text, style=_STYLES[tone]))
+        case Facts(pairs):
+            grid = RichTable.grid(padding=(0, 2))
+            for name, value in pairs:
+                grid.add_row(Text(f"  {name}", style="dim"), Text(value))
+            console.print(grid)
+        case Table(headers, rows):
+            table = RichTable(*(Text(header) for header in headers), header_style="bold", border_style="dim")
+            for row in rows:
+                table.add_row(*(Text(cell) for cell in row))
+            console.print(table)
+        case Items() | Code():
+            for line in plain(block):
+                console.print(Text(line))
+        case _:
+            assert_never(block)

@@ -1,0 +1,123 @@
+"""The two streams: results on stdout in the wanted format, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING
+
+from otagate._text import harmless
+from otagate.cli.output import Result
+from otagate.cli.render import human
+from otagate.errors import OtagateError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_MAX_LINE = 4000
+
+
+class Terminal:
+    """Prints for people and for machines; knows whether anybody is watching.
+
+    Colour and progress bars need a terminal, ``NO_COLOR`` unset (https://no-color.org) and ``TERM`` other than ``dumb``.
+    """
+
+    def __init__(self, environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> None:
+        self._out, self._err = stdout, stderr
+        plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
+        self._colour_out = stdout.isatty() and not plain
+        self._colour_err = stderr.isatty() and not plain
+        self._format, self._quiet = "text", False
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def configure(self, output_format: str, *, quiet: bool) -> None:
+        """Take over ``--format`` and ``--quiet``."""
+        self._format, self._quiet = output_format, quiet
+
+    def write(self, text: str) -> None:
+        """Write to stdout as it is."""
+        self._out.write(text)
+
+    def result(self, result: Result) -> None:
+        """Print a command's result."""
+        self._close_progress()
+        if self._format == "json":
+            self._out.write(_json({"schema": result.schema, **result.data}))
+        elif result.raw is not None:
+            self._out.write(result.raw)
+        elif self._format == "markdown":
+            from otagate.cli.render import markdown  # noqa: PLC0415 - only this format pays for it
+
+            self._out.write(markdown.draw(result.view))
+        else:
+            human.draw(result.view, self._out, colour=self._colour_out)
+
+    def failure(self, error: OtagateError) -> None:
+        """Print a failure: one message on stderr, and an object on stdout for whoever reads JSON."""
+        self._close_progress()
+        self._say("error: ", str(error), "1;31")
+        if self._format == "json":
+            fields = ("what", "subject", "expected", "found", "remedy")
+            data = {name: getattr(error, name) for name in fields if getattr(error, name)}
+            if error.details:
+                data["details"] = list(error.details)
+            self._out.write(_json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
+
+    def bug(self, error: Exception) -> None:
+        """Print an error that no user can have caused: what, where in our code, and where to report it."""
+        self._close_progress()
+        frames = [f"{f.filename.rpartition('otagate/')[2]}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+        where = " < ".join(reversed(frames[-4:]))
+        text = f"this is a bug in otagate: {type(error).__name__} at {where}\n  try: report it with this line and your command"
+        self._say("error: ", text, "1;31")
+
+    def note(self, text: str) -> None:
+        """Say how things go."""
+        if not self._quiet:
+            self._say("", text, "2")
+
+    def warn(self, text: str) -> None:
+        """Say what is unwise; also with ``--quiet``."""
+        self._say("warning: ", text, "33")
+
+    def stream(self, line: str) -> None:
+        """Pass on one line of a child's output, made harmless."""
+        if not self._quiet:
+            self._say("  | ", harmless(line.rstrip("\r\n"), _MAX_LINE), "2")
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Draw a bar on a terminal; says nothing elsewhere."""
+        if self._quiet or not self._colour_err:
+            return
+        if self._progress is None:
+            self._progress = self._open_progress()
+        if label not in self._tasks:
+            self._tasks[label] = self._progress.add_task(label, total=total)
+        self._progress.update(self._tasks[label], completed=done, total=total)
+        if done >= total:
+            self._close_progress()
+
+    def _open_progress(self) -> Progress:
+        from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
+        from rich.progress import Progress  # noqa: PLC0415 - likewise
+
+        progress = Progress(console=Console(file=self._err, force_terminal=True), transient=True)
+        progress.start()
+        return progress
+
+    def _close_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._tasks = None, {}
+
+    def _say(self, prefix: str, text: str, code: str) -> None:
+        line = f"{prefix}{text}"
+        self._err.write(f"\x1b[{code}m{line}\x1b[0m\n" if self._colour_err else f"{line}\n")
+        self._err.flush()
+
+
+def _json(data: Mapping[str, object]) -> str:
+    return json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
