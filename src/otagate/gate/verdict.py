@@ -1,0 +1,224 @@
+"""What goes into a judgement and what comes out of it: looks, readings, verdicts, results.
+
+Values only; :mod:`otagate.gate.judge` fills them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+
+from otagate.gate.interface import Measurement, SourceError
+from otagate.policy.model import Action, Evaluate, GateSpec
+
+
+class Verdict(StrEnum):
+    """What a gate says about one release."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    """Looked at as planned, with enough devices, within target and limit. Only this and ``warn`` let a rollout go on."""
+    WARN = "warn"
+    """Looked at as planned, with enough devices, within the limit and beyond the target."""
+    FAIL = "fail"
+    """Beyond the limit."""
+    INCONCLUSIVE = "inconclusive"
+    """Nothing speaks against it so far, and this is not its planned look."""
+    INSUFFICIENT = "insufficient"
+    """The planned look is due, and there are too few devices, or they cover too little of the soak."""
+    NO_DATA = "no_data"
+    """The source answers and knows no device."""
+    STALE = "stale"
+    """The newest observation is too old."""
+    ERROR = "error"
+    """The source failed, or what it said cannot be true."""
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether this verdict lets a rollout go on: only ``pass`` and ``warn`` do."""
+        return self in {Verdict.PASS, Verdict.WARN}
+
+
+class Demand(StrEnum):
+    """What a judgement asks for now, weakest first."""
+
+    NONE = "none"
+    ALERT = "alert"
+    PAUSE = "pause"
+    ROLLBACK = "rollback"
+
+    @property
+    def rank(self) -> int:
+        """Place in the order none, alert, pause, rollback: 0 to 3."""
+        return tuple(Demand).index(self)
+
+    @property
+    def stops(self) -> bool:
+        """Whether it stops a rollout: pause and rollback do."""
+        return self in {Demand.PAUSE, Demand.ROLLBACK}
+
+
+class LookKind(StrEnum):
+    """Why gates are looked at."""
+
+    INTERIM = "interim"
+    """Between planned looks: only always-valid evidence acts, nothing passes."""
+    SOAK_END = "soak_end"
+    """A soak is over, and a further weight of the same phase follows: planned for gates that are evaluated then."""
+    PHASE_END = "phase_end"
+    """The last soak of a phase is over: planned for every gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at all gates of a rollout.
+
+    Attributes:
+        kind: Why.
+        soak_start: When the soak that is running, or just over, began.
+        soak_end: When it ends: the absolute instant that the rollout's state holds.
+    """
+
+    kind: LookKind
+    soak_start: datetime
+    soak_end: datetime
+
+    def is_planned_for(self, spec: GateSpec) -> bool:
+        """Tell whether this is the gate's planned look, the one that may pass it."""
+        if self.kind is LookKind.SOAK_END:
+            return spec.evaluate is Evaluate.SOAK_END
+        return self.kind is LookKind.PHASE_END
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a source said to one question, as :func:`otagate.gate.measure.measure` collects it.
+
+    Attributes:
+        metric: The gate's name.
+        start: Beginning of the window, included.
+        end: End of the window, excluded.
+        outcome: Counts, or why there are none. None: the window has no length yet, so no device can have matured and
+            nothing was asked.
+        over: For exceedance metrics, which limit it belongs to; otherwise None.
+    """
+
+    metric: str
+    start: datetime
+    end: datetime
+    outcome: Measurement | SourceError | None
+    over: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit of one gate, judged, with all its evidence.
+
+    Attributes:
+        name: ``limit``, ``escalate``, or for exceedance limits such as ``over 45s``.
+        verdict: What this limit says.
+        action: What its fail does by policy.
+        demand: What it asks for now; already none or alert when the gate must not act.
+        threshold: Largest tolerated share of bad devices, 0..1.
+        target: Beyond this share of bad devices it warns, or None.
+        bad: Devices that failed, or None without data.
+        total: Devices observed, or None without data.
+        interval: Wilson 95 % interval of the bad share, or None without data.
+        log_e: Natural logarithm of the evidence that the share is above the threshold, or None without data.
+        log_e_pause: ``log_e`` from which on it pauses (or alerts, when that is its action).
+        log_e_rollback: ``log_e`` from which on it rolls back, or None when it never does.
+        missing: Devices still needed for the planned look; 0 when there are enough.
+        start: Beginning of the window, or None when nothing was measured.
+        end: End of the window, excluded.
+        newest_at: Newest observation, when the source can tell.
+        query: What the source was asked; without secrets.
+        digest: SHA-256 hex of the raw answer, or None.
+        reason: One sentence for people.
+    """
+
+    name: str
+    verdict: Verdict
+    action: Action
+    demand: Demand
+    threshold: Decimal
+    target: Decimal | None
+    bad: int | None
+    total: int | None
+    interval: tuple[float, float] | None
+    log_e: float | None
+    log_e_pause: float
+    log_e_rollback: float | None
+    missing: int
+    start: datetime | None
+    end: datetime | None
+    newest_at: datetime | None
+    query: str
+    digest: str | None
+    reason: str
+
+    @property
+    def estimate(self) -> Fraction | None:
+        """The exact share of bad devices, or None without data."""
+        return Fraction(self.bad, self.total) if self.total and self.bad is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """What one gate says.
+
+    Attributes:
+        metric: The gate's name.
+        verdict: The worst verdict of its checks.
+        action: What it demands now.
+        holds: It keeps the rollout from going on: a check that may stop the rollout has not been passed.
+            Gates that only alert, and dry runs, never hold.
+        is_gating: It may stop a rollout at all.
+        is_due: This was its planned look.
+        is_dry_run: Measured and shown, never acted on.
+        checks: One a limit, in the policy's order.
+    """
+
+    metric: str
+    verdict: Verdict
+    action: Demand
+    holds: bool
+    is_gating: bool
+    is_due: bool
+    is_dry_run: bool
+    checks: tuple[Check, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence: that of the check which decided."""
+        return next(check.reason for check in self.checks if check.verdict is self.verdict)
+
+    @property
+    def has_zero_bad(self) -> bool:
+        """Whether devices were observed for every check and none was bad; for ``on_insufficient: pass_if_zero_bad``."""
+        return all(check.bad == 0 and bool(check.total) for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All gates of one look together.
+
+    Attributes:
+        action: The strongest demand.
+        holds: At least one gate that may stop the rollout has not passed (also true when one failed).
+        all_pass: There is at least one result, none holds, and nothing demands a pause or a rollback. False without results:
+            a policy without gates is the caller's case, not a pass.
+        failed: Metrics that demand a pause or a rollback, sorted by strength, then in the policy's order; what latches.
+        alerts: Metrics whose fail is only reported.
+        holding: Metrics that hold without having failed, in the policy's order.
+        warnings: Metrics between target and limit.
+    """
+
+    action: Demand
+    holds: bool
+    all_pass: bool
+    failed: tuple[str, ...]
+    alerts: tuple[str, ...]
+    holding: tuple[str, ...]
+    warnings: tuple[str, ...]
