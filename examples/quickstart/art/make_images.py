@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,24 @@ IMAGES = Path(__file__).parent.parent / "src" / "images"
 WIDTH, HEIGHT = 960, 600
 Colour = tuple[int, int, int]
 
-SCENES: dict[str, tuple[int, Colour, Colour, Colour, Colour, float]] = {
-    # name: seed, sky above, sky below, far hills, near hills, how rough
-    "harbour": (11, (52, 84, 128), (242, 178, 120), (96, 110, 140), (24, 40, 62), 0.35),
-    "heath": (23, (120, 170, 214), (250, 226, 190), (190, 130, 140), (110, 44, 58), 0.45),
-    "tarn": (37, (70, 110, 130), (206, 222, 214), (120, 150, 148), (20, 48, 44), 0.9),
-    "summit": (41, (38, 74, 140), (226, 236, 246), (150, 172, 200), (52, 66, 84), 1.3),
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A landscape: the dice, four colours, and how rough its ridges are."""
+
+    seed: int
+    sky_above: Colour
+    sky_below: Colour
+    far: Colour
+    near: Colour
+    rough: float
+
+
+SCENES = {
+    "harbour": Scene(11, (52, 84, 128), (242, 178, 120), (96, 110, 140), (24, 40, 62), 0.35),
+    "heath": Scene(23, (120, 170, 214), (250, 226, 190), (190, 130, 140), (110, 44, 58), 0.45),
+    "tarn": Scene(37, (70, 110, 130), (206, 222, 214), (120, 150, 148), (20, 48, 44), 0.9),
+    "summit": Scene(41, (38, 74, 140), (226, 236, 246), (150, 172, 200), (52, 66, 84), 1.3),
 }
 
 
@@ -32,19 +45,19 @@ def waves(rng: np.random.Generator, x: np.ndarray, rough: float) -> np.ndarray:
     return ridge
 
 
-def landscape(seed: int, top: Colour, bottom: Colour, far: Colour, near: Colour, rough: float) -> Image.Image:
+def landscape(scene: Scene) -> Image.Image:
     """Paint sky, sun and five ridges, each nearer and darker."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(scene.seed)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
     share = (y / HEIGHT)[..., None]
-    picture = np.array(top) * (1 - share) + np.array(bottom) * share
+    picture = np.array(scene.sky_above) * (1 - share) + np.array(scene.sky_below) * share
     sun = np.hypot(x - rng.uniform(0.2, 0.8) * WIDTH, y - 0.3 * HEIGHT)
     picture += np.clip(1.2 - sun / 90, 0, 1)[..., None] * 110
     across = np.linspace(0, 2, WIDTH)
     for step in range(5):
         depth = step / 4
-        height = HEIGHT * (0.42 + 0.12 * step) - waves(rng, across, rough) * HEIGHT * (0.13 - 0.012 * step)
-        colour = np.array(far) * (1 - depth) + np.array(near) * depth
+        height = HEIGHT * (0.42 + 0.12 * step) - waves(rng, across, scene.rough) * HEIGHT * (0.13 - 0.012 * step)
+        colour = np.array(scene.far) * (1 - depth) + np.array(scene.near) * depth
         inside = np.clip(y - height[None, :], 0, 1)[..., None]
         haze = np.clip((y - height[None, :]) / 260, 0, 1)[..., None] * 26
         picture = picture * (1 - inside) + (colour + haze) * inside
@@ -75,7 +88,7 @@ def main() -> None:
     """Write all pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name, scene in SCENES.items():
-        landscape(*scene).save(IMAGES / f"{name}.jpg", quality=80, optimize=True)
+        landscape(scene).save(IMAGES / f"{name}.jpg", quality=80, optimize=True)
     contours().save(IMAGES / "contours.png", optimize=True)
 
 
