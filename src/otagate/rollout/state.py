@@ -1,0 +1,161 @@
+"""What a rollout remembers between two reconciles: everything, so that any machine can go on with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from otagate.model import AppId, ChannelName, ReleaseRef, Weight
+from otagate.policy.model import GateSpec, Judgement, PhaseSpec, TrackSpec
+
+
+class Stage(StrEnum):
+    """Where a rollout stands. The last four are terminal and stay so."""
+
+    PENDING = "pending"
+    ROLLING = "rolling"
+    SOAKING = "soaking"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    SUPERSEDED = "superseded"
+
+
+TERMINAL = frozenset({Stage.COMPLETED, Stage.ROLLED_BACK, Stage.ABORTED, Stage.SUPERSEDED})
+
+
+class OpKind(StrEnum):
+    """What an intent may do to the world. Each is idempotent: doing it twice is doing it once."""
+
+    CLAIM = "claim"
+    RELEASE_CLAIM = "release_claim"
+    OFFER = "offer"
+    SETTLE = "settle"
+    WITHDRAW = "withdraw"
+    PAUSE = "pause"
+    UNPAUSE = "unpause"
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One idempotent effect on one channel; ``weight`` only with OFFER."""
+
+    kind: OpKind
+    channel: ChannelName
+    weight: Weight | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.channel}" + (f" at {self.weight}" if self.weight is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A ledger entry that is still to be written. ``id`` makes writing it twice harmless."""
+
+    id: str
+    kind: str
+    at: datetime
+    data: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Effects that were decided and recorded, and may or may not have happened yet."""
+
+    ops: tuple[Op, ...]
+    then: Stage
+    """The stage once all of them are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Who said or saw something, when and why: a latched failure, an override, an approval."""
+
+    at: datetime
+    reason: str
+    actor: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutSpec:
+    """The part of the policy that a rollout runs by, frozen when it starts."""
+
+    track: TrackSpec
+    gates: tuple[GateSpec, ...]
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """One rollout.
+
+    Attributes:
+        id: ``<version>-<track>``: a version is never reused, so starting it twice finds the first.
+        seed: 32 hex digits; decides which devices are in, the same while weights grow.
+        phase: Index into the track's phases; -1 before the first is entered.
+        step: Index into the phase's weights.
+        entered_at: When the present weight was in force.
+        not_before: When its soak ends; the planned look is then.
+        exposed: Channels that named the release at some time, in order.
+        latched: Metric to failure; only an override lifts it.
+        overrides: Metric to who waived it and why.
+        approvals: What was approved: ``phase:<name>`` or ``insufficient:<phase>:<step>``.
+        awaiting: The approval that is waited for, or "".
+        troubles: ``<metric>:<verdict>`` to when it began, for no_data, stale and error.
+        paused_by: Why it is paused, or "".
+        outcome: The reason of a terminal stage, or "".
+        events: Ledger entries not yet written.
+        told: How many ledger entries it has made so far.
+        origin: Commit, run URL, actor: where it was started from.
+    """
+
+    id: str
+    app: AppId
+    release: ReleaseRef
+    spec: RolloutSpec
+    seed: str
+    created_at: datetime
+    stage: Stage = Stage.PENDING
+    phase: int = -1
+    step: int = 0
+    entered_at: datetime | None = None
+    not_before: datetime | None = None
+    exposed: tuple[ChannelName, ...] = ()
+    intent: Intent | None = None
+    latched: dict[str, Note] = field(default_factory=dict)
+    overrides: dict[str, Note] = field(default_factory=dict)
+    approvals: dict[str, Note] = field(default_factory=dict)
+    awaiting: str = ""
+    troubles: dict[str, datetime] = field(default_factory=dict)
+    paused_by: str = ""
+    outcome: str = ""
+    events: tuple[Event, ...] = ()
+    told: int = 0
+    origin: dict[str, str] = field(default_factory=dict)
+    last_reconcile_at: datetime | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it has ended for good (an intent may still have to be finished)."""
+        return self.stage in TERMINAL
+
+    @property
+    def current(self) -> PhaseSpec | None:
+        """The phase that is in force, or None before the first."""
+        return self.spec.track.phases[self.phase] if self.phase >= 0 else None
+
+    @property
+    def weight(self) -> Weight:
+        """The present exposure on the current channel."""
+        phase = self.current
+        return phase.weights[self.step] if phase else Weight(0)
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether the phase is at its highest weight."""
+        phase = self.current
+        return phase is not None and self.step == len(phase.weights) - 1
