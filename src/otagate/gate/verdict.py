@@ -36,9 +36,26 @@ class Verdict(StrEnum):
     """The source failed, or what it said cannot be true."""
 
     @property
+    def severity(self) -> int:
+        """Place in the order from ``pass``, 0, to ``fail``, 7: which of several verdicts speaks for them all."""
+        return _BY_SEVERITY.index(self)
+
+    @property
     def lets_through(self) -> bool:
         """Whether this verdict lets a rollout go on: only ``pass`` and ``warn`` do."""
         return self in {Verdict.PASS, Verdict.WARN}
+
+
+_BY_SEVERITY = (
+    Verdict.PASS,
+    Verdict.WARN,
+    Verdict.INCONCLUSIVE,
+    Verdict.INSUFFICIENT,
+    Verdict.STALE,
+    Verdict.NO_DATA,
+    Verdict.ERROR,
+    Verdict.FAIL,
+)
 
 
 class Demand(StrEnum):
@@ -190,35 +207,16 @@ class GateResult:
     checks: tuple[Check, ...]
 
     @property
+    def decisive(self) -> Check:
+        """The check that decided: the worst, and among equals the one that demands most, then the first."""
+        return max(self.checks, key=lambda check: (check.verdict.severity, check.demand.rank))
+
+    @property
     def reason(self) -> str:
         """Why, in one sentence: that of the check which decided."""
-        return next(check.reason for check in self.checks if check.verdict is self.verdict)
+        return self.decisive.reason
 
     @property
     def has_zero_bad(self) -> bool:
         """Whether devices were observed for every check and none was bad; for ``on_insufficient: pass_if_zero_bad``."""
         return all(check.bad == 0 and bool(check.total) for check in self.checks)
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """All gates of one look together.
-
-    Attributes:
-        action: The strongest demand.
-        holds: At least one gate that may stop the rollout has not passed (also true when one failed).
-        all_pass: There is at least one result, none holds, and nothing demands a pause or a rollback. False without results:
-            a policy without gates is the caller's case, not a pass.
-        failed: Metrics that demand a pause or a rollback, sorted by strength, then in the policy's order; what latches.
-        alerts: Metrics whose fail is only reported.
-        holding: Metrics that hold without having failed, in the policy's order.
-        warnings: Metrics between target and limit.
-    """
-
-    action: Demand
-    holds: bool
-    all_pass: bool
-    failed: tuple[str, ...]
-    alerts: tuple[str, ...]
-    holding: tuple[str, ...]
-    warnings: tuple[str, ...]

@@ -1,0 +1,68 @@
+"""A judgement as plain JSON: what the ledger keeps, and what ``--format json`` prints. Pure.
+
+Floats become text with fixed digits, so that canonical JSON takes them and the same judgement has the same bytes anywhere.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from otagate._clock import to_text
+from otagate.gate.verdict import Check, GateResult
+
+DIGITS = 6
+
+
+def evidence(result: GateResult) -> dict[str, object]:
+    """Give one gate's result as JSON-ready values.
+
+    Returns:
+        ``{"metric": str, "verdict": str, "action": str, "holds": bool, "gating": bool, "due": bool, "dry_run": bool,
+        "reason": str, "checks": [...]}``; each check has ``name``, ``verdict``, ``action``, ``demand``, ``bad``, ``total``
+        (integers or null), ``estimate``, ``interval``, ``threshold``, ``target`` (shares 0..1 as text, or null), ``log_e``,
+        ``log_e_pause``, ``log_e_rollback`` (natural logarithms as text, or null), ``missing`` (devices), ``window``
+        (``start``, ``end``) and ``newest_at`` (RFC 3339 or null), ``query``, ``digest`` and ``reason``.
+    """
+    return {
+        "metric": result.metric,
+        "verdict": result.verdict.value,
+        "action": result.action.value,
+        "holds": result.holds,
+        "gating": result.is_gating,
+        "due": result.is_due,
+        "dry_run": result.is_dry_run,
+        "reason": result.reason,
+        "checks": [_check(check) for check in result.checks],
+    }
+
+
+def _check(check: Check) -> dict[str, object]:
+    return {
+        "name": check.name,
+        "verdict": check.verdict.value,
+        "action": check.action.value,
+        "demand": check.demand.value,
+        "bad": check.bad,
+        "total": check.total,
+        "estimate": None if check.estimate is None else _fixed(float(check.estimate)),
+        "interval": None if check.interval is None else [_fixed(end) for end in check.interval],
+        "threshold": str(check.threshold),
+        "target": None if check.target is None else str(check.target),
+        "log_e": _fixed(check.log_e),
+        "log_e_pause": _fixed(check.log_e_pause),
+        "log_e_rollback": _fixed(check.log_e_rollback),
+        "missing": check.missing,
+        "window": {"start": _instant(check.start), "end": _instant(check.end)},
+        "newest_at": _instant(check.newest_at),
+        "query": check.query,
+        "digest": check.digest,
+        "reason": check.reason,
+    }
+
+
+def _fixed(value: float | None) -> str | None:
+    return None if value is None else f"{value:.{DIGITS}f}"
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else to_text(value)

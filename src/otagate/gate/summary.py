@@ -1,0 +1,48 @@
+"""All gates of one look as one answer. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from otagate.gate.verdict import Demand, GateResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All gates of one look together.
+
+    Attributes:
+        action: The strongest demand.
+        holds: At least one gate that may stop the rollout has not passed (also true when one failed).
+        all_pass: There is at least one result, none holds, and nothing demands a pause or a rollback. False without results:
+            a policy without gates is the caller's case, not a pass.
+        failed: Metrics that demand a pause or a rollback, sorted by strength, then in the policy's order; what latches.
+        alerts: Metrics whose fail is only reported.
+        holding: Metrics that hold without having failed, in the policy's order.
+        warnings: Metrics between target and limit.
+    """
+
+    action: Demand
+    holds: bool
+    all_pass: bool
+    failed: tuple[str, ...]
+    alerts: tuple[str, ...]
+    holding: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def combine(results: Sequence[GateResult]) -> Summary:
+    """Put all gates of one look together. The strongest demand wins; a fail beats an error of another metric."""
+    action = max((result.action for result in results), key=lambda demand: demand.rank, default=Demand.NONE)
+    failed = sorted((one for one in results if one.action.stops), key=lambda one: -one.action.rank)
+    holds = any(one.holds or one.action.stops for one in results)
+    return Summary(
+        action=action,
+        holds=holds,
+        all_pass=bool(results) and not holds,
+        failed=tuple(one.metric for one in failed),
+        alerts=tuple(one.metric for one in results if one.action is Demand.ALERT),
+        holding=tuple(one.metric for one in results if one.holds and not one.action.stops),
+        warnings=tuple(one.metric for one in results if one.verdict is Verdict.WARN),
+    )
