@@ -192,16 +192,17 @@ def _weigh(case: _Case, reading: Reading, counts: tuple[int, int], log_e: float)
     newest = reading.outcome.newest_at if isinstance(reading.outcome, Measurement) else None
     # Old counts of this window are still evidence against the release: a release that breaks devices also silences them.
     # Counts from before the window are about something else.
-    if newest is None or newest >= reading.start:
-        against = _evidence_against(case, counts, log_e)
-        if against:
-            return against
+    is_of_window = newest is None or newest >= reading.start
+    against = _evidence_against(case, counts, log_e) if is_of_window else None
     if newest is not None and newest < max(reading.start, reading.end - case.judgement.max_staleness):
         age = span(max(timedelta(0), case.now - newest))
-        return _Finding(Verdict.STALE, f"the newest observation is {age} old, and nothing newer came")
+        return against or _Finding(Verdict.STALE, f"the newest observation is {age} old, and nothing newer came")
     if not case.is_due:
-        return _Finding(Verdict.INCONCLUSIVE, f"{_tell(counts)}: nothing against it so far, and its look is not due yet")
-    return _planned(case, counts, newest)
+        said = f"{_tell(counts)}: nothing against it so far, and its look is not due yet"
+        return against or _Finding(Verdict.INCONCLUSIVE, said)
+    planned = _planned(case, counts, newest)
+    # Evidence that is only enough to pause must not soften a planned look that rolls back.
+    return against if against and against.demand.rank >= planned.demand.rank else planned
 
 
 def _evidence_against(case: _Case, counts: tuple[int, int], log_e: float) -> _Finding | None:
