@@ -9,7 +9,6 @@ clear and the sealed bytes in the signed release statement do.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from otagate import _canonical
 from otagate._text import harmless
 from otagate.errors import KeyMaterialError, VerificationError
 from otagate.model import AppId, Digest, Sealed, Version
+from otagate.seal import _base64url
 from otagate.seal._streams import CHUNK, PRIVATE_MODE, PUBLIC_MODE, one_to_one, require_same
 from otagate.seal.recipients import (
     CONTENT_KEY_BYTES,
@@ -79,7 +79,7 @@ def seal_gcm(
         format="aes-256-gcm",
         blob=blob,
         size=size,
-        iv=base64.urlsafe_b64encode(nonce).decode(),  # 12 bytes: no padding
+        iv=_base64url.encode(nonce),
         wrapped_key=wrap_content_key(key, recipients),
         additional_data=bound,
     )
@@ -164,7 +164,7 @@ def _decrypt(reader: BinaryIO, writer: BinaryIO, key: bytes, nonce: bytes, bound
 
 def _nonce(text: str, subject: str) -> bytes:
     try:
-        nonce = base64.b64decode(text, altchars=b"-_", validate=True)
+        nonce = _base64url.decode(text)
     except ValueError as error:
         raise _does_not_hold(subject, "a nonce in base64url", "something else") from error
     if len(nonce) != NONCE_BYTES:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 from otagate import _canonical
 from otagate.errors import KeyMaterialError, VerificationError
+from otagate.seal import _base64url
 from otagate.seal.pem import read_pem
 
 CONTENT_KEY_BYTES = 32
@@ -79,8 +79,7 @@ def wrap_content_key(key: bytes, recipients: Sequence[Recipient]) -> str:
     """
     from jwcrypto.jwe import JWE  # noqa: PLC0415 - heavy
 
-    encoded = base64.urlsafe_b64encode(key).rstrip(b"=").decode()
-    plaintext = _canonical.dumps({"kty": "oct", "k": encoded, "alg": _ENCRYPTION})
+    plaintext = _canonical.dumps({"kty": "oct", "k": _base64url.encode(key), "alg": _ENCRYPTION})
     shared = {"enc": _ENCRYPTION, "cty": "jwk+json"}
     if len(recipients) == 1:
         header = shared | {"alg": recipients[0].algorithm, "kid": recipients[0].kid}
@@ -122,7 +121,7 @@ def _content_key(inside: Any, subject: str) -> bytes:
     if not isinstance(inside, dict) or inside.get("kty") != "oct" or inside.get("alg") != _ENCRYPTION:
         raise _broken(subject, f"a JWK of kty oct and alg {_ENCRYPTION}", "something else")
     try:
-        key = base64.b64decode(str(inside.get("k", "")) + "==", altchars=b"-_", validate=True)
+        key = _base64url.decode(str(inside.get("k", "")))
     except ValueError as error:
         raise _broken(subject, "base64url in 'k'", "something else") from error
     if len(key) != CONTENT_KEY_BYTES:
@@ -157,9 +156,10 @@ def _recipient(jwk: Any, subject: str) -> Recipient:
         raise _unfit(subject, f"a key of the kind {kind}")
     if kind == "EC" and public["crv"] not in _CURVES:
         raise _unfit(subject, f"an EC key on {public['crv']}")
-    bits = int.from_bytes(base64.urlsafe_b64decode(str(public.get("n", "")) + "=="), "big").bit_length()
-    if kind == "RSA" and bits < MIN_RSA_BITS:
-        raise _unfit(subject, f"RSA-{bits}")
+    if kind == "RSA":
+        bits = int.from_bytes(_base64url.decode(public["n"]), "big").bit_length()
+        if bits < MIN_RSA_BITS:
+            raise _unfit(subject, f"RSA-{bits}")
     if public.get("use", "enc") != "enc":
         raise _unfit(subject, "a key whose 'use' is not enc")
     kid = jwk.thumbprint()
