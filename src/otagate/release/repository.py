@@ -1,0 +1,236 @@
+"""Published releases: ``apps/<app>/releases/<version>.json``, a signed statement, and the sealed zip that it names.
+
+Publishing goes blob first, read back and hashed, then statement; so a statement never names bytes that were not there. A
+version is published once: the same files again change nothing, other files are a conflict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from otagate._clock import to_text
+from otagate.errors import (
+    ConflictError,
+    KeyMaterialError,
+    NotFoundError,
+    UsageError,
+    VerificationError,
+)
+from otagate.model import AppId, Digest, Release, ReleaseRef, Version
+from otagate.release.difference import difference
+from otagate.release.sealed import check_sealed, put_sealed
+from otagate.release.serial import next_serial
+from otagate.seal.dsse import sign_envelope, verify_envelope
+from otagate.seal.interface import Signer
+from otagate.seal.statement import PAYLOAD_TYPE, from_statement, to_statement
+from otagate.seal.trust import TrustedKeys
+from otagate.store.interface import Store
+
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRelease:
+    """A release whose statement was verified.
+
+    Attributes:
+        release: What the statement says. Whether it has expired is for the caller to look at.
+        ref: Its version, and the digest of ``envelope``.
+        envelope: The signed statement as stored.
+    """
+
+    release: Release
+    ref: ReleaseRef
+    envelope: bytes
+
+
+class Releases:
+    """All releases of one app.
+
+    Args:
+        store: Where they are.
+        app: Whose. A statement of another app is never accepted.
+        trusted: Whose signatures count.
+        signer: Signs new statements; None for reading only.
+    """
+
+    def __init__(self, store: Store, app: AppId, trusted: TrustedKeys, signer: Signer | None = None) -> None:
+        self._store = store
+        self._app = app
+        self._trusted = trusted
+        self._signer = signer
+
+    def get(self, version: Version) -> PublishedRelease | None:
+        """Read a release and verify its statement, or give None when that version was never published.
+
+        Raises:
+            VerificationError: The statement is not signed by a trusted key, or describes another app or version.
+        """
+        found = self._store.documents.read(self._key(version))
+        return None if found is None else self._verified(found.body, version)
+
+    def resolve(self, ref: ReleaseRef) -> PublishedRelease:
+        """Give the release that a channel or a rollout names.
+
+        Raises:
+            NotFoundError: There is none of that version.
+            VerificationError: The statement under that version is another one; and as :meth:`get`.
+        """
+        found = self.get(ref.version)
+        if found is None:
+            raise NotFoundError(
+                "this version was never published, or its statement is gone",
+                self._subject(ref.version),
+                remedy="look at what there is: otagate status",
+            )
+        if found.ref != ref:
+            raise VerificationError(
+                "the statement of this release is not the one that was named",
+                self._subject(ref.version),
+                expected=str(ref.statement),
+                found=str(found.ref.statement),
+                remedy="find out who replaced it; serve another release meanwhile: otagate rollback",
+            )
+        return found
+
+    def publish(self, release: Release, sealed_file: Path, now: datetime) -> PublishedRelease:
+        """Publish a release: store its blob, read that back, then put the signed statement under its version.
+
+        Run again after a crash at any point it ends in the same state. When the version is there already with the same
+        files for the same devices, that release is given and nothing is written: a seal is different each time it is
+        made, and the first one stands. Its blob is then read back; when it is gone and ``sealed_file`` is it, it is put back.
+
+        Args:
+            release: What to publish.
+            sealed_file: The file that ``release.sealed`` describes.
+            now: The current instant; a release that has expired is refused.
+
+        Raises:
+            ConflictError: The version is taken by other files, or by the same ones for other devices or under another seal.
+            KeyMaterialError: There is no key to sign with, or it is not a trusted one.
+            VerificationError: ``sealed_file`` is not what was announced; or what the store gives back is not what was put
+                there: then the bad blob is deleted, and running the command again mends it.
+            NotFoundError: ``sealed_file`` is missing.
+            UsageError: The release is of another app, or has expired.
+        """
+        self._check(release, now)
+        found = self.get(release.version)
+        if found is not None:
+            return self._again(found, release, sealed_file)
+        envelope = self._sign(release)
+        put_sealed(self._store.blobs, release.sealed, sealed_file)
+        self._create(release.version, envelope)
+        return self._settled(release, sealed_file)
+
+    def read_back(self, published: PublishedRelease) -> None:
+        """Read the sealed zip the way devices get it and compare size and digest. Do it before a channel names the release.
+
+        Raises:
+            VerificationError: It is not there, or is not what the statement says.
+        """
+        check_sealed(self._store.blobs, published.release.sealed)
+
+    def next_serial(self) -> int:
+        """Take the next serial of the app; see :func:`otagate.release.serial.next_serial`."""
+        return next_serial(self._store.documents, self._app)
+
+    def _check(self, release: Release, now: datetime) -> None:
+        if release.app != self._app:
+            raise UsageError(
+                "a release of another app cannot be published here",
+                self._subject(release.version),
+                expected=f"app {self._app}",
+                found=f"app {release.app}",
+            )
+        if release.expires is not None and release.expires <= now:
+            raise UsageError(
+                "the release has expired already",
+                self._subject(release.version),
+                found=f"expires {to_text(release.expires)}",
+                remedy="give it a longer life (trust.release_ttl in the policy), or check this machine's clock",
+            )
+
+    def _sign(self, release: Release) -> bytes:
+        if self._signer is None:
+            raise KeyMaterialError(
+                "there is no key to sign the release with",
+                self._subject(release.version),
+                remedy="set seal.signing_key in the policy, and the variable or file that it names",
+            )
+        envelope = sign_envelope(PAYLOAD_TYPE, to_statement(release), self._signer)
+        key = self._signer.public_key()
+        if all(key.raw != trusted.raw for trusted in self._trusted.keys):
+            raise KeyMaterialError(
+                "the signing key is not a trusted one, so nobody would believe the release",
+                self._subject(release.version),
+                expected="one of " + ", ".join(trusted.key_id for trusted in self._trusted.keys),
+                found=key.key_id,
+                remedy="add it to trust.keys in the policy (otagate keys show prints the line)",
+            )
+        self._verified(envelope, release.version)
+        return envelope
+
+    def _again(self, found: PublishedRelease, release: Release, sealed_file: Path) -> PublishedRelease:
+        unlike = difference(found.release, release)
+        if unlike is not None:
+            what, expected, given = unlike
+            raise ConflictError(
+                f"this version is published already with {what}",
+                self._subject(release.version),
+                expected=f"{expected}, as published",
+                found=given,
+                remedy="publish under a new version",
+            )
+        if found.release.sealed == release.sealed:
+            put_sealed(self._store.blobs, release.sealed, sealed_file)
+        else:
+            self.read_back(found)
+        return found
+
+    def _create(self, version: Version, envelope: bytes) -> None:
+        key = self._key(version)
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._store.documents.create(key, envelope)
+            except ConflictError:
+                # Somebody published it meanwhile, or we did and the answer was lost: what stands there decides. Some stores
+                # also refuse although nobody won yet.
+                if self._store.documents.read(key) is not None:
+                    return
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                return
+
+    def _settled(self, release: Release, sealed_file: Path) -> PublishedRelease:
+        found = self.get(release.version)
+        if found is None:
+            raise VerificationError(
+                "the statement that was just written is not there",
+                self._subject(release.version),
+                remedy="check that nothing deletes from the store, and run the command again",
+            )
+        if found.release == release:
+            return found
+        return self._again(found, release, sealed_file)
+
+    def _verified(self, envelope: bytes, version: Version) -> PublishedRelease:
+        subject = self._subject(version)
+        payload = verify_envelope(envelope, self._trusted, PAYLOAD_TYPE, subject=subject)
+        release = from_statement(payload, subject=subject)
+        if (release.app, release.version) != (self._app, version):
+            raise VerificationError(
+                "this statement belongs elsewhere: it was signed for another release and put here",
+                subject,
+                found=f"release {release.version} of {release.app}",
+                remedy="find out who wrote to the store",
+            )
+        return PublishedRelease(release, ReleaseRef(version, Digest.of(envelope)), envelope)
+
+    def _subject(self, version: Version) -> str:
+        return f"release {version} of {self._app}"
+
+    def _key(self, version: Version) -> str:
+        return f"apps/{self._app}/releases/{version}.json"

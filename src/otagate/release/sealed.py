@@ -1,0 +1,68 @@
+"""The sealed zip of a release in the blob store: putting it there, and reading it back the way devices do."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from otagate.errors import NotFoundError, VerificationError
+from otagate.model import Digest, Sealed
+from otagate.store.interface import BlobStore
+
+_CHUNK_BYTES = 1024 * 1024
+
+
+def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path) -> None:
+    """Store the blob unless it is there, and read it back.
+
+    Bytes that come back wrong are deleted: they are of no use to any device, and whoever runs the command again has the right
+    ones. Only a holder of the right ones may do that, so :func:`check_sealed` does not.
+
+    Raises:
+        VerificationError: What the store gives back is not what was put there, or ``source`` is not what was announced.
+        NotFoundError: ``source`` is missing.
+    """
+    size = blobs.size(sealed.blob)
+    problem = None if size in {None, sealed.size} else f"{size} bytes"
+    if problem is None:
+        blobs.put(sealed.blob, source)
+        problem = compare(blobs, sealed)
+    if problem is not None:
+        blobs.delete(sealed.blob)
+        raise _bad_blob(blobs, sealed, problem, "run the command again: the bad bytes were deleted, and it puts the right ones")
+
+
+def check_sealed(blobs: BlobStore, sealed: Sealed) -> None:
+    """Read the blob and compare size and digest.
+
+    Raises:
+        VerificationError: It is not there, or is not what the statement says.
+    """
+    problem = compare(blobs, sealed)
+    if problem is not None:
+        remedy = "publish the app under a new version; until then serve another release: otagate rollback"
+        raise _bad_blob(blobs, sealed, problem, remedy)
+
+
+def compare(blobs: BlobStore, sealed: Sealed) -> str | None:
+    """Say what comes back instead of the right bytes, or None when it is right. Reads in pieces; memory stays flat."""
+    hasher, size = hashlib.sha256(), 0
+    try:
+        with blobs.open(sealed.blob) as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                hasher.update(chunk)
+                size += len(chunk)
+    except NotFoundError:
+        return "no blob"
+    digest = Digest(hasher.hexdigest())
+    return None if (digest, size) == (sealed.blob, sealed.size) else f"{digest}, {size} bytes"
+
+
+def _bad_blob(blobs: BlobStore, sealed: Sealed, found: str, remedy: str) -> VerificationError:
+    return VerificationError(
+        "the store does not give back the bytes that were published; no channel was moved",
+        blobs.url(sealed.blob),
+        expected=f"{sealed.blob}, {sealed.size} bytes",
+        found=found,
+        remedy=remedy,
+    )
