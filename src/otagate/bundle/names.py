@@ -53,6 +53,11 @@ def has_hidden(text: str) -> bool:
     return not text.isprintable() and any(unicodedata.category(ch) in _HIDDEN for ch in text)
 
 
+def is_normal(path: str) -> bool:
+    """Tell whether a path is in Unicode form NFC, the only one that bundles use."""
+    return unicodedata.is_normalized("NFC", path)
+
+
 def folded(path: str) -> str:
     """Give the form in which two names are the same to a file system that ignores case or Unicode form.
 

@@ -15,7 +15,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (r".*\.(?:p12|pfx|jks|keystore|kdbx)", "by its name it is a key store"),
     (r"node_modules", "it holds packages, not built files"),
 )
-_REFUSED = tuple((re.compile(names, re.IGNORECASE | re.DOTALL), why) for names, why in _TABLE)
+_REFUSED = re.compile("|".join(f"({names})" for names, _ in _TABLE), re.IGNORECASE | re.DOTALL)
 _MAP = re.compile(r".*\.map", re.IGNORECASE | re.DOTALL)
 _CLUTTER = re.compile(
     r"\.ds_store|thumbs\.db|ehthumbs\.db|desktop\.ini|\._.*|__macosx|\.gitkeep|\.gitignore|\.gitattributes|.*\.swp|.*~",
@@ -43,9 +43,9 @@ def refusal(path: str, *, source_maps: bool) -> str | None:
         source_maps: Whether ``*.map`` files are welcome.
     """
     for name in path.split("/"):
-        for names, why in _REFUSED:
-            if names.fullmatch(name):
-                return why
+        match = _REFUSED.fullmatch(name)
+        if match is not None and match.lastindex is not None:
+            return _TABLE[match.lastindex - 1][1]
     if not source_maps and _MAP.fullmatch(path):
         return "it is a source map: it shows the source code to everybody (bundle.source_maps: true ships them)"
     return None
