@@ -18,7 +18,7 @@ from typing import Any
 
 from otagate.errors import ConflictError, VerificationError
 from otagate.model import AppId, Digest
-from otagate.rollout.ledger_entry import LedgerEntry, faults, parse, to_bytes
+from otagate.rollout.ledger_entry import LedgerEntry, faults, parse, to_bytes, try_parse
 from otagate.store.interface import Document, DocumentStore
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
 
@@ -126,7 +126,7 @@ class Ledger:
         for _ in range(_ATTEMPTS):
             seq = self._seq(head) + 1
             prev = None if head is None else Digest.of(head.body)
-            body = to_bytes(seq, at, kind, event_id, data, prev)
+            body = to_bytes(seq, at, kind, event_id, data=data, prev=prev)
             try:
                 self._documents.create(self._key(seq), body)
             except ConflictError:

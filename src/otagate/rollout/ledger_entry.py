@@ -47,7 +47,7 @@ class LedgerEntry:
     digest: Digest
 
 
-def to_bytes(seq: int, at: datetime, kind: str, event_id: str, data: dict[str, Any], prev: Digest | None) -> bytes:
+def to_bytes(seq: int, at: datetime, kind: str, event_id: str, *, data: dict[str, Any], prev: Digest | None) -> bytes:
     """Write an entry.
 
     Raises:
