@@ -1,0 +1,225 @@
+"""One question over HTTP, with bounds on everything: tries, time, size, redirects."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from otagate._text import harmless
+from otagate.gate.interface import SourceError
+from otagate.gate.sources._shape import MAX_BYTES
+
+if TYPE_CHECKING:
+    import httpx
+
+TRIES = 3
+TOTAL_S = 60.0
+"""All tries and the waits between them together."""
+FIRST_WAIT_S = 0.5
+LARGEST_WAIT_S = 8.0
+_RETRIED = frozenset({408, 425, 429, *range(500, 600)})
+_NOT_FOUND = 404
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time and chance, so that tests need neither.
+
+    Attributes:
+        sleep: Waits that many seconds.
+        monotonic: Seconds that only grow.
+        now: The instant, for a ``Retry-After`` that is a date.
+        jitter: Picks a number between 0 and its argument.
+    """
+
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(tz=UTC)
+    jitter: Callable[[float], float] = lambda most: random.uniform(0, most)  # noqa: S311 - only spreads load
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. ``headers`` hold secrets: they are kept out of every message and of ``repr``."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: str | None
+    timeout_s: float
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: HTTP 2xx or 404, and at most :data:`MAX_BYTES` of body."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class _TryAgainError(Exception):
+    """This try failed in a way that another may not."""
+
+    def __init__(self, found: str, wait_s: float | None = None) -> None:
+        super().__init__(found)
+        self.found = found
+        self.wait_s = wait_s
+
+
+class Exchange:
+    """Asks a question with up to :data:`TRIES` tries within :data:`TOTAL_S` seconds."""
+
+    def __init__(self, pace: Pace, ca_file: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
+        """Use ``ca_file`` instead of the usual certificate authorities, and ``transport`` instead of the network, when given."""
+        self._pace = pace
+        self._ca_file = ca_file
+        self._transport = transport
+
+    def ask(self, request: Request) -> Answer:
+        """Ask.
+
+        Raises:
+            SourceError: No usable answer within the bounds. Nothing of the headers stands in it.
+        """
+        deadline = self._pace.monotonic() + TOTAL_S
+        number = 0
+        while True:
+            number += 1
+            try:
+                return self._try(request, min(deadline, self._pace.monotonic() + request.timeout_s))
+            except _TryAgainError as problem:
+                wait = self._wait(number, problem)
+                if number == TRIES or self._pace.monotonic() + wait >= deadline:
+                    tries = f"{number} tries" if number > 1 else "1 try"
+                    raise _failed(request, f"{problem.found} ({tries})", "try again later") from problem
+                self._pace.sleep(wait)
+
+    def _wait(self, number: int, problem: _TryAgainError) -> float:
+        jitter = self._pace.jitter(min(LARGEST_WAIT_S, FIRST_WAIT_S * 2**number))
+        return jitter if problem.wait_s is None else max(problem.wait_s, jitter)
+
+    def _try(self, request: Request, until: float) -> Answer:
+        import httpx  # noqa: PLC0415 - only a policy with http sources pays for it
+
+        watch = _Watch(until - self._pace.monotonic())
+        try:
+            with watch.running(), self._client(request, until) as client, self._send(client, request, watch) as response:
+                answer = self._take(request, response, until)
+        except httpx.TimeoutException as error:
+            raise _TryAgainError(f"no answer within {request.timeout_s:g}s") from error
+        except httpx.InvalidURL as error:
+            raise _failed(request, "this is not a URL", "mend `url` of the source") from error
+        except httpx.HTTPError as error:
+            found = f"no complete answer within {request.timeout_s:g}s" if watch.has_ended else _told(error, request)
+            raise _TryAgainError(found) from error
+        # What was read while the watch ended the try may be anything.
+        if watch.has_ended:
+            raise _TryAgainError(f"no complete answer within {request.timeout_s:g}s")
+        return answer
+
+    def _client(self, request: Request, until: float) -> httpx.Client:
+        import httpx  # noqa: PLC0415 - likewise
+
+        verify = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+        left = max(0.001, until - self._pace.monotonic())
+        # Neither proxies nor .netrc of the environment: a policy says where its numbers come from.
+        return httpx.Client(timeout=left, follow_redirects=False, trust_env=False, verify=verify, transport=self._transport)
+
+    def _send(self, client: httpx.Client, request: Request, watch: _Watch) -> Any:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "otagate"}
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+        headers.update(request.headers)
+        body = None if request.body is None else request.body.encode("utf-8")
+        extensions = {"trace": watch.trace}
+        return client.stream(request.method, request.url, headers=headers, content=body, extensions=extensions)
+
+    def _take(self, request: Request, response: httpx.Response, until: float) -> Answer:
+        if response.status_code in _RETRIED:
+            wait = _retry_after(response.headers.get("Retry-After", ""), self._pace.now())
+            raise _TryAgainError(f"HTTP {response.status_code}", wait)
+        if response.is_redirect:
+            raise _failed(
+                request, f"HTTP {response.status_code}, a redirect; none is followed", "write the final URL into the policy"
+            )
+        if not response.is_success and response.status_code != _NOT_FOUND:
+            raise _failed(request, f"HTTP {response.status_code}", "check the URL and the credentials of the source")
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > MAX_BYTES:
+                raise _failed(request, f"more than {MAX_BYTES} bytes", "narrow the query of the source")
+            if self._pace.monotonic() > until:
+                raise _TryAgainError(f"no complete answer within {request.timeout_s:g}s")
+        return Answer(response.status_code, response.headers.get("Content-Type", ""), bytes(body))
+
+
+class _Watch:
+    """Ends a try that drips: a server that sends a byte now and then never runs into a read's own timeout."""
+
+    def __init__(self, left_s: float) -> None:
+        self._left_s = max(0.001, left_s)
+        self._socket: socket.socket | None = None
+        self._has_ended = threading.Event()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended the try."""
+        return self._has_ended.is_set()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Learn the socket when the connection stands; httpx's trace hook."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Watch during the ``with`` body."""
+        timer = threading.Timer(self._left_s, self._end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _end(self) -> None:
+        self._has_ended.set()
+        if self._socket is not None:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it is closed already
+
+
+def _retry_after(text: str, now: datetime) -> float | None:
+    if re.fullmatch(r"[0-9]{1,6}", text):
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _told(error: Exception, request: Request) -> str:
+    text = str(error)
+    for _, value in request.headers:
+        text = text.replace(value, "***")
+    return f"{type(error).__name__}: {harmless(text)}"
+
+
+def _failed(request: Request, found: str, remedy: str) -> SourceError:
+    return SourceError("a metric source failed", subject=request.subject, found=found, remedy=remedy)

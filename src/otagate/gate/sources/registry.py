@@ -1,0 +1,47 @@
+"""Which adapter reads which kind of source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import assert_never
+
+from otagate.gate.interface import MetricSource
+from otagate.policy.model import CommandSource, FileSource, GateSpec, HttpSource, Source
+
+
+def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> MetricSource:
+    """Make the adapter for one source. Nothing is read yet.
+
+    Args:
+        spec: As the policy says.
+        root: Where relative paths and commands start: the app's folder.
+        environ: Where ``env:`` references are looked up, and what commands may see a part of.
+
+    Raises:
+        PolicyError: A path into an http answer is malformed.
+    """
+    # Imported here: an http source drags more behind it than a file source needs.
+    match spec:
+        case FileSource():
+            from otagate.gate.sources.file import FileMetrics  # noqa: PLC0415 - see above
+
+            return FileMetrics(spec, root)
+        case CommandSource():
+            from otagate.gate.sources.command import CommandMetrics  # noqa: PLC0415 - see above
+
+            return CommandMetrics(spec, root, environ)
+        case HttpSource():
+            from otagate.gate.sources.http import HttpMetrics  # noqa: PLC0415 - see above
+
+            return HttpMetrics(spec, root, environ)
+    assert_never(spec)
+
+
+def open_sources(gates: Iterable[GateSpec], *, root: Path, environ: Mapping[str, str]) -> dict[str, MetricSource]:
+    """Make the adapters of all gates that have a source, by metric.
+
+    Raises:
+        PolicyError: As for :func:`open_source`.
+    """
+    return {gate.metric: open_source(gate.source, root=root, environ=environ) for gate in gates if gate.source is not None}
