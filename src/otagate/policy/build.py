@@ -1,0 +1,194 @@
+"""A checked document to a Policy. Everything refusable was refused before: here values only change their type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from otagate.model import AppId, ChannelName, Weight
+from otagate.policy import defaults, values
+from otagate.policy.app import AppFacts
+from otagate.policy.model import (
+    Action,
+    BranchRule,
+    BuildSpec,
+    BundleSpec,
+    CommandSource,
+    Escalation,
+    Evaluate,
+    FileSource,
+    GateSpec,
+    HttpSource,
+    Judgement,
+    Limit,
+    OnInsufficient,
+    PhaseSpec,
+    Policy,
+    SealFormat,
+    SealSpec,
+    Source,
+    TrackSpec,
+    TrustSpec,
+)
+
+_Readers = dict[str, Callable[[Any], Any]]
+
+_BUILD: _Readers = {
+    "command": lambda value: tuple(value) if isinstance(value, list) else value,
+    "output": str,
+    "env": tuple,
+    "timeout": values.duration,
+}
+_BUNDLE: _Readers = {
+    "source_maps": bool,
+    "allow": tuple,
+    "exclude": tuple,
+    "max_files": int,
+    "max_size": values.size,
+    "max_file_size": values.size,
+    "require_notify_app_ready": bool,
+}
+_SEAL: _Readers = {"format": SealFormat, "encryption_key": str, "recipients": tuple, "signing_key": str}
+_TRUST: _Readers = {"keys": tuple, "release_ttl": values.duration, "pointer_ttl": values.duration}
+_JUDGEMENT: _Readers = {
+    "settle": values.duration,
+    "evaluate_every": values.duration,
+    "no_data_grace": values.duration,
+    "error_grace": values.duration,
+    "max_staleness": values.duration,
+    "min_coverage": values.percent,
+    "alpha_pause": values.percent,
+    "alpha_rollback": values.percent,
+}
+_PHASE: _Readers = {
+    "weights": lambda texts: tuple(Weight.parse(text) for text in texts),
+    "soak": values.duration,
+    "approve": bool,
+    "allow_short_soak": bool,
+    "max_wait": values.duration,
+    "on_insufficient": OnInsufficient,
+}
+_GATE: _Readers = {
+    "max": values.percent,
+    "min": values.percent,
+    "target": values.percent,
+    "action": Action,
+    "min_sample": int,
+    "maturity": values.duration,
+    "escalate": lambda given: Escalation(values.percent(given["above"]), Action(given["action"])),
+    "evaluate": Evaluate,
+    "limits": lambda given: tuple(_limit(limit) for limit in given),
+    "dry_run": bool,
+}
+_HTTP: _Readers = {
+    "url": str,
+    "bad": str,
+    "total": str,
+    "newest_at": str,
+    "method": str,
+    "headers": lambda given: tuple(given.items()),
+    "body": str,
+    "timeout": values.duration,
+}
+
+
+def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts) -> Policy:
+    """Make the Policy that a document without problems says.
+
+    Args:
+        data: The document's values.
+        file: The policy file, absolute.
+        digest: SHA-256 hex of its bytes.
+        facts: What the app says about itself; it stands in for ``app.id`` and ``build.output``.
+    """
+    app = data.get("app", {})
+    build = {**({"output": facts.web_dir.value} if facts.web_dir else {}), **data.get("build", {})}
+    native = data.get("native", {})
+    return Policy(
+        file=file,
+        root=app_root(data, file),
+        digest=digest,
+        app=AppId(app.get("id") or (facts.app_id.value if facts.app_id else "")),
+        build=BuildSpec(**_read(build, _BUILD)),
+        versioning=data.get("versioning", defaults.DEFAULT_VERSIONING),
+        bundle=BundleSpec(**_read(data.get("bundle", {}), _BUNDLE)),
+        seal=_seal(data.get("seal", {})),
+        trust=TrustSpec(**_read(data.get("trust", {}), _TRUST)),
+        storage=storage_url(data.get("storage", defaults.DEFAULT_STORAGE), file.parent),
+        channels=data.get("channels", "hosted"),
+        branches=tuple(BranchRule(pattern, **rule) for pattern, rule in data["branches"].items()),
+        tracks={
+            name: TrackSpec(name, tuple(_phase(phase) for phase in track)) for name, track in data.get("tracks", {}).items()
+        },
+        gates=build_gates(data.get("gates"), data.get("metrics")),
+        judgement=Judgement(**_read(data.get("evaluation", {}), _JUDGEMENT)),
+        native_min=native.get("min"),
+        native_max=native.get("max"),
+        plugin_version=facts.plugin_version.value if facts.plugin_version else None,
+    )
+
+
+def app_root(data: dict[str, Any], file: Path) -> Path:
+    """Give the app's folder: ``app.dir`` against the policy's folder."""
+    folder: str = data.get("app", {}).get("dir", ".")
+    return (file.parent / folder).resolve()
+
+
+def storage_url(url: str, folder: Path) -> str:
+    """Resolve a ``file:`` URL against the policy's folder: ``file:store`` is ``file:/abs/store``."""
+    path = url.removeprefix("file:")
+    if path.startswith("///"):
+        path = path[2:]
+    return f"file:{(folder / path).resolve()}"
+
+
+def build_gates(given: dict[str, Any] | None, metrics: dict[str, Any] | None) -> tuple[GateSpec, ...]:
+    """Make the effective gates: the defaults for None, completed ones otherwise; ``metrics`` is the source of the rest."""
+    fallback = _source(metrics) if metrics else None
+    return tuple(_gate(name, gate, fallback) for name, gate in defaults.effective_gates(given).items())
+
+
+def default_gates() -> tuple[GateSpec, ...]:
+    """Give the gates of a policy that names none, without a source."""
+    return build_gates(None, None)
+
+
+def _read(given: dict[str, Any], readers: _Readers) -> dict[str, Any]:
+    """Give keyword arguments for what is there; the value types hold the defaults of the rest."""
+    return {key: reader(given[key]) for key, reader in readers.items() if key in given}
+
+
+def _seal(given: dict[str, Any]) -> SealSpec:
+    spec = _read(given, _SEAL)
+    if spec.get("format", SealFormat.CAPGO) is SealFormat.CAPGO:
+        spec.setdefault("encryption_key", defaults.DEFAULT_ENCRYPTION_KEY)
+    spec.setdefault("signing_key", defaults.DEFAULT_SIGNING_KEY)
+    return SealSpec(**spec)
+
+
+def _phase(given: dict[str, Any]) -> PhaseSpec:
+    return PhaseSpec(given["phase"], ChannelName(given["channel"]), **_read(given, _PHASE))
+
+
+def _gate(name: str, given: dict[str, Any], fallback: Source | None) -> GateSpec:
+    spec = _read(given, _GATE)
+    if spec.get("limits"):
+        # Each limit acts for itself; the gate as a whole is as strong as the strongest.
+        spec["action"] = max((limit.action for limit in spec["limits"]), key=list(Action).index)
+    source = _source(given["source"]) if "source" in given else fallback
+    return GateSpec(name, source=source, **spec)
+
+
+def _limit(given: dict[str, Any]) -> Limit:
+    share: Decimal = values.percent(given["max_share"])
+    return Limit(values.duration(given["over"]), share, Action(given["action"]))
+
+
+def _source(given: dict[str, Any]) -> Source:
+    if "file" in given:
+        return FileSource(given["file"])
+    if "command" in given:
+        return CommandSource(tuple(given["command"]), **_read(given, {"timeout": values.duration}))
+    return HttpSource(**_read(given["http"], _HTTP))

@@ -1,0 +1,138 @@
+"""Find and load the policy: all problems of the file in one error, or a complete Policy."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from otagate._fs import translate
+from otagate._text import harmless
+from otagate.errors import OtagateError, UsageError
+from otagate.model import AppId
+from otagate.policy.app import AppFacts, read_app
+from otagate.policy.findings import Findings
+from otagate.policy.model import Policy
+from otagate.policy.problems import Problem, problem_lines, raise_for
+from otagate.policy.strict_yaml import MAX_BYTES, Document, parse
+
+POLICY_NAMES = ("otagate.yml", "otagate.yaml")
+
+
+def find_policy(start: Path) -> Path:
+    """Find the policy: ``otagate.yml`` or ``otagate.yaml`` in ``start`` or a folder above, up to the repository's top.
+
+    Raises:
+        UsageError: There is none, or both names are in one folder.
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        found = [folder / name for name in POLICY_NAMES if (folder / name).is_file()]
+        if len(found) > 1:
+            raise UsageError(
+                "there are two policy files",
+                subject=harmless(str(folder)),
+                found=" and ".join(POLICY_NAMES),
+                remedy="remove one",
+            )
+        if found:
+            return found[0]
+        if (folder / ".git").exists():
+            break
+    raise UsageError(
+        "there is no policy file",
+        subject=harmless(str(start)),
+        expected="otagate.yml here or in a folder above, up to the repository's top",
+        remedy="run `otagate init`, or name the file with --policy",
+    )
+
+
+def load_policy(path: Path) -> Policy:
+    """Load a policy.
+
+    Raises:
+        PolicyError: Something in it is wrong; ``details`` has one line for each problem, sorted by place.
+        UsageError: There is no such file.
+        AccessError: It may not be read.
+        UnavailableError: It could not be read.
+    """
+    path = path.absolute()
+    raw = _read(path)
+    document = parse(raw)
+    if document.data is None:
+        raise_for(document.problems, path)
+    # Other problems of the YAML are shown together with what can be judged of the rest.
+    findings = _check(document)
+    facts = _facts(path, findings)
+    raise_for(_errors(document, findings), path)
+    policy = _build(document, path, raw, facts)
+    return replace(policy, warnings=(*problem_lines(findings.warnings, path), *facts.warnings))
+
+
+def _build(document: Document, path: Path, raw: bytes, facts: AppFacts) -> Policy:
+    from otagate.policy.build import build_policy  # noqa: PLC0415 - only for a policy that is right
+    from otagate.policy.explain import origins  # noqa: PLC0415 - likewise
+
+    policy = build_policy(document.data, path, hashlib.sha256(raw).hexdigest(), facts)
+    return replace(policy, origins=origins(policy, document, facts))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        remedy = "run `otagate init`, or name another file with --policy"
+        raise UsageError("there is no such policy file", subject=harmless(str(path)), remedy=remedy) from error
+    except OSError as error:
+        raise translate(error, "the policy cannot be read", path) from error
+
+
+def _check(document: Document) -> Findings:
+    from otagate.policy import check_gates, check_rest, check_tracks  # noqa: PLC0415 - not for `find_policy` alone
+
+    findings = Findings(document)
+    for check in (
+        check_tracks.check_branches,
+        check_tracks.check_tracks,
+        check_gates.check_gates,
+        check_rest.check_secrets,
+        check_rest.check_seal,
+        check_rest.check_native,
+        check_rest.check_versioning,
+    ):
+        check(findings)
+    return findings
+
+
+def _errors(document: Document, findings: Findings) -> list[Problem]:
+    from otagate.policy.validate import schema_problems  # noqa: PLC0415 - brings jsonschema
+
+    # Where a check has more to say than the schema, it alone speaks; a value that YAML refused has been reported already.
+    said = {problem.path for problem in (*findings.errors, *document.problems)}
+    from_schema = [problem for problem in schema_problems(document) if problem.path not in said or not problem.path]
+    return [*document.problems, *from_schema, *findings.errors]
+
+
+def _facts(path: Path, findings: Findings) -> AppFacts:
+    """Read the app's own files, and check what the policy needs of them."""
+    folder = findings.text("app", "dir") or "."
+    root = (path.parent / folder).resolve()
+    if not root.is_dir():
+        findings.error(("app", "dir"), "there is no such folder", found=f"'{harmless(str(root))}'")
+        return AppFacts()
+    facts = read_app(root)
+    if "id" not in findings.mapping("app"):
+        _check_app_id(facts, findings)
+    return facts
+
+
+def _check_app_id(facts: AppFacts, findings: Findings) -> None:
+    if facts.app_id is None:
+        expected = "`id` here, or `appId` in capacitor.config.json, .ts or .js"
+        findings.error(("app",), "the app has no id", expected=expected, remedy="write `app: {id: com.example.app}`")
+        return
+    try:
+        AppId(facts.app_id.value)
+    except OtagateError as error:
+        findings.error(("app",), f"{error.what} ({facts.app_id.source})", expected=error.expected, found=error.found)
