@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
@@ -102,12 +103,17 @@ def _dispatch(argv: list[str], environ: Mapping[str, str], cwd: Path, terminal: 
 
 def _help_for(parser: Parser, rest: list[str]) -> str:
     """Give the help of the verb, or of its sub-verb when one is named."""
+    leaves = _sub_parsers(parser)
+    named = next((leaves[word] for word in rest if word in leaves), parser)
+    return named.format_help()
+
+
+def _sub_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Give a verb's sub-verbs, such as ``check`` of ``policy``; empty for most."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to find sub-parsers
-        if isinstance(action.choices, dict):
-            for word in rest:
-                if word in action.choices:
-                    return str(action.choices[word].format_help())
-    return parser.format_help()
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
+            return dict(action.choices)
+    return {}
 
 
 def build_parser(verb: str) -> Parser:
@@ -126,7 +132,9 @@ def build_parser(verb: str) -> Parser:
         )
     parser = Parser(prog=f"otagate {verb}", description=f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.")
     _module(verb).configure(parser)
-    add_common(parser)
+    leaves = _sub_parsers(parser)
+    for leaf in leaves.values() or (parser,):
+        add_common(leaf)
     return parser
 
 

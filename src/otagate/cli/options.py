@@ -17,7 +17,7 @@ _SECRET = re.compile(
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of ending the process, and never completes half a word."""
 
-    def __init__(self, prog: str, description: str) -> None:
+    def __init__(self, prog: str | None = None, description: str | None = None) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False, add_help=False)
         self.add_argument("-h", "--help", action="store_true", help="show this help and do nothing")
 
@@ -59,5 +59,5 @@ def refuse_secrets(argv: list[str]) -> None:
             raise UsageError(
                 f"argument {at} looks like a secret, and a command line is readable by others",
                 expected="a reference such as env:NAME or file:PATH",
-                remedy="put the secret into an environment variable or a file, name it in the policy, and replace it: it may have leaked",
+                remedy="name an environment variable or a file in the policy, and replace the secret: it may have leaked",
             )

@@ -20,8 +20,8 @@ _TROUBLES = {Verdict.NO_DATA: "no_data_grace", Verdict.STALE: "no_data_grace", V
 
 
 def look_kind(state: RolloutState, now: datetime) -> LookKind:
-    """Say what kind of look is due: planned ones only when the soak is over."""
-    if state.not_before is None or now < state.not_before:
+    """Say what kind of look is due: planned ones only when a soak is over and nothing else is waited for."""
+    if state.stage is not Stage.SOAKING or state.not_before is None or now < state.not_before:
         return LookKind.INTERIM
     return LookKind.PHASE_END if state.is_last_step else LookKind.SOAK_END
 
@@ -60,7 +60,8 @@ def finish_intent(state: RolloutState, now: datetime) -> RolloutState:
     phase = done.current
     if not raised or phase is None:
         return done
-    return replace(done, entered_at=now, not_before=now + phase.soak, troubles={})
+    since = now if done.step == 0 else done.phase_since
+    return replace(done, entered_at=now, phase_since=since, not_before=now + phase.soak, troubles={})
 
 
 def pause(state: RolloutState, reason: str, actor: str, now: datetime) -> RolloutState:
@@ -68,7 +69,16 @@ def pause(state: RolloutState, reason: str, actor: str, now: datetime) -> Rollou
     if state.is_terminal or state.stage is Stage.PAUSED:
         return state
     ops = (Op(OpKind.PAUSE, state.exposed[-1]),) if state.exposed else ()
-    paused = replace(state, stage=Stage.PAUSED, paused_by=reason, awaiting="", intent=_intent(ops, Stage.PAUSED))
+    pending = state.intent.ops if state.intent else ()
+    paused = replace(
+        state,
+        stage=Stage.PAUSED,
+        paused_by=reason,
+        paused_actor=actor,
+        awaiting="",
+        unfinished=tuple(op for op in pending if op.kind not in {OpKind.PAUSE, OpKind.UNPAUSE}),
+        intent=_intent(ops, Stage.PAUSED),
+    )
     return _tell(paused, "rollout.paused", now, reason=reason, actor=actor)
 
 
@@ -85,12 +95,14 @@ def resume(state: RolloutState, overrides: Mapping[str, str], actor: str, now: d
     if state.stage is not Stage.PAUSED:
         return state
     waived = {metric: Note(now, reason, actor) for metric, reason in overrides.items()}
-    ops = (Op(OpKind.UNPAUSE, state.exposed[-1]),) if state.exposed else ()
-    stage = Stage.SOAKING if state.entered_at else Stage.PENDING
+    ops = ((Op(OpKind.UNPAUSE, state.exposed[-1]),) if state.exposed else ()) + state.unfinished
+    stage = Stage.SOAKING if state.exposed else Stage.PENDING
     resumed = replace(
         state,
         stage=stage,
         paused_by="",
+        paused_actor="",
+        unfinished=(),
         latched={metric: note for metric, note in state.latched.items() if metric not in overrides},
         overrides={**state.overrides, **waived},
         troubles={},
@@ -109,7 +121,7 @@ def approve(state: RolloutState, actor: str, reason: str, now: datetime) -> Roll
     """Record the approval that the rollout waits for; the next reconcile goes on."""
     if state.stage is not Stage.AWAITING_APPROVAL:
         return state
-    stage = Stage.SOAKING if state.entered_at else Stage.PENDING
+    stage = Stage.SOAKING if state.exposed else Stage.PENDING
     approvals = {**state.approvals, state.awaiting: Note(now, reason, actor)}
     approved = replace(state, stage=stage, approvals=approvals, awaiting="")
     return _tell(approved, "rollout.approved", now, what=state.awaiting, reason=reason, actor=actor)

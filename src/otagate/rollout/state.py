@@ -99,6 +99,7 @@ class RolloutState:
         phase: Index into the track's phases; -1 before the first is entered.
         step: Index into the phase's weights.
         entered_at: When the present weight was in force.
+        phase_since: When the present phase's first weight was in force: where the window of every metric begins.
         not_before: When its soak ends; the planned look is then.
         exposed: Channels that named the release at some time, in order.
         latched: Metric to failure; only an override lifts it.
@@ -107,6 +108,8 @@ class RolloutState:
         awaiting: The approval that is waited for, or "".
         troubles: ``<metric>:<verdict>`` to when it began, for no_data, stale and error.
         paused_by: Why it is paused, or "".
+        paused_actor: Who paused it, or "" when its gates did.
+        unfinished: Effects that had been decided when it was paused and may not have happened; done again on resume.
         outcome: The reason of a terminal stage, or "".
         events: Ledger entries not yet written.
         told: How many ledger entries it has made so far.
@@ -123,6 +126,7 @@ class RolloutState:
     phase: int = -1
     step: int = 0
     entered_at: datetime | None = None
+    phase_since: datetime | None = None
     not_before: datetime | None = None
     exposed: tuple[ChannelName, ...] = ()
     intent: Intent | None = None
@@ -132,6 +136,8 @@ class RolloutState:
     awaiting: str = ""
     troubles: dict[str, datetime] = field(default_factory=dict)
     paused_by: str = ""
+    paused_actor: str = ""
+    unfinished: tuple[Op, ...] = ()
     outcome: str = ""
     events: tuple[Event, ...] = ()
     told: int = 0

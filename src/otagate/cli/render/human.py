@@ -72,7 +72,9 @@ def _print_rich(console: Console, block: Block) -> None:
                 grid.add_row(Text(f"  {name}", style="dim"), Text(value))
             console.print(grid)
         case Table(headers, rows):
-            table = RichTable(*(Text(header) for header in headers), header_style="bold", border_style="dim")
+            table = RichTable(header_style="bold", border_style="dim")
+            for header in headers:
+                table.add_column(Text(header))
             for row in rows:
                 table.add_row(*(Text(cell) for cell in row))
             console.print(table)

@@ -1,0 +1,21 @@
+"""The file manifest of a bundle as JSON: what is in it, with sizes and SHA-256."""
+
+from __future__ import annotations
+
+import json
+
+from otagate.model import Bundle
+
+
+def listing_json(bundle: Bundle) -> bytes:
+    """Give the manifest (``otagate/manifest/v1``): ``{"schema", "archive", "content", "files": [{"path", "size", "sha256"}]}``.
+
+    Files stand in the order of the zip, which is that of their paths' UTF-8 bytes.
+    """
+    data = {
+        "schema": "otagate/manifest/v1",
+        "archive": str(bundle.archive),
+        "content": str(bundle.content),
+        "files": [{"path": file.path, "size": file.size, "sha256": file.digest.hex} for file in bundle.files],
+    }
+    return (json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()

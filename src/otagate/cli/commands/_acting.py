@@ -1,0 +1,53 @@
+"""What the verbs that act on channels and rollouts by hand share: show the plan, or carry it out and show the result."""
+
+from __future__ import annotations
+
+import argparse
+
+from otagate.cli.output import CommandEnv, Result
+from otagate.cli.render.blocks import Block, Heading, Line, Tone
+from otagate.cli.render.views import (
+    channel_data,
+    channel_view,
+    next_hint,
+    outputs,
+    plan_data,
+    plan_view,
+    rollout_data,
+    rollout_view,
+)
+from otagate.flow.actions import Action
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """Add ``--channel``."""
+    parser.add_argument("--channel", metavar="NAME", help="the channel (default: that of the only active rollout)")
+
+
+def add_reason(parser: argparse.ArgumentParser) -> None:
+    """Add ``--reason``."""
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
+
+
+def act(args: argparse.Namespace, env: CommandEnv, action: Action) -> Result:
+    """Show the plan on ``--dry-run``; otherwise carry it out."""
+    if args.dry_run:
+        return Result("otagate/plan/v1", plan_data(action.plan), plan_view(action.plan, dry_run=True))
+    receipt = action.carry_out()
+    view: list[Block] = [Heading(f"done: {action.plan.goal}")]
+    data: dict[str, object] = {"goal": action.plan.goal}
+    flat: dict[str, str] = {}
+    if receipt.rollout is not None:
+        view += rollout_view(receipt.rollout)
+        hint = next_hint(receipt.rollout)
+        view += [Line(f"next: {hint}", Tone.DIM)] if hint else []
+        data["rollout"] = rollout_data(receipt.rollout)
+        flat = outputs(receipt.rollout)
+    if receipt.channel is not None:
+        now = env.clock.now()
+        view += channel_view(receipt.channel, now)
+        data["channel"] = channel_data(receipt.channel, now)
+        state = receipt.channel.state
+        serves = state.candidate.release if state.candidate else state.stable
+        flat = {"channel": str(state.name), "version": str(serves or ""), "release": str(serves.statement) if serves else ""}
+    return Result("otagate/action/v1", {**data, "outputs": flat}, view, outputs=flat)

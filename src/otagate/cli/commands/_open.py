@@ -1,0 +1,59 @@
+"""From arguments to a workspace: what nearly every verb begins with."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from otagate.ci.detect import read_context
+from otagate.cli.output import CommandEnv
+from otagate.errors import UsageError
+from otagate.flow.workspace import Listener, Workspace
+from otagate.model import ChannelName, Context
+from otagate.policy.load import find_policy, load_policy
+from otagate.policy.model import Policy
+
+
+def open_policy(args: argparse.Namespace, env: CommandEnv) -> Policy:
+    """Load the policy that ``--policy`` names, or the nearest ``otagate.yml``; warn of what is unwise in it.
+
+    Raises:
+        PolicyError: It is missing or says something invalid.
+        UsageError: None was named and none is near.
+    """
+    path = env.cwd / args.policy if args.policy else find_policy(env.cwd)
+    policy = load_policy(path)
+    for warning in policy.warnings:
+        env.warn(warning)
+    return policy
+
+
+def open_workspace(args: argparse.Namespace, env: CommandEnv) -> Workspace:
+    """Open everything that the policy names; parts are made when they are first used."""
+    policy = open_policy(args, env)
+    context: Context = read_context(env.environ, policy.root)
+    listener = Listener(env.note, env.warn, env.stream, env.progress)
+    return Workspace(policy, context, env.environ, env.clock, listener)
+
+
+def channel_of(args: argparse.Namespace) -> ChannelName | None:
+    """Give the channel that ``--channel`` names."""
+    return ChannelName(args.channel) if args.channel else None
+
+
+def output_path(text: str, env: CommandEnv) -> Path:
+    """Give the file that an ``--out`` names.
+
+    Raises:
+        UsageError: Its folder does not exist, or it is a folder.
+    """
+    path = env.cwd / text
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(
+            "this file cannot be written",
+            str(path),
+            expected="a file name in an existing folder",
+            found="a folder" if path.is_dir() else "no such folder",
+            remedy="make the folder, or name another file",
+        )
+    return path

@@ -1,0 +1,29 @@
+"""``otagate promote``: move a channel by hand."""
+
+from __future__ import annotations
+
+import argparse
+
+from otagate.cli.commands._acting import act
+from otagate.cli.commands._open import open_workspace
+from otagate.cli.options import add_dry_run
+from otagate.cli.output import CommandEnv, Result
+from otagate.flow.actions import promote
+from otagate.model import ChannelName, Version, Weight
+
+HELP = "move a channel to a release, or to a higher weight"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("--channel", required=True, metavar="NAME", help="the channel to move")
+    parser.add_argument("--release", required=True, metavar="V", help="the published version that it is to serve")
+    parser.add_argument("--weight", default="100%", metavar="PERCENT", help="share of devices (default: 100%%)")
+    add_dry_run(parser)
+
+
+def run(args: argparse.Namespace, env: CommandEnv) -> Result:
+    """Promote."""
+    workspace = open_workspace(args, env)
+    action = promote(workspace, ChannelName(args.channel), Version(args.release), Weight.parse(args.weight))
+    return act(args, env, action)

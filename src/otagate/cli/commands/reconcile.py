@@ -1,0 +1,61 @@
+"""``otagate reconcile``: bring every active rollout one step nearer its goal."""
+
+from __future__ import annotations
+
+import argparse
+
+from otagate.cli.commands._open import channel_of, open_workspace
+from otagate.cli.commands.run import say_step, waiting
+from otagate.cli.options import add_detailed_exit, add_dry_run
+from otagate.cli.output import CommandEnv, Result
+from otagate.cli.render.blocks import Block, Line
+from otagate.cli.render.views import outcome_data, outcome_view, outputs, plan_data, plan_view, rollout_data
+from otagate.errors import ExitCode
+from otagate.flow.drive import drive
+from otagate.flow.foresee import foresee
+from otagate.flow.outcome import exit_code
+from otagate.flow.publish import refuse_forks
+from otagate.flow.select import active_rollouts
+
+HELP = "bring every active rollout one step nearer its goal"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("--channel", metavar="NAME", help="only the rollout that holds this channel (default: all)")
+    parser.add_argument(
+        "--wait", nargs="?", const="", metavar="TIME", help="work through soaks in the foreground, for at most TIME"
+    )
+    add_detailed_exit(parser)
+    add_dry_run(parser)
+
+
+def run(args: argparse.Namespace, env: CommandEnv) -> Result:
+    """Reconcile; the worst outcome decides the exit code."""
+    workspace = open_workspace(args, env)
+    name = channel_of(args)
+    active = [workspace.rollouts.holder(name)] if name else active_rollouts(workspace)
+    found = [stored for stored in active if stored is not None]
+    if args.dry_run:
+        plan = foresee(workspace, [stored.state for stored in found])
+        return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True))
+    refuse_forks(workspace)
+    outcomes = [
+        drive(workspace, stored.state.id, wait=waiting(args.wait), on_step=lambda outcome: say_step(workspace, outcome))
+        for stored in found
+    ]
+    view: list[Block] = [block for outcome in outcomes for block in outcome_view(outcome)]
+    codes = [exit_code(outcome.state, detailed=args.detailed_exitcode) for outcome in outcomes]
+    flat = outputs(outcomes[0].state, outcomes[0].results) if len(outcomes) == 1 else {}
+    data = {"rollouts": [outcome_data(outcome) for outcome in outcomes], "outputs": flat}
+    return Result(
+        "otagate/reconcile/v1",
+        data,
+        view or [Line("no rollout is active: nothing to do")],
+        max(codes, key=_SEVERITY.index, default=ExitCode.DONE),
+        flat,
+    )
+
+
+_SEVERITY = [ExitCode.DONE, ExitCode.INCONCLUSIVE, ExitCode.WAITING_FOR_APPROVAL, ExitCode.GATE_FAILED, ExitCode.ROLLED_BACK]
+__all__ = ["HELP", "configure", "rollout_data", "run"]

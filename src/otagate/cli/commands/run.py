@@ -1,0 +1,98 @@
+"""``otagate run``: ship this commit along its track."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+from otagate._text import span
+from otagate.cli.commands._open import open_workspace
+from otagate.cli.options import add_detailed_exit, add_dry_run
+from otagate.cli.output import CommandEnv, Result
+from otagate.cli.render.views import outcome_data, outcome_view, outputs, plan_data, plan_view
+from otagate.errors import UsageError
+from otagate.flow.drive import drive, start
+from otagate.flow.outcome import exit_code
+from otagate.flow.prepare import Shipment, prepare
+from otagate.flow.publish import publish, refuse_forks
+from otagate.flow.workspace import Workspace
+from otagate.model import Version
+from otagate.policy.values import duration
+from otagate.rollout.reconciler import Outcome
+
+HELP = "ship this commit along its track"
+_FOR_EVER = timedelta(days=365)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("--version", metavar="V", help="the release's version (default: as the policy's `versioning` says)")
+    parser.add_argument("--no-build", action="store_true", help="use what is in build.output; do not run build.command")
+    parser.add_argument(
+        "--wait",
+        nargs="?",
+        const="",
+        metavar="TIME",
+        help="work through soaks in the foreground, for at most TIME such as 20m (default: as long as it takes)",
+    )
+    add_detailed_exit(parser)
+    add_dry_run(parser)
+
+
+def run(args: argparse.Namespace, env: CommandEnv) -> Result:
+    """Plan, publish, start the rollout and go as far as it goes."""
+    workspace = open_workspace(args, env)
+    shipment = prepare(workspace, version=Version(args.version) if args.version else None)
+    if args.dry_run or shipment.target is None:
+        return Result("otagate/plan/v1", plan_data(shipment.plan), plan_view(shipment.plan, dry_run=args.dry_run))
+    refuse_forks(workspace)
+    outcome = _ship(workspace, shipment, build=not args.no_build, wait=waiting(args.wait))
+    release = workspace.releases.resolve(outcome.state.release).release
+    flat = {
+        **outputs(outcome.state, outcome.results),
+        "bundle-url": workspace.store.blobs.url(release.sealed.blob),
+        "checksum": str(release.bundle.archive),
+    }
+    code = exit_code(outcome.state, detailed=args.detailed_exitcode)
+    data = {**outcome_data(outcome), "outputs": flat}
+    return Result("otagate/run/v1", data, outcome_view(outcome), code, flat)
+
+
+def waiting(text: str | None) -> timedelta | None:
+    """Read ``--wait``: None when it was not given, a year when it was given without a time."""
+    if text is None:
+        return None
+    try:
+        return duration(text) if text else _FOR_EVER
+    except ValueError as error:
+        raise UsageError(
+            "this is not a length of time", "--wait", expected="such as 90s, 20m or 2h30m", found=repr(text)
+        ) from error
+
+
+def _ship(workspace: Workspace, shipment: Shipment, *, build: bool, wait: timedelta | None) -> Outcome:
+    existing = workspace.rollouts.load(shipment.rollout_id)
+    if existing is None:
+        with tempfile.TemporaryDirectory(prefix="otagate-") as folder:
+            published = publish(workspace, shipment, Path(folder), build=build)
+        existing = start(workspace, shipment, published.ref)
+    elif shipment.published is None:
+        raise UsageError(
+            "this version's rollout was started from another commit, or the work tree changed since",
+            existing.state.id,
+            expected=f"commit {existing.state.origin.get('commit', 'unknown')}, unchanged",
+            found=f"{workspace.context.commit or 'no commit'}{', changed' if workspace.context.is_dirty else ''}",
+            remedy="ship this commit under a new version; or carry the rollout on with `otagate reconcile`",
+        )
+    return drive(workspace, existing.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
+
+
+def say_step(workspace: Workspace, outcome: Outcome) -> None:
+    """Tell people of one step that a rollout took."""
+    state = outcome.state
+    phase = state.current
+    where = f"{phase.channel} at {state.weight}, watched for {span(phase.soak)}" if phase else ""
+    text = f"{state.release.version}: {state.stage.value}" + (f": {where}" if where and not state.is_terminal else "")
+    workspace.listener.note(text)

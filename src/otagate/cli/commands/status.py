@@ -1,0 +1,45 @@
+"""``otagate status``: where channels and rollouts stand."""
+
+from __future__ import annotations
+
+import argparse
+
+from otagate.cli.commands._open import channel_of, open_workspace
+from otagate.cli.output import CommandEnv, Result
+from otagate.cli.render.blocks import Block, Heading, Line, Tone
+from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
+from otagate.flow.select import active_rollouts, channel_names
+
+HELP = "where channels and rollouts stand"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("--channel", metavar="NAME", help="only this channel (default: all)")
+
+
+def run(args: argparse.Namespace, env: CommandEnv) -> Result:
+    """Look; write nothing."""
+    workspace = open_workspace(args, env)
+    only = channel_of(args)
+    names = [only] if only else channel_names(workspace)
+    readings = [reading for name in names if (reading := workspace.channels_read_only.read(name)) is not None]
+    holder = workspace.rollouts.holder(only) if only else None
+    rollouts = ([holder] if holder else []) if only else active_rollouts(workspace)
+    now = env.clock.now()
+    view: list[Block] = [Heading(f"{workspace.policy.app} in {workspace.policy.storage}")]
+    view.append(channel_rows(readings, now) if readings else Line("no channel has been moved yet"))
+    for stored in rollouts:
+        view += rollout_view(stored.state)
+        view += [Line(f"next: {next_hint(stored.state)}", Tone.DIM)]
+    if not rollouts:
+        view.append(Line("no rollout is active"))
+    flat = outputs(rollouts[0].state) if len(rollouts) == 1 else {}
+    data = {
+        "app": str(workspace.policy.app),
+        "storage": workspace.policy.storage,
+        "channels": [channel_data(reading, now) for reading in readings],
+        "rollouts": [rollout_data(stored.state) for stored in rollouts],
+        "outputs": flat,
+    }
+    return Result("otagate/status/v1", data, view, outputs=flat)

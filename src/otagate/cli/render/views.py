@@ -1,0 +1,243 @@
+"""Plans, rollouts, gates and channels as blocks for people and as JSON-ready data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from otagate._clock import to_text
+from otagate._text import span
+from otagate.channel.interface import ChannelReading
+from otagate.cli.render.blocks import Block, Facts, Heading, Items, Line, Table, Tone
+from otagate.gate.evidence import evidence
+from otagate.gate.judge import GateResult, Verdict
+from otagate.model import ChannelState, ReleaseRef
+from otagate.plan.steps import Plan, Status
+from otagate.rollout.reconciler import Outcome
+from otagate.rollout.state import RolloutState, Stage
+
+_SIGNS = {Status.TODO: "do", Status.DONE: "done", Status.LATER: "later", Status.REFUSED: "stopped"}
+_TONES = {
+    Stage.COMPLETED: Tone.GOOD,
+    Stage.ROLLED_BACK: Tone.BAD,
+    Stage.PAUSED: Tone.WARN,
+    Stage.AWAITING_APPROVAL: Tone.WARN,
+}
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """Give a plan as JSON-ready data (``otagate/plan/v1``)."""
+    return {
+        "goal": plan.goal,
+        "facts": dict(plan.facts),
+        "steps": [
+            {"kind": step.kind.value, "title": step.title, "status": step.status.value, "detail": step.detail}
+            for step in plan.steps
+        ],
+        "notes": list(plan.notes),
+        "refusal": plan.refusal,
+        "has_work": plan.has_work,
+    }
+
+
+def plan_view(plan: Plan, *, dry_run: bool = False) -> list[Block]:
+    """Show a plan."""
+    view: list[Block] = [Heading(f"plan: {plan.goal}")]
+    if plan.facts:
+        view.append(Facts(plan.facts))
+    if plan.steps:
+        rows = tuple((str(at), _SIGNS[step.status], step.title, step.detail) for at, step in enumerate(plan.steps, 1))
+        view.append(Table(("#", "status", "step", "detail"), rows))
+    view += [Line(f"note: {note}", Tone.WARN) for note in plan.notes]
+    if plan.refusal:
+        view.append(Line(f"refused: {plan.refusal}", Tone.BAD))
+    if dry_run:
+        view.append(Line("dry run: nothing was touched", Tone.DIM))
+    return view
+
+
+def rollout_data(state: RolloutState) -> dict[str, Any]:
+    """Give a rollout as JSON-ready data."""
+    phase = state.current
+    return {
+        "id": state.id,
+        "version": str(state.release.version),
+        "statement": str(state.release.statement),
+        "track": state.spec.track.name,
+        "state": state.stage.value,
+        "phase": phase.name if phase else None,
+        "channel": str(phase.channel) if phase else None,
+        "weight": str(state.weight),
+        "entered_at": _text(state.entered_at),
+        "not_before": _text(state.not_before),
+        "paused_by": state.paused_by,
+        "awaiting": state.awaiting,
+        "outcome": state.outcome,
+        "latched": {metric: note.reason for metric, note in state.latched.items()},
+        "overrides": {metric: note.reason for metric, note in state.overrides.items()},
+        "reached": [str(name) for name in state.exposed],
+        "created_at": to_text(state.created_at),
+        "last_reconcile_at": _text(state.last_reconcile_at),
+    }
+
+
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """Give the outcome of a reconcile as JSON-ready data."""
+    return {
+        "rollout": rollout_data(outcome.state),
+        "gates": [evidence(result) for result in outcome.results],
+        "waiting_for": outcome.waiting_for,
+    }
+
+
+def outcome_view(outcome: Outcome) -> list[Block]:
+    """Show where a rollout stands, on what evidence, and what comes next."""
+    state = outcome.state
+    view = rollout_view(state)
+    if outcome.results:
+        view += gate_view(outcome.results)
+    if outcome.waiting_for and not state.is_terminal:
+        view.append(Line(f"waiting for {outcome.waiting_for}"))
+    view += [Line(f"next: {hint}", Tone.DIM) for hint in [next_hint(state)] if hint]
+    return view
+
+
+def rollout_view(state: RolloutState) -> list[Block]:
+    """Show a rollout."""
+    phase = state.current
+    pairs = [
+        ("state", state.stage.value),
+        ("track", state.spec.track.name),
+        ("phase", f"{phase.name} ({state.phase + 1} of {len(state.spec.track.phases)})" if phase else ""),
+        ("channel", f"{phase.channel} at {state.weight}" if phase else ""),
+        ("soak ends", f"{state.not_before:%Y-%m-%d %H:%M:%S} UTC" if state.not_before and not state.is_terminal else ""),
+        ("awaiting", state.awaiting),
+        ("paused by", state.paused_by),
+        ("outcome", state.outcome),
+    ]
+    heading = Line(f"rollout of {state.release.version}: {state.stage.value}", _TONES.get(state.stage, Tone.PLAIN))
+    return [heading, Facts(tuple((name, value) for name, value in pairs if value))]
+
+
+def gate_view(results: Sequence[GateResult]) -> list[Block]:
+    """Show gates with their evidence."""
+    rows = []
+    for result in results:
+        for check in result.checks:
+            name = result.metric if check.name == "limit" else f"{result.metric} ({check.name})"
+            counts = f"{check.bad}/{check.total}" if check.total is not None else "-"
+            share = f"{float(check.estimate):.2%}" if check.estimate is not None else "-"
+            interval = f"{check.interval[0]:.2%} to {check.interval[1]:.2%}" if check.interval else "-"
+            verdict = check.verdict.value + (" (dry run)" if result.is_dry_run else "")
+            limit = f"{float(check.threshold):.4g}".rstrip()
+            rows.append((name, verdict, counts, share, interval, f"{float(limit):.2%}", check.reason))
+    return [Table(("gate", "verdict", "bad/total", "share", "95% interval", "limit", "reason"), tuple(rows))]
+
+
+def next_hint(state: RolloutState) -> str:
+    """Say what a person can do next."""
+    channel = f" --channel {state.current.channel}" if state.current else ""
+    match state.stage:
+        case Stage.SOAKING | Stage.PENDING | Stage.ROLLING:
+            return "the same command goes on when the soak is over; so does `otagate reconcile` from a schedule"
+        case Stage.AWAITING_APPROVAL:
+            return f"otagate approve{channel} --reason '…', then run or reconcile again"
+        case Stage.PAUSED if state.latched:
+            first = next(iter(state.latched))
+            return f"publish a fix; or otagate rollback{channel}; or otagate resume{channel} --override {first} --reason '…'"
+        case Stage.PAUSED:
+            return f"otagate resume{channel}, or otagate rollback{channel}"
+        case Stage.ROLLED_BACK:
+            return "publish a fix under a new version; phones never take a failed version again"
+        case _:
+            return ""
+
+
+def channel_data(reading: ChannelReading, now: datetime) -> dict[str, Any]:
+    """Give a channel as JSON-ready data."""
+    state = reading.state
+    return {
+        "channel": str(state.name),
+        "serial": state.serial,
+        "stable": _ref(state.stable),
+        "candidate": {**(_ref(state.candidate.release) or {}), "weight": str(state.candidate.weight)}
+        if state.candidate
+        else None,
+        "paused": state.paused,
+        "previous": [_ref(ref) for ref in state.previous],
+        "blocked": [str(version) for version in state.blocked],
+        "issued": to_text(reading.issued),
+        "expires": to_text(reading.expires),
+        "expired": reading.expires <= now,
+    }
+
+
+def channel_rows(readings: Sequence[ChannelReading], now: datetime) -> Table:
+    """Show channels in a table."""
+    rows = tuple(
+        (
+            str(reading.state.name),
+            str(reading.state.stable or "built-in"),
+            f"{reading.state.candidate.release} at {reading.state.candidate.weight}" if reading.state.candidate else "-",
+            "paused" if reading.state.paused else "open",
+            ", ".join(map(str, reading.state.blocked)) or "-",
+            "EXPIRED"
+            if reading.expires <= now
+            else f"in {span(reading.expires - now).partition('d')[0]}d"
+            if (reading.expires - now).days
+            else f"in {span(reading.expires - now)}",
+        )
+        for reading in readings
+    )
+    return Table(("channel", "stable", "candidate", "state", "rolled back", "expires"), rows)
+
+
+def channel_view(reading: ChannelReading, now: datetime) -> list[Block]:
+    """Show one channel."""
+    return [channel_rows([reading], now)]
+
+
+def outputs(state: RolloutState, results: Sequence[GateResult] = ()) -> dict[str, str]:
+    """Give the flat values for a CI job."""
+    phase = state.current
+    worst = min((result.verdict for result in results), key=_badness, default=None)
+    return {
+        "version": str(state.release.version),
+        "release": str(state.release.statement),
+        "state": state.stage.value,
+        "channel": str(phase.channel) if phase else "",
+        "weight": str(state.weight),
+        "verdict": worst.value if worst else "",
+    }
+
+
+def _badness(verdict: Verdict) -> int:
+    order = [
+        Verdict.FAIL,
+        Verdict.ERROR,
+        Verdict.NO_DATA,
+        Verdict.STALE,
+        Verdict.INSUFFICIENT,
+        Verdict.INCONCLUSIVE,
+        Verdict.WARN,
+    ]
+    return order.index(verdict) if verdict in order else len(order)
+
+
+def says(channel: ChannelState) -> Items:
+    """Say in words what a channel serves."""
+    lines = [f"stable: {channel.stable or 'the built-in bundle'}"]
+    if channel.candidate:
+        lines.append(f"candidate: {channel.candidate.release} for {channel.candidate.weight} of devices")
+    if channel.paused:
+        lines.append("paused: no device is moved")
+    return Items(tuple(lines))
+
+
+def _ref(ref: ReleaseRef | None) -> dict[str, str] | None:
+    return {"version": str(ref.version), "statement": str(ref.statement)} if ref else None
+
+
+def _text(instant: datetime | None) -> str | None:
+    return to_text(instant) if instant else None

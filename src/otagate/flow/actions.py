@@ -1,0 +1,334 @@
+"""What people do to channels and rollouts by hand: promote, pause, resume, approve, roll back.
+
+Each function looks at the world and gives an :class:`Action`: the plan, and what carries exactly that plan out. ``--dry-run``
+prints the first and never calls the second.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from otagate.channel import transitions
+from otagate.channel.interface import ChannelReading
+from otagate.errors import ConflictError, NotFoundError, UsageError, VerificationError
+from otagate.flow.foresee import steps_of
+from otagate.flow.publish import refuse_forks
+from otagate.flow.select import active_rollout
+from otagate.flow.workspace import Workspace
+from otagate.model import ChannelName, ChannelState, ReleaseRef, Version, Weight
+from otagate.plan.steps import Plan, Status, Step, StepKind
+from otagate.release.repository import PublishedRelease
+from otagate.rollout import machine
+from otagate.rollout.reconciler import Command
+from otagate.rollout.repository import Stored
+from otagate.rollout.state import RolloutState, Stage
+
+BUILTIN = "builtin"
+"""How people write the bundle that is built into the native app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What an action left behind: the rollout, or the channel, as it is now."""
+
+    rollout: RolloutState | None = None
+    channel: ChannelReading | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A plan, and what carries exactly it out."""
+
+    plan: Plan
+    carry_out: Callable[[], Receipt]
+
+
+def promote(workspace: Workspace, name: ChannelName, version: Version, weight: Weight) -> Action:
+    """Move a channel to a release, or raise the release's weight there. For channels that no rollout holds.
+
+    Raises:
+        ConflictError: A rollout holds the channel; the release was rolled back there; or it has a higher weight already.
+        NotFoundError: The release is not published.
+        VerificationError: The release may not go to this channel, has expired, or its bytes do not hold.
+    """
+    refuse_forks(workspace)
+    holder = workspace.rollouts.holder(name)
+    if holder is not None:
+        raise ConflictError(
+            "a rollout holds this channel",
+            f"channel {name} of {workspace.policy.app}",
+            expected="a channel that no rollout holds",
+            found=f"{holder.state.id} ({holder.state.stage.value})",
+            remedy=f"let it go on (otagate reconcile), or end it: otagate rollback --channel {name}",
+        )
+    published = find_release(workspace, version)
+    _check_may_go(workspace, published, name)
+    before = read_or_new(workspace, name)
+    change = _promotion(published.ref, weight)
+    after = change(before)
+    _refuse_lowering(before, published.ref, weight)
+    title = f"promote {name} to {version} at {weight}"
+    step = Step(StepKind.ADVANCE, title, Status.TODO if after is not before else Status.DONE, _was(before))
+
+    def carry_out() -> Receipt:
+        workspace.releases.read_back(published)
+        return _move(workspace, name, change, "channel.promoted", {"version": str(version), "weight": str(weight)})
+
+    return Action(Plan(title, (step,)), carry_out)
+
+
+def pause(workspace: Workspace, name: ChannelName | None, reason: str) -> Action:
+    """Expose no further devices: of the rollout that holds the channel, or of the channel itself."""
+    refuse_forks(workspace)
+    held = active_rollout(workspace, name)
+    if held is not None:
+        why = reason or f"paused by {workspace.actor}"
+        return _command(workspace, held, lambda state, now: machine.pause(state, why, workspace.actor, now))
+    channel = _named(name)
+    return _channel_action(workspace, channel, transitions.pause, StepKind.PAUSE, reason)
+
+
+def resume(workspace: Workspace, name: ChannelName | None, overrides: Mapping[str, str], reason: str) -> Action:
+    """Go on after a pause. Latched failures must be waived one by one, each with a reason.
+
+    Raises:
+        ConflictError: A failure is latched and not waived.
+        UsageError: An override names a metric that the rollout has no gate for.
+    """
+    refuse_forks(workspace)
+    held = active_rollout(workspace, name)
+    if held is None:
+        channel = _named(name)
+        return _channel_action(workspace, channel, transitions.unpause, StepKind.RESUME, reason)
+    _check_overrides(held.state, overrides)
+    return _command(workspace, held, lambda state, now: machine.resume(state, overrides, workspace.actor, now))
+
+
+def approve(workspace: Workspace, name: ChannelName | None, phase: str | None, reason: str) -> Action:
+    """Let a rollout go on that waits for an approval.
+
+    Raises:
+        ConflictError: It waits for none, or for another phase's.
+    """
+    refuse_forks(workspace)
+    held = active_rollout(workspace, name)
+    if held is None:
+        raise NotFoundError("no rollout is active", str(workspace.policy.app), remedy="see `otagate status`")
+    waits_for = held.state.awaiting
+    if not waits_for or (phase is not None and phase not in waits_for.split(":")):
+        raise ConflictError(
+            "this rollout does not wait for that approval",
+            held.state.id,
+            expected=f"an approval of phase {phase}" if phase else "a rollout that waits for an approval",
+            found=f"{held.state.stage.value}{', waiting for ' + waits_for if waits_for else ''}",
+            remedy="see `otagate status`",
+        )
+    return _command(workspace, held, lambda state, now: machine.approve(state, workspace.actor, reason, now))
+
+
+def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, reason: str) -> Action:
+    """Serve the previous release again, a named one, or the built-in bundle. Needs no metrics, no build, no first runner.
+
+    A rollout that is under way ends, and gives back every channel that it reached. Otherwise the one channel goes back by
+    one pointer write.
+
+    Raises:
+        ConflictError: There is nothing to roll back.
+        NotFoundError: The named release is not published.
+        VerificationError: What the channel would go back to does not hold.
+    """
+    refuse_forks(workspace)
+    held = active_rollout(workspace, name)
+    why = reason or f"rolled back by {workspace.actor}"
+    if held is not None and (name is None or to is None):
+        if to is not None:
+            raise UsageError("--to needs --channel", expected="the channel that is to serve it", remedy="add --channel NAME")
+        return _command(workspace, held, lambda state, now: machine.roll_back(state, why, workspace.actor, now))
+    channel = _named(name)
+    before = read_or_new(workspace, channel)
+    bad = before.candidate.release if before.candidate else before.stable
+    target = _target(workspace, to)
+    if bad is None and to is None:
+        raise ConflictError(
+            "there is nothing to roll back",
+            f"channel {channel} of {workspace.policy.app}",
+            found="devices run the bundle that is built into the app",
+            remedy="see `otagate status`",
+        )
+    change = _rollback_change(bad, target, named=to is not None)
+    after = change(before)
+    if after.stable is not None:
+        workspace.releases.read_back(workspace.releases.resolve(after.stable))
+    goes_to = str(after.stable) if after.stable else "the built-in bundle"
+    title = f"roll {channel} back to {goes_to}"
+    step = Step(StepKind.ROLL_BACK, title, Status.TODO if after is not before else Status.DONE, _was(before))
+
+    def carry_out() -> Receipt:
+        if held is not None:
+            workspace.reconciler.command(held.state.id, lambda s, now: machine.roll_back(s, why, workspace.actor, now))
+        data = {"to": goes_to, "from": str(bad) if bad else BUILTIN, "reason": why}
+        return _move(workspace, channel, change, "channel.rolled_back", data)
+
+    return Action(Plan(title, (step,)), carry_out)
+
+
+def find_release(workspace: Workspace, version: Version) -> PublishedRelease:
+    """Give a published release, verified.
+
+    Raises:
+        NotFoundError: There is none of that version.
+    """
+    published = workspace.releases.get(version)
+    if published is None:
+        raise NotFoundError(
+            "this release is not published",
+            f"{version} of {workspace.policy.app}",
+            expected=f"a release statement in {workspace.policy.storage}",
+            remedy="publish it first: otagate upload",
+        )
+    return published
+
+
+def read_or_new(workspace: Workspace, name: ChannelName) -> ChannelState:
+    """Give a channel as it is, or a new one that serves the built-in bundle."""
+    reading = workspace.channels_read_only.read(name)
+    return reading.state if reading else ChannelState(workspace.policy.app, name, 0, None)
+
+
+# --- how actions are made -----------------------------------------------------------------------------------------------
+
+
+def _command(workspace: Workspace, held: Stored, command: Command) -> Action:
+    """Plan and carry out something that is asked of a rollout; the plan is the very intent that the machine makes."""
+    after = command(held.state, workspace.clock.now())
+    steps = steps_of(after) if after is not held.state else ()
+    goal = f"rollout {held.state.id}: {held.state.stage.value} → {after.stage.value}"
+
+    def carry_out() -> Receipt:
+        return Receipt(rollout=workspace.reconciler.command(held.state.id, command).state)
+
+    return Action(Plan(goal, steps), carry_out)
+
+
+def _channel_action(
+    workspace: Workspace,
+    name: ChannelName,
+    change: Callable[[ChannelState], ChannelState],
+    kind: StepKind,
+    reason: str,
+) -> Action:
+    before = read_or_new(workspace, name)
+    if before.serial == 0:
+        raise NotFoundError("there is no such channel", f"{name} of {workspace.policy.app}", remedy="see `otagate status`")
+    title = f"{kind.value} {name}"
+    status = Status.TODO if change(before) is not before else Status.DONE
+    data = {"reason": reason} if reason else {}
+    done = {StepKind.PAUSE: "channel.paused", StepKind.RESUME: "channel.resumed"}[kind]
+    return Action(Plan(title, (Step(kind, title, status),)), lambda: _move(workspace, name, change, done, data))
+
+
+def _move(
+    workspace: Workspace,
+    name: ChannelName,
+    change: Callable[[ChannelState], ChannelState],
+    kind: str,
+    data: dict[str, str],
+) -> Receipt:
+    """Move a channel and say so in the ledger. The entry's id is the pointer's serial: a second try adds what was lost."""
+    reading = workspace.reconciler.effects.move(name, change)
+    if reading is None:
+        return Receipt()
+    who = {"channel": str(name), "serial": str(reading.state.serial), "actor": workspace.actor}
+    entry_id = f"channel:{name}:{reading.state.serial}"
+    workspace.ledger.append(kind, entry_id, {**data, **who}, workspace.clock.now(), since=reading.issued)
+    return Receipt(channel=reading)
+
+
+def _promotion(ref: ReleaseRef, weight: Weight) -> Callable[[ChannelState], ChannelState]:
+    seed = secrets.token_hex(16)
+    if weight.is_full:
+        return lambda state: transitions.set_stable(state, ref)
+    return lambda state: transitions.offer(state, ref, weight, seed)
+
+
+def _refuse_lowering(before: ChannelState, ref: ReleaseRef, weight: Weight) -> None:
+    at = before.candidate.weight if before.candidate and before.candidate.release == ref else None
+    at = Weight(10_000) if before.stable == ref else at
+    if at is not None and weight < at:
+        raise ConflictError(
+            "a weight only grows",
+            f"channel {before.name} of {before.app}",
+            expected=f"{at} or more for {ref}",
+            found=str(weight),
+            remedy=f"to take it off the devices: otagate rollback --channel {before.name}",
+        )
+
+
+def _rollback_change(
+    bad: ReleaseRef | None, target: ReleaseRef | None, *, named: bool
+) -> Callable[[ChannelState], ChannelState]:
+    def change(state: ChannelState) -> ChannelState:
+        after = transitions.withdraw(state, bad) if bad is not None and bad != target else state
+        if named:
+            after = transitions.set_stable(after, target)
+        after = transitions.unpause(after) if after is not state else after
+        return after if after is state else replace(after, serial=state.serial + 1)
+
+    return change
+
+
+def _target(workspace: Workspace, to: str | None) -> ReleaseRef | None:
+    if to is None or to == BUILTIN:
+        return None
+    return find_release(workspace, Version(to)).ref
+
+
+def _check_may_go(workspace: Workspace, published: PublishedRelease, name: ChannelName) -> None:
+    release = published.release
+    if release.channels and name not in release.channels:
+        raise VerificationError(
+            "this release may not go to this channel",
+            f"{release.version} of {release.app}",
+            expected=f"one of {', '.join(map(str, release.channels))}",
+            found=str(name),
+            remedy="publish it for this channel under a new version",
+        )
+    if release.expires is not None and release.expires <= workspace.clock.now():
+        raise VerificationError(
+            "this release has expired",
+            f"{release.version} of {release.app}",
+            expected="a release whose time is not over",
+            found=f"expired at {release.expires:%Y-%m-%d %H:%M} UTC",
+            remedy="publish it again under a new version",
+        )
+
+
+def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:
+    known = {gate.metric for gate in state.spec.gates}
+    for metric in overrides:
+        if metric not in known:
+            raise UsageError("there is no such gate", metric, expected=f"one of {', '.join(sorted(known))}", found=metric)
+    left = machine.unwaived(state, overrides)
+    if left and state.stage is Stage.PAUSED:
+        reasons = tuple(f"{metric}: {state.latched[metric].reason}" for metric in left)
+        raise ConflictError(
+            "a failed gate holds this rollout, and later good numbers do not lift it",
+            state.id,
+            details=reasons,
+            remedy=f"publish a fix; or, to go on knowingly: otagate resume --override {left[0]} --reason '…'",
+        )
+
+
+def _named(name: ChannelName | None) -> ChannelName:
+    if name is None:
+        raise UsageError(
+            "no rollout is active, so a channel must be named", expected="--channel NAME", remedy="see `otagate status`"
+        )
+    return name
+
+
+def _was(state: ChannelState) -> str:
+    stable = str(state.stable) if state.stable else "the built-in bundle"
+    return f"now {stable}" + (f", {state.candidate.release} at {state.candidate.weight}" if state.candidate else "")

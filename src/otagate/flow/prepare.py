@@ -1,0 +1,125 @@
+"""Decide what a run is about: which rule, version, track, and how far it is already. Reads, never writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+
+from otagate.flow.workspace import Workspace
+from otagate.model import Version, Weight
+from otagate.plan.compute import Progress, Snapshot, ship_plan
+from otagate.plan.steps import Plan
+from otagate.policy.model import PhaseSpec, TrackSpec
+from otagate.policy.resolve import Target, resolve
+from otagate.policy.versioning import make_version
+from otagate.release.repository import PublishedRelease
+from otagate.rollout.repository import Stored
+from otagate.rollout.state import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What a run is about: decided before anything is touched.
+
+    Attributes:
+        target: The branch rule that matched, or None: nothing to do.
+        version: What the release is called, or None with ``target``.
+        track: The phases to go through, or None with ``target``. A rule that names a channel is a track of one phase
+            without a soak.
+        published: The release when it is in the store already, made from this very commit.
+        plan: All of it as steps.
+    """
+
+    target: Target | None
+    version: Version | None
+    track: TrackSpec | None
+    published: PublishedRelease | None
+    plan: Plan
+
+    @property
+    def rollout_id(self) -> str:
+        """Name the rollout: a version is never reused, so starting it twice finds the first."""
+        return f"{self.version}-{self.track.name}" if self.track else ""
+
+
+def prepare(workspace: Workspace, *, version: Version | None = None) -> Shipment:
+    """Decide what a run is about. Reads the store, writes nothing.
+
+    Args:
+        workspace: Where.
+        version: Overrides the policy's ``versioning``.
+    """
+    target = resolve(workspace.policy, workspace.context)
+    track = track_of(target)
+    if track is None:
+        return Shipment(None, None, None, None, ship_plan(workspace.policy, workspace.context, None, None, Snapshot()))
+    name = version or version_of(workspace)
+    published = _published_from_here(workspace, name)
+    snapshot = _snapshot(workspace, name, track, published)
+    plan = ship_plan(workspace.policy, workspace.context, name, track, snapshot)
+    return Shipment(target, name, track, published, plan)
+
+
+def prepare_upload(workspace: Workspace, *, version: Version | None = None) -> Shipment:
+    """Decide what an upload is about: a version and whether it is published; no rule needs to match."""
+    name = version or version_of(workspace)
+    published = _published_from_here(workspace, name)
+    snapshot = Snapshot(published is not None)
+    plan = ship_plan(workspace.policy, workspace.context, name, TrackSpec("none", ()), snapshot)
+    return Shipment(None, name, None, published, plan)
+
+
+def track_of(target: Target | None) -> TrackSpec | None:
+    """Give the track of a matched rule; a rule that names a channel moves it at once, without gates."""
+    if target is None or target.track is not None:
+        return target.track if target else None
+    if target.channel is None:
+        return None
+    phase = PhaseSpec(str(target.channel), target.channel, (Weight(10_000),), timedelta(0), allow_short_soak=True)
+    return TrackSpec(f"channel-{target.channel}", (phase,))
+
+
+def version_of(workspace: Workspace) -> Version:
+    """Make the version that the policy's ``versioning`` gives here."""
+    package = workspace.policy.root / "package.json"
+    found: str | None = None
+    if package.is_file():
+        try:
+            data = json.loads(package.read_bytes())
+        except ValueError:
+            data = None
+        value = data.get("version") if isinstance(data, dict) else None
+        found = value if isinstance(value, str) else None
+    return make_version(
+        workspace.policy.versioning, context=workspace.context, package_version=found, now=workspace.clock.now()
+    )
+
+
+def _published_from_here(workspace: Workspace, version: Version) -> PublishedRelease | None:
+    """Give the release when it is published already from this very commit; then nothing needs to be built again."""
+    published = workspace.releases.get(version)
+    context = workspace.context
+    same = published is not None and context.commit is not None and not context.is_dirty
+    return published if same and published is not None and published.release.commit == context.commit else None
+
+
+def _snapshot(workspace: Workspace, version: Version, track: TrackSpec, published: PublishedRelease | None) -> Snapshot:
+    rollout_id = f"{version}-{track.name}"
+    own = workspace.rollouts.load(rollout_id)
+    holders: dict[str, str] = {}
+    superseded = ""
+    for phase in track.phases:
+        holder = workspace.rollouts.holder(phase.channel)
+        if holder is not None and holder.state.id != rollout_id:
+            holders[str(phase.channel)] = f"{holder.state.id} ({holder.state.stage.value})"
+            if holder.state.stage is Stage.PAUSED and phase is track.phases[0]:
+                superseded = holder.state.id
+    return Snapshot(published is not None, _progress(own), holders, superseded)
+
+
+def _progress(own: Stored | None) -> Progress | None:
+    if own is None:
+        return None
+    state = own.state
+    return Progress(state.stage.value, state.phase, state.step, state.is_terminal, state.outcome or state.paused_by)

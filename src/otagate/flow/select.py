@@ -1,0 +1,45 @@
+"""Which channels and rollouts a verb means when it is not told."""
+
+from __future__ import annotations
+
+from otagate.errors import UsageError
+from otagate.flow.workspace import Workspace
+from otagate.model import ChannelName
+from otagate.rollout.repository import Stored
+
+
+def channel_names(workspace: Workspace) -> list[ChannelName]:
+    """Give the channels that the policy names, in its order, then any others that the store has."""
+    policy = workspace.policy
+    names = [phase.channel for track in policy.tracks.values() for phase in track.phases]
+    names += [ChannelName(rule.channel) for rule in policy.branches if rule.channel and "{" not in rule.channel]
+    return list(dict.fromkeys([*names, *workspace.channels_read_only.names()]))
+
+
+def active_rollouts(workspace: Workspace) -> list[Stored]:
+    """Give the active rollouts, each once. Found by the exact keys of the channels that they hold."""
+    found: dict[str, Stored] = {}
+    for name in channel_names(workspace):
+        holder = workspace.rollouts.holder(name)
+        if holder is not None:
+            found[holder.state.id] = holder
+    return list(found.values())
+
+
+def active_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | None:
+    """Give the rollout that holds a channel; without a channel the only active one, or None when there is none.
+
+    Raises:
+        UsageError: Several are active and none was named.
+    """
+    if name is not None:
+        return workspace.rollouts.holder(name)
+    active = active_rollouts(workspace)
+    if len(active) > 1:
+        shown = ", ".join(
+            f"{one.state.id} in {one.state.exposed[-1] if one.state.exposed else 'no channel yet'}" for one in active
+        )
+        raise UsageError(
+            "several rollouts are active", expected="one, named by --channel", found=shown, remedy="add --channel NAME"
+        )
+    return active[0] if active else None

@@ -1,0 +1,173 @@
+"""Bring one rollout one step nearer its goal, safely, from any machine, at any time.
+
+In this order: load; finish a recorded intent; measure every metric over closed windows; judge; decide; write the state by
+compare-and-swap with the intent; act; clear the intent; write the ledger. A lost swap starts again from load and decides
+anew: nobody's decision is written over. There is no leader and no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from otagate.errors import ConflictError, NotFoundError
+from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge
+from otagate.model import ChannelName
+from otagate.rollout import machine
+from otagate.rollout.effects import Effects
+from otagate.rollout.ledger import Ledger
+from otagate.rollout.repository import Stored
+from otagate.rollout.state import RolloutState, Stage
+
+_TRIES = 5
+"""How often a reconcile begins anew after a lost swap, before it leaves the rollout to whoever keeps winning."""
+
+Measure = Callable[[RolloutState, datetime], Sequence[Reading]]
+"""Reads every gate of a rollout's spec at one instant; never raises for a source that fails."""
+Command = Callable[[RolloutState, datetime], RolloutState]
+"""What a person asks of the machine: pause, resume, approve, roll back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one reconcile found and did.
+
+    Attributes:
+        state: The rollout afterwards.
+        results: The gates as judged; empty when nothing was exposed.
+        changed: Whether the rollout took a step.
+        waiting_for: Why it does not go on, in a sentence, or "".
+    """
+
+    state: RolloutState
+    results: tuple[GateResult, ...] = ()
+    changed: bool = False
+    waiting_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Drives the pure machine against the world."""
+
+    effects: Effects
+    ledger: Ledger
+    measure: Measure
+
+    def reconcile(self, rollout_id: str) -> Outcome:
+        """Take at most one step.
+
+        Raises:
+            NotFoundError: No such rollout.
+            ConflictError: Others kept changing it.
+        """
+        return self._try(rollout_id, self._step)
+
+    def command(self, rollout_id: str, command: Command) -> Outcome:
+        """Apply what a person asked for, at once; measures nothing.
+
+        An unfinished intent is not finished first: stopping must not first expose more devices. The machine's commands
+        keep or replace it.
+        """
+
+        def apply(stored: Stored) -> Outcome:
+            now = self.effects.clock.now()
+            after = self._settle(self._save(stored, command(stored.state, now)))
+            return Outcome(after.state, changed=after.state != stored.state)
+
+        return self._try(rollout_id, apply)
+
+    def foresee(self, state: RolloutState) -> Outcome:
+        """Measure, judge and decide as a reconcile would, and write nothing. An unfinished intent is what comes first."""
+        if state.intent is not None or state.is_terminal:
+            return Outcome(state, waiting_for=state.outcome)
+        return self._decide(state)
+
+    def _decide(self, state: RolloutState) -> Outcome:
+        now = self.effects.clock.now()
+        results = self._judge(state, now)
+        held_by = self._held_by(state)
+        decided = machine.decide(state, results, now, held_by=held_by)
+        return Outcome(decided, results, decided != state, _waiting_for(decided, results, held_by, now))
+
+    def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
+        for attempt in range(1, _TRIES + 1):
+            stored = self.effects.rollouts.load(rollout_id)
+            if stored is None:
+                raise NotFoundError("there is no such rollout", rollout_id, remedy="see `otagate status`")
+            try:
+                return action(stored)
+            except _LostSwapError as lost:
+                if attempt == _TRIES:
+                    raise lost.conflict from lost
+        raise AssertionError
+
+    def _step(self, stored: Stored) -> Outcome:
+        stored = self._settle(stored)
+        if stored.state.is_terminal:
+            return Outcome(stored.state, waiting_for=stored.state.outcome)
+        decision = self._decide(stored.state)
+        after = self._settle(self._save(stored, replace(decision.state, last_reconcile_at=self.effects.clock.now())))
+        return replace(decision, state=after.state)
+
+    def _settle(self, stored: Stored) -> Stored:
+        """Finish the recorded intent and write the queued ledger entries; both are safe to do twice."""
+        if stored.state.intent is not None:
+            self.effects.carry_out(stored.state)
+            stored = self._save(stored, machine.finish_intent(stored.state, self.effects.clock.now()))
+        if stored.state.events:
+            for event in stored.state.events:
+                self.ledger.append(event.kind, event.id, dict(event.data), event.at, since=event.at)
+            stored = self._save(stored, replace(stored.state, events=()))
+        return stored
+
+    def _save(self, stored: Stored, state: RolloutState) -> Stored:
+        try:
+            return self.effects.rollouts.save(stored, state)
+        except ConflictError as conflict:
+            raise _LostSwapError(conflict) from conflict
+
+    def _judge(self, state: RolloutState, now: datetime) -> tuple[GateResult, ...]:
+        if state.entered_at is None or state.not_before is None or not state.spec.gates:
+            return ()
+        readings = self.measure(state, now)
+        look = Look(machine.look_kind(state, now), state.entered_at, state.not_before)
+        spec = state.spec
+        return tuple(
+            judge(gate, readings, look=look, judgement=spec.judgement, gating_metrics=count_gating(spec.gates), now=now)
+            for gate in spec.gates
+        )
+
+    def _held_by(self, state: RolloutState) -> str:
+        """Say why the next channel cannot be entered, or ""."""
+        name = machine.next_channel(state)
+        if not name:
+            return ""
+        holder = self.effects.rollouts.holder(ChannelName(name))
+        if holder is not None and holder.state.id != state.id:
+            return f"channel {name} is held by rollout {holder.state.id} ({holder.state.stage.value})"
+        reading = self.effects.channels.read(ChannelName(name))
+        if reading is not None and reading.state.paused:
+            return f"channel {name} is paused: otagate resume --channel {name}"
+        return ""
+
+
+class _LostSwapError(Exception):
+    """Somebody else wrote the rollout between our read and our write."""
+
+    def __init__(self, conflict: ConflictError) -> None:
+        super().__init__()
+        self.conflict = conflict
+
+
+def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: str, now: datetime) -> str:
+    if state.is_terminal:
+        return state.outcome
+    if state.stage is Stage.PAUSED:
+        return state.paused_by
+    if state.stage is Stage.AWAITING_APPROVAL:
+        return f"an approval: {state.awaiting}"
+    if state.not_before is not None and now < state.not_before:
+        return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
+    held = [f"{result.metric}: {result.reason}" for result in results if result.holds and result.is_due]
+    return held_by or "; ".join(held)

@@ -1,0 +1,113 @@
+"""Rollouts and channel claims in the document store: read, and written only by compare-and-swap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from otagate.errors import ConflictError, VerificationError
+from otagate.model import AppId, ChannelName
+from otagate.rollout.codec import decode, encode
+from otagate.rollout.state import RolloutState
+from otagate.store.interface import DocumentStore
+from otagate.store.jsondoc import JsonDoc, read_json, write_json
+
+ROLLOUT_SCHEMA = "otagate/rollout/v1"
+CLAIM_SCHEMA = "otagate/active/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A rollout as read, with what is needed to write over exactly this state of it."""
+
+    state: RolloutState
+    doc: JsonDoc
+
+
+class Rollouts:
+    """The rollouts of one app, and which of them holds which channel.
+
+    A channel is held by at most one rollout. The claim is taken before the pointer is touched, and given up when the
+    rollout leaves the channel or ends. A claim whose rollout has ended, or was never written, is free.
+    """
+
+    def __init__(self, documents: DocumentStore, app: AppId) -> None:
+        self._documents, self._app = documents, app
+
+    def load(self, rollout_id: str) -> Stored | None:
+        """Read a rollout, or give None.
+
+        Raises:
+            VerificationError: What stands there is not a rollout of this app.
+        """
+        key = self._key(rollout_id)
+        doc = read_json(self._documents, key, ROLLOUT_SCHEMA)
+        if doc is None:
+            return None
+        try:
+            state = decode(RolloutState, doc.body["rollout"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise VerificationError("this rollout cannot be read", key, found=str(error)) from error
+        if state.id != rollout_id or state.app != self._app:
+            raise VerificationError("this rollout is another one", key, expected=rollout_id, found=state.id)
+        return Stored(state, doc)
+
+    def create(self, state: RolloutState) -> Stored:
+        """Write a new rollout.
+
+        Raises:
+            ConflictError: There is one of that id.
+        """
+        doc = write_json(self._documents, self._key(state.id), ROLLOUT_SCHEMA, {"rollout": encode(state)}, None)
+        return Stored(state, doc)
+
+    def save(self, stored: Stored, state: RolloutState) -> Stored:
+        """Write the next state over the one that was read.
+
+        Raises:
+            ConflictError: Somebody else wrote it since: load again and decide anew.
+        """
+        if state == stored.state:
+            return stored
+        doc = write_json(self._documents, self._key(state.id), ROLLOUT_SCHEMA, {"rollout": encode(state)}, stored.doc)
+        return Stored(state, doc)
+
+    def holder(self, channel: ChannelName) -> Stored | None:
+        """Give the active rollout that holds a channel, or None when it is free."""
+        doc = read_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA)
+        holder = str(doc.body.get("rollout", "")) if doc else ""
+        stored = self.load(holder) if holder else None
+        return None if stored is None or stored.state.is_terminal else stored
+
+    def claim(self, channel: ChannelName, rollout_id: str) -> None:
+        """Take a channel for a rollout; fine when it has it already.
+
+        Raises:
+            ConflictError: Another active rollout holds it, or took it at this moment.
+        """
+        key = self._claim_key(channel)
+        doc = read_json(self._documents, key, CLAIM_SCHEMA)
+        if doc is not None and doc.body.get("rollout") == rollout_id:
+            return
+        holder = self.holder(channel)
+        if holder is not None:
+            raise ConflictError(
+                f"channel {channel} is held by another rollout",
+                str(self._app),
+                expected=f"free for {rollout_id}",
+                found=f"{holder.state.id} ({holder.state.stage.value})",
+                remedy=f"wait until it has left the channel, or stop it: otagate pause --channel {channel}",
+            )
+        write_json(self._documents, key, CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
+
+    def release_claim(self, channel: ChannelName, rollout_id: str) -> None:
+        """Give a channel up; fine when somebody else has it by now."""
+        key = self._claim_key(channel)
+        doc = read_json(self._documents, key, CLAIM_SCHEMA)
+        if doc is not None and doc.body.get("rollout") == rollout_id:
+            write_json(self._documents, key, CLAIM_SCHEMA, {"rollout": ""}, doc)
+
+    def _key(self, rollout_id: str) -> str:
+        return f"apps/{self._app}/rollouts/{rollout_id}.json"
+
+    def _claim_key(self, channel: ChannelName) -> str:
+        return f"apps/{self._app}/active/{channel}.json"
