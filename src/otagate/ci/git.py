@@ -26,8 +26,9 @@ _FIXED_VARIABLES = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_NO_LAZY_FETCH": "1",  # a missing commit is an answer, not a reason to go to the network
 }
-# otagate's own state, kept inside an app, says nothing about what was built.
-_STATUS_PATHS = ("--", ":/", ":(exclude,top,glob)**/.otagate/**")
+# otagate's own state and outputs, kept inside an app, say nothing about what was built.
+_OWN_FILES = ("**/.otagate/**", "**/otagate.env", "**/otagate.properties")
+_STATUS_PATHS = ("--", ":/", *(f":(exclude,top,glob){pattern}" for pattern in _OWN_FILES))
 _ORIGIN = "refs/remotes/origin/"
 _UNIT = "\x1f"
 

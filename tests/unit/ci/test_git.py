@@ -61,6 +61,8 @@ def test_a_folder_below_the_top_is_enough(repo: Path) -> None:
         ("new.txt", True),
         (".otagate/store/blob", False),
         ("apps/one/.otagate/store/blob", False),
+        ("otagate.env", False),
+        ("otagate.properties", False),
         ("ignored/x", False),
     ],
 )
