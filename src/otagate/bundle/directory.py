@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from otagate._text import harmless
 from otagate.bundle import zipformat as z
+from otagate.bundle.names import MAX_PATH_BYTES
 from otagate.errors import VerificationError
 
 # Bits 1 and 2 say how hard the packer tried (APPNOTE 4.4.4); they change nothing.
@@ -128,6 +129,8 @@ def _read_entry(stream: BinaryIO, subject: str) -> Entry:
     if len(data) != z.CENTRAL.size or not data.startswith(z.CENTRAL_SIGNATURE.to_bytes(4, "little")):
         raise refuse(subject, "a record is missing or malformed", "central directory")
     _, _, *common, name_size, extra_size, comment, disk, _, attributes, offset = z.CENTRAL.unpack(data)
+    if name_size > MAX_PATH_BYTES + 1:
+        raise refuse(subject, f"a name is longer than {MAX_PATH_BYTES} bytes", "central directory")
     name = stream.read(name_size)
     path = _decoded(name, common[1], subject)
     check_extra(stream.read(extra_size), subject, path)

@@ -172,7 +172,7 @@ def _check_local(stream: BinaryIO, entry: Entry, position: int, subject: str) ->
     if signature != z.LOCAL_SIGNATURE or tuple(common) != entry.common or name != entry.name:
         raise refuse(subject, "its local header and the central directory disagree", entry.path)
     check_extra(extra, subject, entry.path)
-    return position + z.LOCAL.size + name_size + extra_size + entry.packed_size
+    return position + z.LOCAL.size + len(name) + len(extra) + entry.packed_size
 
 
 def _unpack(stream: BinaryIO, entry: Entry, subject: str, target: Path | None) -> FileEntry | None:
