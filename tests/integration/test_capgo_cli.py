@@ -18,7 +18,8 @@ from otagate.seal.keys import create_keys, load_rsa_private, rsa_public_pem_pkcs
 from support import js
 from support.interop import APP_ID, NOWHERE, Shipment, flip, ship
 
-pytestmark = pytest.mark.integration
+# The first to run installs npm packages, which takes as long as the network takes.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(js.INSTALL_SECONDS)]
 
 # The CLI picks the checksum's encoding by the plugin that it finds installed in the app.
 HEX_PLUGIN, BASE64_PLUGIN = "@capgo/capacitor-updater", "capacitor-updater-7"

@@ -12,7 +12,8 @@ from otagate.seal.keys import create_keys
 from support import java, js
 from support.interop import Shipment, flip, ship
 
-pytestmark = pytest.mark.integration
+# The first to run installs npm packages, which takes as long as the network takes.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(js.INSTALL_SECONDS)]
 
 HEX, BASE64 = "hex", "base64"
 # npm alias of each generation, and the one checksum encoding that it takes.

@@ -17,7 +17,8 @@ from otagate.model import Bundle
 from otagate.policy.model import BuildSpec, BundleSpec
 from support import js
 
-pytestmark = pytest.mark.integration
+# The first to run installs npm packages, which takes as long as the network takes.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(js.INSTALL_SECONDS)]
 
 APP = js.ROOT / "examples" / "quickstart"
 FIRST, SECOND = "npm run build", "npm run build:v2"
@@ -89,11 +90,17 @@ def test_nothing_in_it_is_fetched_from_elsewhere(first: tuple[Bundle, Path]) -> 
     assert 'src="./assets/' in page
 
 
-def test_the_plugin_is_pinned_and_the_lock_file_names_no_registry() -> None:
+def test_the_plugin_is_pinned() -> None:
     package = json.loads((APP / "package.json").read_text())
     lock = json.loads((APP / "package-lock.json").read_text())["packages"]
     assert package["dependencies"]["@capgo/capacitor-updater"] == "8.51.23"
-    installed = [entry for name, entry in lock.items() if name]
-    assert len(installed) > 50
-    assert [entry for entry in installed if "integrity" not in entry] == []
-    assert [entry for entry in installed if "resolved" in entry] == []
+    assert lock["node_modules/@capgo/capacitor-updater"]["version"] == "8.51.23"
+
+
+@pytest.mark.parametrize("folder", ["examples/quickstart", "tests/js", "benchmarks"])
+def test_lock_files_pin_by_hash_and_name_no_registry(folder: str) -> None:
+    lock = json.loads((js.ROOT / folder / "package-lock.json").read_text())["packages"]
+    installed = {name: entry for name, entry in lock.items() if name}
+    assert len(installed) > 5
+    assert {name for name, entry in installed.items() if not entry["integrity"].startswith("sha512-")} == set()
+    assert {name for name, entry in installed.items() if "resolved" in entry} == set()

@@ -25,7 +25,7 @@ async function show(target) {
   target.replaceChildren(content);
   target.dataset.page = name;
   for (const link of document.querySelectorAll("#tabs a")) {
-    link.toggleAttribute("aria-current", link.hash === `#/${name}`);
+    link.ariaCurrent = link.hash === `#/${name}` ? "page" : null;
   }
   scrollTo(0, 0);
 }
