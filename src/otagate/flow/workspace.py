@@ -62,7 +62,7 @@ class Workspace:
     @property
     def actor(self) -> str:
         """Who does this, for the ledger: the CI's user, else the login name, else ``unknown``."""
-        return self.context.actor or self.environ.get("USER") or self.environ.get("USERNAME") or "unknown"
+        return self.context.actor or self.environ.get("USER") or self.environ.get("LOGNAME") or "unknown"
 
     @cached_property
     def store(self) -> Store:

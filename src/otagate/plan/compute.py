@@ -104,7 +104,7 @@ def _refusal(context: Context, track: TrackSpec, snapshot: Snapshot) -> str:
 
 
 def _steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapshot) -> Iterator[Step]:
-    made = Status.DONE if snapshot.is_published or snapshot.progress else Status.TODO
+    made = Status.DONE if snapshot.is_published else Status.TODO
     output = policy.build.output or "the web directory"
     if policy.build.command:
         command = policy.build.command if isinstance(policy.build.command, str) else " ".join(policy.build.command)

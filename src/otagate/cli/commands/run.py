@@ -73,20 +73,10 @@ def waiting(text: str | None) -> timedelta | None:
 
 
 def _ship(workspace: Workspace, shipment: Shipment, *, build: bool, wait: timedelta | None) -> Outcome:
-    existing = workspace.rollouts.load(shipment.rollout_id)
-    if existing is None:
-        with tempfile.TemporaryDirectory(prefix="otagate-") as folder:
-            published = publish(workspace, shipment, Path(folder), build=build)
-        existing = start(workspace, shipment, published.ref)
-    elif shipment.published is None:
-        raise UsageError(
-            "this version's rollout was started from another commit, or the work tree changed since",
-            existing.state.id,
-            expected=f"commit {existing.state.origin.get('commit', 'unknown')}, unchanged",
-            found=f"{workspace.context.commit or 'no commit'}{', changed' if workspace.context.is_dirty else ''}",
-            remedy="ship this commit under a new version; or carry the rollout on with `otagate reconcile`",
-        )
-    return drive(workspace, existing.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
+    with tempfile.TemporaryDirectory(prefix="otagate-") as folder:
+        published = publish(workspace, shipment, Path(folder), build=build)
+    rollout = start(workspace, shipment, published.ref)
+    return drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
 
 
 def say_step(workspace: Workspace, outcome: Outcome) -> None:

@@ -1,0 +1,86 @@
+"""``otagate init``: write a first policy and keys for the app in this folder."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from otagate.cli.options import add_dry_run
+from otagate.cli.output import CommandEnv, Result, blocks
+
+if TYPE_CHECKING:
+    from otagate.flow.init import Initialised
+
+HELP = "write a first policy and keys for this app"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument("--app-id", metavar="ID", help="the app's id (default: appId of the Capacitor configuration)")
+    parser.add_argument("--force", action="store_true", help="write a new policy over the one that is there; keys are kept")
+    add_dry_run(parser)
+
+
+def run(args: argparse.Namespace, env: CommandEnv) -> Result:
+    """Set the app up; a second call says what is there and changes nothing.
+
+    Raises:
+        UsageError, ConflictError, AccessError, UnavailableError: See otagate.flow.init.initialise.
+    """
+    from otagate.flow.init import initialise  # noqa: PLC0415 - only this verb needs it
+
+    policy = env.cwd / (args.policy or "otagate.yml")
+    done = initialise(policy, env.environ, app_id=args.app_id, force=args.force, dry_run=args.dry_run)
+    for warning in done.found.app.warnings:
+        env.warn(warning)
+    return init_result(done, dry_run=args.dry_run)
+
+
+def init_result(done: Initialised, *, dry_run: bool) -> Result:
+    """Show what was written, what a person has to add, and what comes next."""
+    view: list[blocks.Block] = [blocks.Heading(_title(done, dry_run=dry_run))]
+    view.append(blocks.Facts(_facts(done)))
+    view.append(blocks.Table(("file", "action", "what"), tuple((item.path, str(item.deed), item.note) for item in done.items)))
+    if done.by_hand and done.found.app.config:
+        view += [blocks.Line(f"Add this to {done.found.app.config.name}:"), blocks.Code(done.by_hand, "ts")]
+    if done.changes and not dry_run:
+        view.append(blocks.Items(next_steps(done), numbered=True))
+    data = {
+        "folder": str(done.folder),
+        "app": done.app_id,
+        "dry_run": dry_run,
+        "changed": done.changes and not dry_run,
+        "files": [{"path": item.path, "action": str(item.deed), "note": item.note} for item in done.items],
+        "branches": list(done.found.branches),
+        "ci": list(done.found.ci),
+        "plugin_version": done.found.app.plugin_version.value if done.found.app.plugin_version else None,
+        "by_hand": done.by_hand,
+    }
+    return Result("otagate/init/v1", data, view)
+
+
+def _title(done: Initialised, *, dry_run: bool) -> str:
+    if not done.changes:
+        return "There is a policy already; nothing was changed"
+    return "This would be written" if dry_run else "The app is set up"
+
+
+def _facts(done: Initialised) -> tuple[tuple[str, str], ...]:
+    app = done.found.app
+    pairs = (
+        ("app", done.app_id),
+        ("configuration", app.config.name if app.config else ""),
+        ("web folder", app.web_dir.value if app.web_dir else ""),
+        ("plugin", app.plugin_version.value if app.plugin_version else "not found: npm install @capgo/capacitor-updater"),
+        ("branches", ", ".join(done.found.branches[:10])),
+        ("CI", ", ".join(done.found.ci)),
+    )
+    return tuple((name, value) for name, value in pairs if value)
+
+
+def next_steps(done: Initialised) -> tuple[str, ...]:
+    """Say what a person does next."""
+    steps = ["otagate policy check", "otagate plan", "otagate run"]
+    if done.found.ci:
+        steps.append(f"put the keys of .otagate/keys into the secrets of {', '.join(done.found.ci)}: see docs/ci.md")
+    return tuple(steps)

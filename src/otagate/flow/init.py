@@ -1,0 +1,262 @@
+"""``otagate init``: a first policy, keys, and the public key in the app's configuration.
+
+Everything is read and checked before the first write. The policy is written last, so that an init that was interrupted is
+finished by the next one; where a policy is, nothing is changed without ``force``. Keys that are there are always kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from otagate import _canonical
+from otagate._fs import atomic_write, translate
+from otagate._text import harmless
+from otagate.errors import ConflictError, UsageError
+from otagate.flow.init_detect import Surroundings, look_around
+from otagate.flow.init_text import policy_text
+from otagate.flow.json_edit import get_text, set_text
+from otagate.model import AppId
+from otagate.policy.load import POLICY_NAMES
+
+KEYS = ".otagate/keys"
+IGNORED = (".otagate/keys/", ".otagate/store/")
+KEY_FILES = ("encryption.pem", "encryption.pub.pem", "signing.pem", "signing.pub.pem")
+PUBLIC_KEY_PATH = ("plugins", "CapacitorUpdater", "publicKey")
+"""Where @capgo/capacitor-updater reads the device's public key. **Source:** its README, section "Configuration"."""
+
+
+class Deed(StrEnum):
+    """What happens to a file."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    KEEP = "keep"
+    BY_HAND = "by hand"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file and what happens to it; ``path`` is relative to the policy's folder."""
+
+    path: str
+    deed: Deed
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Initialised:
+    """What init did, or with ``dry_run`` would do.
+
+    Attributes:
+        folder: The policy's folder.
+        items: Every file, in the order of writing.
+        found: What was detected.
+        app_id: The app's id.
+        by_hand: What a person must add to a ``.ts`` or ``.js`` configuration, or None.
+        changes: Whether anything was, or would be, written.
+    """
+
+    folder: Path
+    items: tuple[Item, ...]
+    found: Surroundings
+    app_id: str
+    by_hand: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything was, or would be, written."""
+        return any(item.deed in {Deed.CREATE, Deed.UPDATE} for item in self.items)
+
+
+def initialise(policy: Path, environ: Mapping[str, str], *, app_id: str | None, force: bool, dry_run: bool) -> Initialised:
+    """Set up the app in the policy's folder.
+
+    Args:
+        policy: Where the policy shall stand.
+        environ: For git.
+        app_id: Instead of the one in Capacitor's configuration.
+        force: Write a new policy over one that is there, and a new public key over another one.
+        dry_run: Only say what would be done.
+
+    Raises:
+        UsageError: The app id is unknown or none, the folder is none, or the configuration cannot be read.
+        ConflictError: The app has another public key, or the set of keys is not complete. Nothing was changed.
+        AccessError, UnavailableError: A file cannot be read or written.
+    """
+    if not policy.parent.is_dir():
+        raise UsageError("there is no such folder", subject=harmless(str(policy.parent)), remedy="go to the app's folder")
+    found = look_around(policy.parent, environ)
+    there = _existing_policy(policy)
+    if there is not None and not force:
+        return _report(there, found, app_id)
+    job = _Job(there or policy, found, _app_id(found, app_id))
+    job.check(force=force)
+    planned = job.planned()
+    return planned if dry_run else job.write(planned)
+
+
+def _existing_policy(policy: Path) -> Path | None:
+    names = POLICY_NAMES if policy.name in POLICY_NAMES else (policy.name,)
+    return next((policy.with_name(name) for name in names if policy.with_name(name).exists()), None)
+
+
+def _app_id(found: Surroundings, given: str | None) -> str:
+    text = given or (found.app.app_id.value if found.app.app_id else None)
+    if text is None:
+        raise UsageError(
+            "the app's id is not known",
+            expected="`appId` in capacitor.config.json, .ts or .js in this folder",
+            found=found.app.config.name + " without a plain `appId`" if found.app.config else "no Capacitor configuration",
+            remedy="go to the app's folder, or give --app-id com.example.app",
+        )
+    return str(AppId(text))
+
+
+def _report(policy: Path, found: Surroundings, given: str | None) -> Initialised:
+    """Say what is there; a second init changes nothing."""
+    folder = policy.parent
+    keys = all((folder / KEYS / name).exists() for name in KEY_FILES)
+    items = [
+        Item(KEYS, Deed.KEEP if keys else Deed.MISSING, "there" if keys else "no complete set of keys is here"),
+        Item(policy.name, Deed.KEEP, "there; --force writes a new one"),
+    ]
+    known = given or (found.app.app_id.value if found.app.app_id else "")
+    return Initialised(folder, tuple(items), found, harmless(known))
+
+
+class _Job:
+    """One init that may write."""
+
+    def __init__(self, policy: Path, found: Surroundings, app_id: str) -> None:
+        self._policy = policy
+        self._folder = policy.parent
+        self._found = found
+        self._app_id = app_id
+        config = found.app.config
+        self._config = config.resolve() if config and config.suffix == ".json" else None
+        self._config_text = ""
+        self._ignore_text = ""
+        self._has_keys = False
+
+    def check(self, *, force: bool) -> None:
+        """Read everything and refuse what must not be overwritten."""
+        self._has_keys = self._check_keys()
+        self._ignore_text = _read_text(self._folder / ".gitignore", "the .gitignore cannot be read") or ""
+        if self._config is None:
+            return
+        self._config_text = _read_text(self._config, "the app's configuration cannot be read") or ""
+        try:
+            _canonical.loads(self._config_text.encode("utf-8"))
+            now = get_text(self._config_text, PUBLIC_KEY_PATH)
+            set_text(self._config_text, PUBLIC_KEY_PATH, "")
+        except ValueError as error:
+            subject, found = harmless(str(self._config)), harmless(str(error))
+            raise UsageError(
+                "the app's configuration cannot be used", subject, "a JSON object", found, "mend it first"
+            ) from error
+        if now and not force and now != self._public_key():
+            raise ConflictError(
+                "the app has another public key already",
+                subject=f"{self._config.name}: {'.'.join(PUBLIC_KEY_PATH)}",
+                remedy=f"put the key pair behind it into {KEYS} as encryption.pem and encryption.pub.pem beside a signing pair"
+                " (`otagate keys create --out` elsewhere makes one), or replace it with --force: apps that are out there keep"
+                " the old key until they are updated in the store",
+            )
+
+    def _check_keys(self) -> bool:
+        there = [name for name in KEY_FILES if (self._folder / KEYS / name).exists()]
+        if there and len(there) < len(KEY_FILES):
+            missing = ", ".join(name for name in KEY_FILES if name not in there)
+            raise ConflictError(
+                "the set of keys is not complete",
+                subject=KEYS,
+                expected=", ".join(KEY_FILES),
+                found=f"{', '.join(there)} without {missing}",
+                remedy="put back what is missing, or move the others away",
+            )
+        return bool(there)
+
+    def _public_key(self) -> str | None:
+        return _read_text(self._folder / KEYS / KEY_FILES[1], "the public key cannot be read") if self._has_keys else None
+
+    def _missing_ignores(self) -> list[str]:
+        lines = {line.strip().strip("/") for line in self._ignore_text.splitlines()}
+        return [entry for entry in IGNORED if not {entry.strip("/"), ".otagate", ".otagate/*"} & lines]
+
+    def planned(self) -> Initialised:
+        """List every file with what happens to it."""
+        config = self._found.app.config
+        ignores = self._missing_ignores()
+        ignore_deed = Deed.UPDATE if self._ignore_text else Deed.CREATE
+        items = [
+            Item(".gitignore", ignore_deed if ignores else Deed.KEEP, " ".join(ignores) or "has what is needed"),
+            Item(KEYS, Deed.KEEP if self._has_keys else Deed.CREATE, "RSA-2048 for devices, ed25519 for signatures"),
+        ]
+        if config is not None:
+            deed = Deed.BY_HAND if self._config is None else self._config_deed()
+            items.append(Item(config.name, deed, ".".join(PUBLIC_KEY_PATH)))
+        deed = Deed.UPDATE if self._policy.exists() else Deed.CREATE
+        items.append(Item(self._policy.name, deed, f"policy of {self._app_id}"))
+        return Initialised(self._folder, tuple(items), self._found, self._app_id)
+
+    def _config_deed(self) -> Deed:
+        now = get_text(self._config_text, PUBLIC_KEY_PATH)
+        return Deed.KEEP if now and now == self._public_key() else Deed.UPDATE
+
+    def write(self, planned: Initialised) -> Initialised:
+        """Write everything; the policy last."""
+        ignores = self._missing_ignores()
+        if ignores:
+            gap = "" if not self._ignore_text or self._ignore_text.endswith("\n") else "\n"
+            _write(self._folder / ".gitignore", self._ignore_text + gap + "".join(f"{entry}\n" for entry in ignores))
+        public, trust = self._keys()
+        by_hand = None
+        if self._config is not None:
+            if self._config_deed() is Deed.UPDATE:
+                _write(self._config, set_text(self._config_text, PUBLIC_KEY_PATH, public))
+        elif self._found.app.config is not None:
+            by_hand = hand_text(public)
+        _write(self._policy, policy_text(self._found, self._app_id, trust))
+        return replace(planned, by_hand=by_hand)
+
+    def _keys(self) -> tuple[str, str]:
+        """Give the device's public key and the line for ``trust.keys``; make the keys when there are none."""
+        from otagate.seal.keys import create_keys  # noqa: PLC0415 - brings cryptography
+        from otagate.seal.trust import parse_public_key, trust_line  # noqa: PLC0415 - likewise
+
+        folder = self._folder / KEYS
+        if not self._has_keys:
+            created = create_keys(folder)
+            return created.encryption_public_pem, created.trust
+        signing = parse_public_key(f"file:{KEYS}/{KEY_FILES[3]}", environ={}, base=self._folder)
+        return self._public_key() or "", trust_line(signing)
+
+
+def hand_text(public: str) -> str:
+    """Write what a person adds to capacitor.config.ts or .js."""
+    lines = public.rstrip("\n").split("\n")
+    key = " +\n".join(f"        '{line}\\n'" for line in lines)
+    return f"plugins: {{\n  CapacitorUpdater: {{\n    publicKey:\n{key},\n  }},\n}},"
+
+
+def _read_text(path: Path, what: str) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise UsageError(what, harmless(str(path)), "UTF-8", f"the byte 0x{error.object[error.start]:02x}") from error
+    except OSError as error:
+        raise translate(error, what, path) from error
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+        atomic_write(path, text.encode("utf-8"), mode=mode)
+    except OSError as error:
+        raise translate(error, "a file cannot be written", path) from error

@@ -1,0 +1,108 @@
+"""The text of a first policy: short enough to read whole, with a comment wherever there is a choice. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from otagate.flow.init_detect import Surroundings
+
+SCHEMA_URL = "https://otagate.dev/schema/policy/v1.json"
+
+_TEMPLATE = """\
+# yaml-language-server: $schema={schema}
+#
+# What otagate does with this app's commits. Every key: `otagate policy schema`, docs/policy.md.
+# Every value in effect, and where it comes from: `otagate policy explain`.
+version: 1
+
+app:
+  id: {app_id}
+
+build:
+{build}
+
+# A release's version; it should grow from release to release, and is never used twice.
+# Others: package (the version of package.json), tag (the pushed tag without its v).
+versioning: {versioning}
+
+# The zip is encrypted and signed with keys that `otagate init` made. Their folder is in .gitignore: keep a copy in a safe
+# place. On a CI, store both as secrets and write env:OTAGATE_ENCRYPTION_KEY and env:OTAGATE_SIGNING_KEY here.
+seal:
+  format: capgo
+  encryption_key: file:.otagate/keys/encryption.pem
+  signing_key: file:.otagate/keys/signing.pem
+
+# Whose signatures are believed. This is the public part of signing.pem.
+trust:
+  keys: ["{trust}"]
+
+# A folder is enough to try everything on one machine.
+storage: file:.otagate/store
+
+# The first pattern that matches decides; a branch that matches none is left alone.
+branches:
+  {main}: {{track: production}}
+  develop: {{channel: development}} # at once, without phases and gates
+  # "release/*": {{track: production, start_at: beta}}
+  # "pulls/*": {{channel: "pr-{{number}}"}}
+
+# `otagate run` puts a release into the first phase and stops at its soak; `otagate reconcile`, run again later or on a
+# schedule, carries it on. Nothing goes further by itself.
+tracks:
+  production:
+    - {{phase: internal, channel: internal, soak: 24h}}
+    - {{phase: beta, channel: beta, soak: 24h}}
+    - {{phase: stable, channel: stable, weights: [5%, 25%, 50%, 100%], soak: 24h, approve: true}}
+
+# Where the numbers of the gates come from: a JSON file for each metric, such as {{"bad": 3, "total": 1200}}; or a command, or
+# an HTTP address (docs/gates.md). While there are none, a release waits in its phase and is then paused: no data is never
+# taken for good news. To ship without gates for now, write `gates: {{}}` below.
+metrics:
+  file: ".otagate/metrics/{{metric}}.json"
+
+# The default gates. Change a threshold by writing the gates that you want here; those that are not named are then off.
+# gates:
+#   crash_rate: {{max: 2%, action: pause, min_sample: 300, escalate: {{above: 10%, action: rollback}}}}
+#   error_rate: {{max: 0.5%, action: alert, min_sample: 1000}}
+#   device_success_rate: {{min: 85%, target: 98%, action: rollback, min_sample: 30, maturity: 30m}}
+#   rollout_completion: {{min: 95%, target: 98%, action: pause, evaluate: phase_end}}
+#   verification_time:
+#     limits:
+#       - {{over: 45s, max_share: 5%, action: alert}}
+#       - {{over: 120s, max_share: 5%, action: pause}}
+#   adoption_24h: {{min: 50%, target: 75%, action: alert}}
+"""
+
+
+def policy_text(found: Surroundings, app_id: str, trust: str) -> str:
+    """Write the policy for an app.
+
+    Args:
+        found: What is around.
+        app_id: A checked app id.
+        trust: The public signing key, ``ed25519:<base64>``.
+    """
+    return _TEMPLATE.format(
+        schema=SCHEMA_URL,
+        app_id=app_id,
+        build=_build(found),
+        versioning=_versioning(found),
+        trust=trust,
+        main=found.main_branch,
+    )
+
+
+def _build(found: Surroundings) -> str:
+    if found.build_command:
+        command = f"  command: {found.build_command}"
+    else:
+        command = "  # command: npm run build # left out: what is in `output` is used as it is"
+    output = found.app.web_dir.value if found.app.web_dir else "dist"
+    # JSON's quotes are YAML's, too: a folder of any name is safe.
+    return f"{command}\n  output: {json.dumps(output, ensure_ascii=False)} # Capacitor's webDir"
+
+
+def _versioning(found: Surroundings) -> str:
+    if found.has_commit or not found.package_version:
+        return '"{date}-{time}.{sha7}" # date and time of the commit'
+    return "package"
