@@ -31,7 +31,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Bundl
 
     def make(command: str, **variables: str) -> tuple[Bundle, Path]:
         copy = tmp_path_factory.mktemp("somewhere") / "app"
-        shutil.copytree(APP, copy, ignore=shutil.ignore_patterns("node_modules", "dist"))
+        shutil.copytree(APP, copy, ignore=shutil.ignore_patterns("node_modules", "dist", ".otagate"))
         (copy / "node_modules").symlink_to(modules)
         lines: list[str] = []
         environ = {**os.environ, **js.environ(), **variables}
