@@ -99,7 +99,7 @@ class Fields:
             return make(text)
         except OtagateError as error:
             raise self._error(path, error.expected or error.what, error.found or "another text") from error
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # the latter: an offset that leaves the calendar
             raise self._error(path, "an instant such as 2026-01-31T12:00:00Z", repr(harmless(text))) from error
 
     def _at(self, name: str) -> str:

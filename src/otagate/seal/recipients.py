@@ -118,10 +118,11 @@ def unwrap_content_key(wrapped: str, recipient: Recipient, *, subject: str) -> b
 
 
 def _content_key(inside: Any, subject: str) -> bytes:
-    if not isinstance(inside, dict) or inside.get("kty") != "oct" or inside.get("alg") != _ENCRYPTION:
-        raise _broken(subject, f"a JWK of kty oct and alg {_ENCRYPTION}", "something else")
+    known = isinstance(inside, dict) and inside.get("kty") == "oct" and inside.get("alg") == _ENCRYPTION
+    if not known or not isinstance(inside.get("k"), str):
+        raise _broken(subject, f"a JWK of kty oct and alg {_ENCRYPTION} with a key", "something else")
     try:
-        key = _base64url.decode(str(inside.get("k", "")))
+        key = _base64url.decode(inside["k"])
     except ValueError as error:
         raise _broken(subject, "base64url in 'k'", "something else") from error
     if len(key) != CONTENT_KEY_BYTES:
@@ -150,6 +151,8 @@ def _load(text: str, subject: str) -> Any:
 
 
 def _recipient(jwk: Any, subject: str) -> Recipient:
+    if not jwk.has_public:
+        raise _unfit(subject, "a symmetric key")
     public = jwk.export_public(as_dict=True)
     kind = str(public.get("kty"))
     if kind not in _ALGORITHMS:
