@@ -80,7 +80,10 @@ def _facts(done: Initialised) -> tuple[tuple[str, str], ...]:
 
 def next_steps(done: Initialised) -> tuple[str, ...]:
     """Say what a person does next."""
-    steps = ["otagate policy check", "otagate plan", "otagate run"]
+    from otagate.flow.init import KEYS, Deed  # noqa: PLC0415 - see run
+
+    written = " ".join(item.path for item in done.items if item.path != KEYS and item.deed in {Deed.CREATE, Deed.UPDATE})
+    steps = [f"git add {written}, and commit", "otagate plan", "otagate run"]
     if done.found.ci:
         steps.append(f"put the keys of .otagate/keys into the secrets of {', '.join(done.found.ci)}: see docs/ci.md")
     return tuple(steps)
