@@ -59,7 +59,7 @@ def survey(folder: Path, spec: BundleSpec) -> Collection:
         walk = _Walk(folder.resolve(strict=True), spec)
         walk.run()
     except OSError as error:
-        raise translate(error, "cannot read the built files", error.filename or folder) from error
+        raise translate(error, "cannot read the built files", os.fsdecode(error.filename or folder)) from error
     walk.files.sort(key=lambda file: file.path.encode("utf-8"))
     _check_whole(walk)
     if walk.problems:
