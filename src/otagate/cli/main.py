@@ -13,6 +13,7 @@ from typing import IO, NoReturn
 
 from otagate import __version__
 from otagate._text import nearest
+from otagate.cli.hosts import tell_failure_to_ci, tell_result_to_ci
 from otagate.cli.options import Parser, add_common, refuse_secrets
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.terminal import Terminal
@@ -59,6 +60,7 @@ def run_command(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdo
         code = _dispatch(list(argv), environ, cwd, terminal)
     except OtagateError as error:
         terminal.failure(error)
+        tell_failure_to_ci(error, environ, terminal)
         return error.exit_code
     except KeyboardInterrupt:
         terminal.warn("interrupted; what was done is kept, and the same command goes on from there")
@@ -98,6 +100,7 @@ def _dispatch(argv: list[str], environ: Mapping[str, str], cwd: Path, terminal: 
     )
     result: Result = _module(verb).run(args, env)
     terminal.result(result)
+    tell_result_to_ci(verb, result, environ, terminal)
     return result.exit_code
 
 
