@@ -5,6 +5,7 @@ import hashlib
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, utils
@@ -39,7 +40,7 @@ def _open(folder: Path, sealed: Sealed, **changes: str) -> Digest:
     return open_capgo(folder / "sealed", folder / "opened", **(given | changes))
 
 
-def test_byte_for_byte_as_the_vectors(tmp_path):
+def test_byte_for_byte_as_the_vectors(tmp_path: Path) -> None:
     source, vector = _source(tmp_path, golden().zip), golden()
     sealed = capgo._seal(
         source, tmp_path / "sealed", KEY, clear=Digest(vector.sha256), iv=vector.iv, session_key=vector.session_key
@@ -57,7 +58,7 @@ def test_byte_for_byte_as_the_vectors(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["checksum_hex", "checksum_base64"])
-def test_the_vectors_open_with_either_checksum(tmp_path, encoding):
+def test_the_vectors_open_with_either_checksum(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "sealed").write_bytes(golden().ciphertext)
     found = open_capgo(
         tmp_path / "sealed",
@@ -71,7 +72,7 @@ def test_the_vectors_open_with_either_checksum(tmp_path, encoding):
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5])
-def test_any_length_comes_back(tmp_path, length):
+def test_any_length_comes_back(tmp_path: Path, length: int) -> None:
     data = hashlib.shake_128(b"x").digest(length)
     sealed = _seal(tmp_path, data)
     stored = (tmp_path / "sealed").read_bytes()
@@ -83,13 +84,13 @@ def test_any_length_comes_back(tmp_path, length):
 
 @settings(max_examples=20, deadline=None)
 @given(st.binary(max_size=200))
-def test_any_content_comes_back(tmp_path_factory, data: bytes):
+def test_any_content_comes_back(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("any")
     sealed = _seal(folder, data)
     assert _open(folder, sealed, checksum=str(sealed.checksum_base64)) == Digest.of(data)
 
 
-def test_neither_iv_nor_key_returns(tmp_path):
+def test_neither_iv_nor_key_returns(tmp_path: Path) -> None:
     seen = set()
     for _ in range(50):
         text = str(_seal(tmp_path, b"x").session_key)
@@ -97,7 +98,7 @@ def test_neither_iv_nor_key_returns(tmp_path):
     assert len(seen) == 100
 
 
-def test_a_file_that_changed_after_it_was_vetted_is_not_sealed(tmp_path):
+def test_a_file_that_changed_after_it_was_vetted_is_not_sealed(tmp_path: Path) -> None:
     (tmp_path / "sealed").write_text(OLD)
     source = _source(tmp_path, b"changed")
     with pytest.raises(VerificationError) as caught:
@@ -108,7 +109,7 @@ def test_a_file_that_changed_after_it_was_vetted_is_not_sealed(tmp_path):
 
 
 @pytest.mark.parametrize(("missing", "kind"), [("source", NotFoundError), ("target", NotFoundError)])
-def test_missing_files_are_named(tmp_path, missing, kind):
+def test_missing_files_are_named(tmp_path: Path, missing: str, kind: type[OtagateError]) -> None:
     source = tmp_path / "no" if missing == "source" else _source(tmp_path, b"x")
     target = tmp_path / "no" / "sealed" if missing == "target" else tmp_path / "sealed"
     with pytest.raises(kind) as caught:
@@ -116,18 +117,18 @@ def test_missing_files_are_named(tmp_path, missing, kind):
     assert "/no" in str(caught.value.subject)
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         seal_capgo(tmp_path, tmp_path / "sealed", KEY, clear=Digest.of(b"x"))
 
 
-def test_a_file_may_be_sealed_in_place(tmp_path):
+def test_a_file_may_be_sealed_in_place(tmp_path: Path) -> None:
     path = _source(tmp_path, b"clear")
     sealed = seal_capgo(path, path, KEY, clear=Digest.of(b"clear"))
     assert Digest.of(path.read_bytes()) == sealed.blob
 
 
-def test_opened_bytes_are_for_their_owner_only(tmp_path):
+def test_opened_bytes_are_for_their_owner_only(tmp_path: Path) -> None:
     _open(tmp_path, _seal(tmp_path, b"x"))
     assert stat.S_IMODE((tmp_path / "opened").stat().st_mode) == 0o600
 
@@ -167,7 +168,7 @@ BAD: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD.keys())
-def test_what_does_not_fit_leaves_no_clear_bytes(tmp_path, changes):
+def test_what_does_not_fit_leaves_no_clear_bytes(tmp_path: Path, changes: Any) -> None:
     sealed = _seal(tmp_path, b"clear")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(VerificationError) as caught:
@@ -180,7 +181,7 @@ def test_what_does_not_fit_leaves_no_clear_bytes(tmp_path, changes):
 @pytest.mark.parametrize(
     "change", [lambda d: d[:0], lambda d: d[:-1], lambda d: d[:-16], lambda d: d + bytes(16), lambda d: d + b"\0"]
 )
-def test_cut_and_lengthened_bundles_are_refused(tmp_path, change):
+def test_cut_and_lengthened_bundles_are_refused(tmp_path: Path, change: Any) -> None:
     sealed = _seal(tmp_path, b"x" * 100)
     (tmp_path / "sealed").write_bytes(change((tmp_path / "sealed").read_bytes()))
     with pytest.raises(VerificationError):
@@ -188,7 +189,7 @@ def test_cut_and_lengthened_bundles_are_refused(tmp_path, change):
     assert not (tmp_path / "opened").exists()
 
 
-def test_every_bit_of_the_bundle_counts(tmp_path):
+def test_every_bit_of_the_bundle_counts(tmp_path: Path) -> None:
     sealed = _seal(tmp_path, b"x" * 20)
     good = (tmp_path / "sealed").read_bytes()
     for at in range(len(good)):
@@ -199,7 +200,7 @@ def test_every_bit_of_the_bundle_counts(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rsa1024_public", "rsa3072_public", "rsa4096_public", "p256_public", "rsa2048"])
-def test_keys_that_devices_refuse_are_refused_here(tmp_path, name):
+def test_keys_that_devices_refuse_are_refused_here(tmp_path: Path, name: str) -> None:
     with pytest.raises(KeyMaterialError):
         _open(tmp_path, _seal(tmp_path, b"x"), public_pem=key(name))
 
@@ -228,23 +229,23 @@ PLUGINS = {
 
 
 @pytest.mark.parametrize(("plugin", "encoding"), PLUGINS.items())
-def test_each_plugin_gets_the_checksum_that_it_reads(plugin, encoding):
+def test_each_plugin_gets_the_checksum_that_it_reads(plugin: str, encoding: str) -> None:
     assert checksum_for_plugin(SEALED, plugin) == encoding
 
 
 @pytest.mark.parametrize(
     "plugin", ["", "8", "4.15.0", "0.0.0", "v8.0.0", "8.x", "8.0.0 ", "8.0.0\n", "٨.0.0", "8.0." + "1" * 100]
 )
-def test_what_is_no_plugin_version_is_refused(plugin):
+def test_what_is_no_plugin_version_is_refused(plugin: str) -> None:
     with pytest.raises(UsageError):
         checksum_for_plugin(SEALED, plugin)
 
 
-def test_an_unsealed_bundle_has_its_plain_digest():
+def test_an_unsealed_bundle_has_its_plain_digest() -> None:
     assert checksum_for_plugin(Sealed("none", Digest.of(b"x"), 1), "8.51.23") == hashlib.sha256(b"x").hexdigest()
 
 
 @pytest.mark.parametrize("sealed", [replace(SEALED, format="aes-256-gcm"), replace(SEALED, checksum_hex=None)])
-def test_a_seal_that_no_plugin_opens_has_no_checksum(sealed):
+def test_a_seal_that_no_plugin_opens_has_no_checksum(sealed: Sealed) -> None:
     with pytest.raises(OtagateError):
         checksum_for_plugin(sealed, "8.51.23")

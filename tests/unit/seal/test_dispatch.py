@@ -35,11 +35,11 @@ def _seal(folder: Path, **changes: Any) -> Sealed:
     return seal_bundle(folder / "clear", folder / "sealed", **(given | changes))
 
 
-def test_every_format_of_the_policy_is_known():
+def test_every_format_of_the_policy_is_known() -> None:
     assert set(FORMATS) == {item.value for item in SealFormat}
 
 
-def test_capgo(tmp_path):
+def test_capgo(tmp_path: Path) -> None:
     sealed = _seal(tmp_path)
     found = open_capgo(
         tmp_path / "sealed",
@@ -52,7 +52,7 @@ def test_capgo(tmp_path):
 
 
 @pytest.mark.parametrize("recipients", [("env:P256",), ("env:P256", "env:P384")])
-def test_gcm(tmp_path, recipients):
+def test_gcm(tmp_path: Path, recipients: tuple[str, ...]) -> None:
     sealed = _seal(tmp_path, format="aes-256-gcm", encryption_key=None, recipients=recipients)
     found = open_gcm(
         tmp_path / "sealed",
@@ -65,14 +65,14 @@ def test_gcm(tmp_path, recipients):
     assert found == BUNDLE.archive
 
 
-def test_none_keeps_the_bytes(tmp_path):
+def test_none_keeps_the_bytes(tmp_path: Path) -> None:
     sealed = _seal(tmp_path, format="none", encryption_key=None)
     assert sealed == Sealed("none", BUNDLE.archive, len(CLEAR))
     assert (tmp_path / "sealed").read_bytes() == CLEAR
 
 
 @pytest.mark.parametrize("seal", FORMATS)
-def test_other_bytes_than_vetted_are_never_sealed(tmp_path, seal):
+def test_other_bytes_than_vetted_are_never_sealed(tmp_path: Path, seal: str) -> None:
     other = Bundle(Digest.of(b"vetted"), 6, FILES, BUNDLE.content, "c")
     with pytest.raises(VerificationError):
         _seal(tmp_path, format=seal, bundle=other, recipients=("env:P256",))
@@ -91,20 +91,20 @@ def test_other_bytes_than_vetted_are_never_sealed(tmp_path, seal):
         ({"format": "aes-256-gcm", "recipients": ("env:P256", "env:NONE")}, "env:NONE"),
     ],
 )
-def test_a_missing_or_wrong_key_is_an_error_and_never_less_of_a_seal(tmp_path, changes, subject):
+def test_a_missing_or_wrong_key_is_an_error_and_never_less_of_a_seal(tmp_path: Path, changes: Any, subject: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         _seal(tmp_path, **changes)
     assert subject in str(caught.value.subject)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clear"]
 
 
-def test_a_missing_key_says_how_to_make_one(tmp_path):
+def test_a_missing_key_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(KeyMaterialError, match="otagate keys create"):
         _seal(tmp_path, encryption_key=None)
 
 
 @pytest.mark.parametrize("seal", ["", "CAPGO", "aes-128-cbc"])
-def test_an_unknown_format_is_refused(tmp_path, seal):
+def test_an_unknown_format_is_refused(tmp_path: Path, seal: str) -> None:
     with pytest.raises(UsageError) as caught:
         _seal(tmp_path, format=seal)
     assert caught.value.expected == "capgo or aes-256-gcm or none"

@@ -16,26 +16,26 @@ PAYLOAD = b'{"a":"\xc3\xbf\xf0\x9f\x98\x80>?"}'
 """Its base64 differs between the two alphabets."""
 
 
-def test_pre_authentication_encoding_is_that_of_the_specification():
+def test_pre_authentication_encoding_is_that_of_the_specification() -> None:
     # Source: DSSE protocol.md, "Test Vectors".
     assert pae("http://example.com/HelloWorld", b"hello world") == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
 
 
-def test_lengths_count_bytes_not_characters():
+def test_lengths_count_bytes_not_characters() -> None:
     assert pae("té", b"") == b"DSSEv1 3 t\xc3\xa9 0 "
 
 
-def test_what_was_signed_comes_back():
+def test_what_was_signed_comes_back() -> None:
     assert verify_envelope(sign_envelope(TYPE, PAYLOAD, signer()), trusting("ed25519"), TYPE, subject="x") == PAYLOAD
 
 
-def test_the_same_input_gives_the_same_bytes_and_they_are_canonical():
+def test_the_same_input_gives_the_same_bytes_and_they_are_canonical() -> None:
     envelope = sign_envelope(TYPE, PAYLOAD, signer())
     assert envelope == sign_envelope(TYPE, PAYLOAD, signer())
     assert envelope == _canonical.dumps(json.loads(envelope))
 
 
-def test_a_signature_cannot_move_to_another_split_of_type_and_payload():
+def test_a_signature_cannot_move_to_another_split_of_type_and_payload() -> None:
     moved = _changed(payloadType="application/vnd.in-toto+json 1", payload="")
     with pytest.raises(VerificationError):
         verify_envelope(moved, trusting("ed25519"), "application/vnd.in-toto+json 1", subject="x")
@@ -76,7 +76,7 @@ GOOD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", GOOD.values(), ids=GOOD.keys())
-def test_a_good_envelope_verifies(changes):
+def test_a_good_envelope_verifies(changes: Any) -> None:
     trusted = trusting("ed25519", "ed25519_other") if "keyid" in str(changes) else trusting("ed25519")
     assert verify_envelope(_changed(**changes), trusted, TYPE, subject="x") == PAYLOAD
 
@@ -130,7 +130,7 @@ BAD: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("data", "what"), BAD.values(), ids=BAD.keys())
-def test_a_bad_envelope_is_refused_by_name(data, what):
+def test_a_bad_envelope_is_refused_by_name(data: bytes, what: str) -> None:
     with pytest.raises(VerificationError) as caught:
         verify_envelope(data, trusting("ed25519"), TYPE, subject="releases/1.0.0.json")
     assert caught.value.what == what
@@ -140,7 +140,7 @@ def test_a_bad_envelope_is_refused_by_name(data, what):
 
 
 @pytest.mark.parametrize("at", range(0, 64, 7))
-def test_each_part_of_the_signature_counts(at):
+def test_each_part_of_the_signature_counts(at: int) -> None:
     raw = bytearray(base64.b64decode(_signature()["sig"]))
     raw[at] ^= 1
     with pytest.raises(VerificationError):
@@ -149,7 +149,7 @@ def test_each_part_of_the_signature_counts(at):
         )
 
 
-def test_one_key_twice_counts_once():
+def test_one_key_twice_counts_once() -> None:
     both = trusting("ed25519", "ed25519_other")
     twice = _changed(signatures=[_signature(), _signature()])
     with pytest.raises(VerificationError) as caught:
@@ -158,12 +158,12 @@ def test_one_key_twice_counts_once():
     assert caught.value.found.startswith("1 good of 2")
 
 
-def test_two_keys_make_a_threshold_of_two():
+def test_two_keys_make_a_threshold_of_two() -> None:
     two = _changed(signatures=[_signature(), _signature("ed25519_other")])
     assert verify_envelope(two, trusting("ed25519", "ed25519_other"), TYPE, subject="x", threshold=2) == PAYLOAD
 
 
-def test_a_signature_over_the_bare_payload_does_not_hold():
+def test_a_signature_over_the_bare_payload_does_not_hold() -> None:
     bare = base64.b64encode(signer().sign(PAYLOAD)).decode()
     with pytest.raises(VerificationError):
         verify_envelope(_changed(signatures=[_signature(sig=bare)]), trusting("ed25519"), TYPE, subject="x")

@@ -35,7 +35,7 @@ PRIME = 2**255 - 19
 
 
 @pytest.mark.parametrize(("secret", "public", "message", "signature"), RFC_8032)
-def test_vectors_of_the_standard(secret, public, message, signature):
+def test_vectors_of_the_standard(secret: str, public: str, message: str, signature: str) -> None:
     own = FileSigner(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(secret)), "vector")
     assert own.public_key() == public_key(bytes.fromhex(public), "vector")
     assert own.sign(bytes.fromhex(message)).hex() == signature
@@ -62,7 +62,7 @@ SMALL_ORDER = [
 
 
 @pytest.mark.parametrize("encoded", SMALL_ORDER)
-def test_points_of_small_order_are_refused(encoded):
+def test_points_of_small_order_are_refused(encoded: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         public_key(bytes.fromhex(encoded), "trust.keys")
     assert caught.value.what == "this ed25519 public key is unsafe"
@@ -70,31 +70,31 @@ def test_points_of_small_order_are_refused(encoded):
 
 
 @pytest.mark.parametrize("torsion", SMALL_ORDER[1:8:2])
-def test_points_of_mixed_order_are_refused(torsion):
+def test_points_of_mixed_order_are_refused(torsion: str) -> None:
     mixed = crypto_core_ed25519_add(signer().public_key().raw, bytes.fromhex(torsion))
     with pytest.raises(KeyMaterialError):
         public_key(mixed, "trust.keys")
 
 
 @pytest.mark.parametrize("raw", [b"", bytes(31), bytes(33), bytes(64)])
-def test_other_lengths_are_refused(raw):
+def test_other_lengths_are_refused(raw: bytes) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         public_key(raw, "trust.keys")
     assert caught.value.found == f"{len(raw)} bytes"
 
 
-def test_a_text_that_is_no_point_is_refused():
+def test_a_text_that_is_no_point_is_refused() -> None:
     no_point = (2).to_bytes(32, "little")  # y = 2 has no x on the curve
     with pytest.raises(KeyMaterialError):
         public_key(no_point, "trust.keys")
 
 
-def test_a_coordinate_above_the_prime_is_refused():
+def test_a_coordinate_above_the_prime_is_refused() -> None:
     with pytest.raises(KeyMaterialError):
         public_key((PRIME + 3).to_bytes(32, "little"), "trust.keys")
 
 
-def test_the_second_form_of_a_signature_is_refused():
+def test_the_second_form_of_a_signature_is_refused() -> None:
     message = b"m"
     good = signer().sign(message)
     scalar = int.from_bytes(good[32:], "little") + ORDER
@@ -102,26 +102,26 @@ def test_the_second_form_of_a_signature_is_refused():
 
 
 @pytest.mark.parametrize("length", [0, 1, 63, 65, 128])
-def test_signatures_of_other_lengths_never_hold(length):
+def test_signatures_of_other_lengths_never_hold(length: int) -> None:
     assert not is_signed(b"m", bytes(length), signer().public_key())
 
 
 @pytest.mark.parametrize("message", [b"", b"M", b"m\0", b" m"])
-def test_another_message_does_not_hold(message):
+def test_another_message_does_not_hold(message: bytes) -> None:
     assert not is_signed(message, signer().sign(b"m"), signer().public_key())
 
 
-def test_another_key_does_not_hold():
+def test_another_key_does_not_hold() -> None:
     assert not is_signed(b"m", signer().sign(b"m"), signer("ed25519_other").public_key())
 
 
-def test_the_key_id_is_a_short_digest():
+def test_the_key_id_is_a_short_digest() -> None:
     import hashlib
 
     own = signer().public_key()
     assert own.key_id == hashlib.sha256(own.raw).hexdigest()[:16]
 
 
-def test_a_signer_shows_no_key():
+def test_a_signer_shows_no_key() -> None:
     assert repr(signer()) == f"FileSigner({signer().public_key().key_id})"
     assert not hasattr(signer(), "__dict__")

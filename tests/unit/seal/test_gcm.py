@@ -7,12 +7,13 @@ import json
 import stat
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import otagate.seal
-from otagate.errors import KeyMaterialError, NotFoundError, VerificationError
+from otagate.errors import KeyMaterialError, NotFoundError, OtagateError, VerificationError
 from otagate.model import AppId, Digest, Sealed, Version
 from otagate.seal import gcm
 from otagate.seal._streams import CHUNK
@@ -63,7 +64,7 @@ def _nonce(sealed: Sealed) -> bytes:
 
 
 @pytest.mark.parametrize("length", [0, 1, 16, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
-def test_another_implementation_opens_it(tmp_path, length):
+def test_another_implementation_opens_it(tmp_path: Path, length: int) -> None:
     data = hashlib.shake_128(b"x").digest(length)
     sealed = _seal(tmp_path, data)
     stored = (tmp_path / "sealed").read_bytes()
@@ -73,14 +74,14 @@ def test_another_implementation_opens_it(tmp_path, length):
 
 
 @pytest.mark.parametrize("length", [0, 1, 16, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
-def test_any_length_comes_back(tmp_path, length):
+def test_any_length_comes_back(tmp_path: Path, length: int) -> None:
     data = hashlib.shake_128(b"x").digest(length)
     assert _open(tmp_path, _seal(tmp_path, data)) == Digest.of(data)
     assert (tmp_path / "opened").read_bytes() == data
     assert stat.S_IMODE((tmp_path / "opened").stat().st_mode) == 0o600
 
 
-def test_a_vector_of_the_mode(tmp_path):
+def test_a_vector_of_the_mode(tmp_path: Path) -> None:
     # Source: McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, test case 16.
     secret = bytes.fromhex("feffe9928665731c6d6a8f9467308308" * 2)
     clear = bytes.fromhex(
@@ -100,7 +101,7 @@ def test_a_vector_of_the_mode(tmp_path):
     assert (tmp_path / "opened").read_bytes() == clear
 
 
-def test_the_seal_says_what_it_binds(tmp_path):
+def test_the_seal_says_what_it_binds(tmp_path: Path) -> None:
     sealed = _seal(tmp_path, b"x")
     assert sealed.format == "aes-256-gcm"
     assert json.loads(str(sealed.additional_data)) == {
@@ -113,7 +114,7 @@ def test_the_seal_says_what_it_binds(tmp_path):
     assert (sealed.session_key, sealed.checksum_hex, sealed.key_id) == (None, None, None)
 
 
-def test_neither_nonce_nor_key_returns(tmp_path):
+def test_neither_nonce_nor_key_returns(tmp_path: Path) -> None:
     seals = [_seal(tmp_path, b"x") for _ in range(50)]
     assert len({_nonce(sealed) for sealed in seals}) == 50
     assert len({_key(sealed) for sealed in seals}) == 50
@@ -132,7 +133,7 @@ def _refused(folder: Path, sealed: Sealed) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-def test_every_byte_of_ciphertext_and_tag_counts(tmp_path):
+def test_every_byte_of_ciphertext_and_tag_counts(tmp_path: Path) -> None:
     sealed = _seal(tmp_path, b"x" * 20)
     good = (tmp_path / "sealed").read_bytes()
     for at in range(len(good)):
@@ -141,7 +142,7 @@ def test_every_byte_of_ciphertext_and_tag_counts(tmp_path):
 
 
 @pytest.mark.parametrize("at", range(12))
-def test_every_byte_of_the_nonce_counts(tmp_path, at):
+def test_every_byte_of_the_nonce_counts(tmp_path: Path, at: int) -> None:
     sealed = _seal(tmp_path, b"x")
     _refused(tmp_path, replace(sealed, iv=_bits(str(sealed.iv), at)))
 
@@ -157,16 +158,16 @@ def test_every_byte_of_the_nonce_counts(tmp_path, at):
         additional_data(APP, VERSION, Digest.of(b"other")),
     ],
 )
-def test_a_seal_is_of_one_release_only(tmp_path, bound):
+def test_a_seal_is_of_one_release_only(tmp_path: Path, bound: str) -> None:
     _refused(tmp_path, replace(_seal(tmp_path, b"x"), additional_data=bound))
 
 
 @pytest.mark.parametrize("iv", ["", "AAAA", "A" * 16 + "=", "A" * 15 + "B=", "!" * 16, "A" * 32, "é"])
-def test_other_nonces_are_refused(tmp_path, iv):
+def test_other_nonces_are_refused(tmp_path: Path, iv: str) -> None:
     _refused(tmp_path, replace(_seal(tmp_path, b"x"), iv=iv))
 
 
-def test_another_content_key_does_not_open(tmp_path):
+def test_another_content_key_does_not_open(tmp_path: Path) -> None:
     _refused(tmp_path, replace(_seal(tmp_path, b"x"), wrapped_key=wrap_content_key(bytes(32), [RECIPIENT])))
 
 
@@ -178,7 +179,7 @@ def _swapped(data: bytes) -> bytes:
     "change",
     [lambda d: d[:0], lambda d: d[:15], lambda d: d[:16], lambda d: d[:-1], lambda d: d[1:], lambda d: d + b"\0", _swapped],
 )
-def test_cut_lengthened_and_swapped_bundles_are_refused(tmp_path, change):
+def test_cut_lengthened_and_swapped_bundles_are_refused(tmp_path: Path, change: Any) -> None:
     sealed = _seal(tmp_path, bytes(range(64)))
     (tmp_path / "sealed").write_bytes(change((tmp_path / "sealed").read_bytes()))
     _refused(tmp_path, sealed)
@@ -187,41 +188,41 @@ def test_cut_lengthened_and_swapped_bundles_are_refused(tmp_path, change):
 @pytest.mark.parametrize(
     ("private", "kind"), [("p384", VerificationError), ("rsa2048", VerificationError), ("p256_public", KeyMaterialError)]
 )
-def test_only_the_recipient_opens_it(tmp_path, private, kind):
+def test_only_the_recipient_opens_it(tmp_path: Path, private: str, kind: type[OtagateError]) -> None:
     sealed = _seal(tmp_path, b"x")
     with pytest.raises(kind):
         _open(tmp_path, sealed, private)
     assert not (tmp_path / "opened").exists()
 
 
-def test_what_is_at_the_target_stays_when_the_tag_does_not_hold(tmp_path):
+def test_what_is_at_the_target_stays_when_the_tag_does_not_hold(tmp_path: Path) -> None:
     (tmp_path / "opened").write_text("before")
     _refused(tmp_path, replace(_seal(tmp_path, b"x"), additional_data="{}"))
     assert (tmp_path / "opened").read_text() == "before"
 
 
-def test_a_file_that_changed_after_it_was_vetted_is_not_sealed(tmp_path):
+def test_a_file_that_changed_after_it_was_vetted_is_not_sealed(tmp_path: Path) -> None:
     source = _source(tmp_path, b"changed")
     with pytest.raises(VerificationError, match="changed while it was sealed"):
         seal_gcm(source, tmp_path / "s", [RECIPIENT], clear=Digest.of(b"vetted"), app=APP, version=VERSION, content=CONTENT)
     assert not (tmp_path / "s").exists()
 
 
-def test_a_seal_that_nobody_could_open_is_an_error(tmp_path):
+def test_a_seal_that_nobody_could_open_is_an_error(tmp_path: Path) -> None:
     source = _source(tmp_path, b"x")
     with pytest.raises(KeyMaterialError) as caught:
         seal_gcm(source, tmp_path / "s", [], clear=Digest.of(b"x"), app=APP, version=VERSION, content=CONTENT)
     assert caught.value.subject == "seal.recipients"
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     sealed = _seal(tmp_path, b"x")
     (tmp_path / "sealed").unlink()
     with pytest.raises(NotFoundError):
         _open(tmp_path, sealed)
 
 
-def test_no_other_module_makes_gcm_ciphertexts():
+def test_no_other_module_makes_gcm_ciphertexts() -> None:
     """A second place that encrypts is a second place that could repeat a nonce."""
     users = []
     for path in Path(otagate.seal.__path__[0]).parent.rglob("*.py"):

@@ -34,7 +34,7 @@ def _texts(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777])
-def test_only_the_owner_can_read_new_keys_whatever_the_umask(tmp_path, mask):
+def test_only_the_owner_can_read_new_keys_whatever_the_umask(tmp_path: Path, mask: int) -> None:
     with _umask(mask):
         create_keys(tmp_path / "keys")
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == NAMES
@@ -47,7 +47,7 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> CreatedKeys:
     return create_keys(tmp_path_factory.mktemp("a") / "b" / "keys")
 
 
-def test_the_encryption_key_is_pkcs1_and_fits_its_public_part(created):
+def test_the_encryption_key_is_pkcs1_and_fits_its_public_part(created: CreatedKeys) -> None:
     text = created.encryption.read_text()
     assert text.startswith("-----BEGIN RSA PRIVATE KEY-----\n")
     assert rsa_public_pem_pkcs1(load_rsa_private(text, "k")) == created.encryption_public_pem
@@ -58,7 +58,7 @@ def test_the_encryption_key_is_pkcs1_and_fits_its_public_part(created):
     assert len(created.key_id) == 20
 
 
-def test_the_signing_key_is_pkcs8_and_fits_its_public_part(created):
+def test_the_signing_key_is_pkcs8_and_fits_its_public_part(created: CreatedKeys) -> None:
     text = created.signing.read_text()
     assert text.startswith("-----BEGIN PRIVATE KEY-----\n")
     assert created.signing_public.read_text() == created.signing_public_pem
@@ -67,24 +67,24 @@ def test_the_signing_key_is_pkcs8_and_fits_its_public_part(created):
     assert created.trust == trust_line(public)
 
 
-def test_new_keys_can_be_used_at_once(created):
+def test_new_keys_can_be_used_at_once(created: CreatedKeys) -> None:
     signer = open_signer("file:signing.pem", environ={}, base=created.signing.parent)
     assert trust_line(signer.public_key()) == created.trust
 
 
-def test_the_result_shows_no_private_key(created):
+def test_the_result_shows_no_private_key(created: CreatedKeys) -> None:
     for private in (created.encryption, created.signing):
         assert private.read_text().splitlines()[1] not in repr(created)
 
 
-def test_no_two_keys_are_the_same(tmp_path, created):
+def test_no_two_keys_are_the_same(tmp_path: Path, created: CreatedKeys) -> None:
     other = create_keys(tmp_path)
     assert other.trust != created.trust
     assert other.encryption_public_pem != created.encryption_public_pem
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_key_that_is_there_stops_everything(tmp_path, name):
+def test_one_key_that_is_there_stops_everything(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     with pytest.raises(ConflictError) as caught:
         create_keys(tmp_path)
@@ -93,14 +93,14 @@ def test_one_key_that_is_there_stops_everything(tmp_path, name):
     assert _texts(tmp_path) == {name: "mine"}
 
 
-def test_a_dangling_link_is_a_key_that_is_there(tmp_path):
+def test_a_dangling_link_is_a_key_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "signing.pem").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ConflictError):
         create_keys(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_force_replaces_keys_and_links_and_keeps_modes_tight(tmp_path):
+def test_force_replaces_keys_and_links_and_keeps_modes_tight(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("not a key")
     (tmp_path / "keys").mkdir(mode=0o755)
     (tmp_path / "keys" / "signing.pem").symlink_to(tmp_path / "elsewhere")
@@ -112,21 +112,21 @@ def test_force_replaces_keys_and_links_and_keeps_modes_tight(tmp_path):
     assert {_mode(path) for path in (tmp_path / "keys").iterdir()} == {0o600}
 
 
-def test_a_folder_that_is_there_keeps_its_mode(tmp_path):
+def test_a_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     create_keys(tmp_path)
     assert _mode(tmp_path) == 0o755
 
 
 @pytest.mark.parametrize("place", ["file", "file/keys"])
-def test_a_file_in_place_of_the_folder(tmp_path, place):
+def test_a_file_in_place_of_the_folder(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError):
         create_keys(tmp_path / place)
     assert _texts(tmp_path) == {"file": "x"}
 
 
-def test_a_folder_in_place_of_a_key_leaves_nothing_half_done(tmp_path):
+def test_a_folder_in_place_of_a_key_leaves_nothing_half_done(tmp_path: Path) -> None:
     (tmp_path / "signing.pem").mkdir()
     with pytest.raises(OtagateError) as caught:
         create_keys(tmp_path, force=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import traceback
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -18,22 +19,22 @@ from support.keys import golden, key, signer
 
 
 @pytest.mark.parametrize("name", ["rsa2048", "rsa2048_pkcs8"])
-def test_both_forms_of_an_rsa_key_give_the_same_public_part(name):
+def test_both_forms_of_an_rsa_key_give_the_same_public_part(name: str) -> None:
     assert rsa_public_pem_pkcs1(load_rsa_private(key(name), "k")) == key("rsa2048_public_pkcs1")
 
 
 @pytest.mark.parametrize("name", ["rsa2048_public", "rsa2048_public_pkcs1"])
-def test_both_forms_of_a_public_key_are_read(name):
+def test_both_forms_of_a_public_key_are_read(name: str) -> None:
     assert rsa_public_pem_pkcs1(load_rsa_public(key(name), "k")) == key("rsa2048_public_pkcs1")
 
 
-def test_public_pem_and_key_id_are_those_of_the_vectors():
+def test_public_pem_and_key_id_are_those_of_the_vectors() -> None:
     public = rsa_public_pem_pkcs1(load_rsa_private(golden().private_pem, "k"))
     assert public == golden().public_pem
     assert key_id(public) == golden().key_id
 
 
-def test_an_ed25519_key_loads():
+def test_an_ed25519_key_loads() -> None:
     raw = load_ed25519_private(key("ed25519"), "k").public_key().public_bytes_raw()
     assert raw == signer().public_key().raw
 
@@ -57,7 +58,7 @@ WRONG_RSA = {
 
 
 @pytest.mark.parametrize(("name", "words"), WRONG_RSA.items(), ids=WRONG_RSA.keys())
-def test_only_rsa_2048_seals(name, words):
+def test_only_rsa_2048_seals(name: str, words: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         load_rsa_private(key(name), "env:OTAGATE_ENCRYPTION_KEY")
     assert words in str(caught.value.found)
@@ -78,7 +79,7 @@ WRONG_ED25519 = {
 
 
 @pytest.mark.parametrize(("name", "words"), WRONG_ED25519.items(), ids=WRONG_ED25519.keys())
-def test_only_ed25519_signs(name, words):
+def test_only_ed25519_signs(name: str, words: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         load_ed25519_private(key(name), "env:OTAGATE_SIGNING_KEY")
     assert words in str(caught.value.found)
@@ -96,7 +97,7 @@ def test_only_ed25519_signs(name, words):
         ("rsa2048", "a private key"),
     ],
 )
-def test_only_rsa_2048_opens(name, words):
+def test_only_rsa_2048_opens(name: str, words: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         load_rsa_public(key(name), "the public key")
     assert words in str(caught.value.found)
@@ -114,7 +115,7 @@ def _damaged(pem: str) -> str:
     ("load", "name"),
     [(load_rsa_private, "rsa2048"), (load_ed25519_private, "ed25519"), (load_rsa_public, "rsa2048_public_pkcs1")],
 )
-def test_a_damaged_key_is_told(load, name):
+def test_a_damaged_key_is_told(load: Any, name: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         load(_damaged(key(name)), "k")
     assert caught.value.what == "the key cannot be read"
@@ -122,13 +123,13 @@ def test_a_damaged_key_is_told(load, name):
     _shows_nothing(caught.value, _damaged(key(name)))
 
 
-def test_a_certificate_is_no_key():
+def test_a_certificate_is_no_key() -> None:
     text = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
     with pytest.raises(KeyMaterialError, match="a CERTIFICATE"):
         load_rsa_private(text, "k")
 
 
-def test_an_ed25519_key_of_version_2_loads():
+def test_an_ed25519_key_of_version_2_loads() -> None:
     # RFC 8410, section 10.3: the form with the public key inside, as other tools write it.
     raw = load_ed25519_private(key("ed25519"), "k").private_bytes_raw()
     public = signer().public_key().raw
@@ -148,7 +149,7 @@ def _shows_nothing(error: KeyMaterialError, pem: str) -> None:
     assert not [line for line in body if len(line) > 20 and line in told]
 
 
-def test_the_text_form_of_a_loaded_key_shows_nothing():
+def test_the_text_form_of_a_loaded_key_shows_nothing() -> None:
     loaded = load_rsa_private(golden().private_pem, "k")
     secret = loaded.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

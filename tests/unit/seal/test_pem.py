@@ -35,7 +35,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES.keys())
-def test_every_shape_gives_the_same_text(text):
+def test_every_shape_gives_the_same_text(text: str) -> None:
     pem = read_pem(text, "env:KEY")
     assert pem.text() == PEM
     assert pem.label == "RSA PRIVATE KEY"
@@ -44,12 +44,12 @@ def test_every_shape_gives_the_same_text(text):
 
 
 @pytest.mark.parametrize("text", SHAPES.values(), ids=SHAPES.keys())
-def test_a_private_key_is_noticed_in_every_shape(text):
+def test_a_private_key_is_noticed_in_every_shape(text: str) -> None:
     assert holds_private(text)
 
 
 @pytest.mark.parametrize("text", ["", "ed25519:AAAA", golden().public_pem, "aGVsbG8=", "é"])
-def test_other_texts_hold_no_private_key(text):
+def test_other_texts_hold_no_private_key(text: str) -> None:
     assert not holds_private(text)
 
 
@@ -68,7 +68,7 @@ def test_other_texts_hold_no_private_key(text):
         ("-----BEGIN RSA PRIVATE KEY-----A-----END RSA PRIVATE KEY-----", "base64 between the markers"),
     ],
 )
-def test_damage_is_told_without_the_text(text, words):
+def test_damage_is_told_without_the_text(text: str, words: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         read_pem(text, "env:KEY")
     assert words in str(caught.value)
@@ -77,14 +77,14 @@ def test_damage_is_told_without_the_text(text, words):
 
 
 @pytest.mark.parametrize("name", ["rsa2048_encrypted", "rsa2048_encrypted_pkcs1"])
-def test_encrypted_keys_are_known(name):
+def test_encrypted_keys_are_known(name: str) -> None:
     assert read_pem(key(name), "k").is_encrypted
 
 
-def test_lines_are_broken_at_64_columns():
+def test_lines_are_broken_at_64_columns() -> None:
     lines = encode("X", bytes(100)).splitlines()
     assert [len(line) for line in lines[1:-1]] == [64, 64, 8]
 
 
-def test_nothing_inside_is_shown():
+def test_nothing_inside_is_shown() -> None:
     assert "der" not in repr(Pem("RSA PRIVATE KEY", b"secret"))

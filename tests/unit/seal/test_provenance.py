@@ -19,7 +19,7 @@ CONTEXT = Context(
 )
 
 
-def test_it_is_a_slsa_v1_predicate():
+def test_it_is_a_slsa_v1_predicate() -> None:
     started = datetime(2026, 1, 1, tzinfo=UTC)
     assert provenance(
         CONTEXT, builder_version="0.1.0", command=("npm", "run", "build"), policy_digest="ab", started=started, finished=started
@@ -48,12 +48,12 @@ def test_it_is_a_slsa_v1_predicate():
 
 @pytest.mark.parametrize("context", [Context("none"), Context("git", commit="b" * 40), CONTEXT])
 @pytest.mark.parametrize("command", [None, "make", ("make",)])
-def test_what_is_not_known_is_left_out(context, command):
+def test_what_is_not_known_is_left_out(context: Context, command: str | tuple[str, ...] | None) -> None:
     found = provenance(context, builder_version="0.1.0", command=command)
     assert b"null" not in _canonical.dumps(found)
 
 
-def test_no_commit_is_no_dependency():
+def test_no_commit_is_no_dependency() -> None:
     definition = provenance(Context("none"), builder_version="1", command=None)["buildDefinition"]
     assert isinstance(definition, dict)
     assert definition["resolvedDependencies"] == []

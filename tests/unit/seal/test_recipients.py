@@ -46,7 +46,7 @@ def _private(name: str) -> Recipient:
 
 
 @pytest.mark.parametrize(("name", "algorithm"), KINDS.items())
-def test_one_recipient_gets_a_compact_jwe(name, algorithm):
+def test_one_recipient_gets_a_compact_jwe(name: str, algorithm: str) -> None:
     wrapped = wrap_content_key(CONTENT, [_public(name)])
     assert wrapped.count(".") == 4
     header = json.loads(base64.urlsafe_b64decode(wrapped.split(".", 1)[0] + "=="))
@@ -56,14 +56,14 @@ def test_one_recipient_gets_a_compact_jwe(name, algorithm):
     assert unwrap_content_key(wrapped, _private(name), subject="x") == CONTENT
 
 
-def test_several_recipients_get_a_general_jwe():
+def test_several_recipients_get_a_general_jwe() -> None:
     wrapped = wrap_content_key(CONTENT, [_public(name) for name in KINDS])
     assert [item["header"]["alg"] for item in json.loads(wrapped)["recipients"]] == list(KINDS.values())
     for name in KINDS:
         assert unwrap_content_key(wrapped, _private(name), subject="x") == CONTENT
 
 
-def test_inside_is_a_jwk():
+def test_inside_is_a_jwk() -> None:
     token = JWE()
     token.deserialize(wrap_content_key(CONTENT, [_public("p256")]), JWK.from_pem(key("p256").encode()))
     encoded = base64.urlsafe_b64encode(CONTENT).rstrip(b"=").decode()
@@ -71,12 +71,12 @@ def test_inside_is_a_jwk():
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_pem_and_jwk_are_the_same_recipient(name):
+def test_pem_and_jwk_are_the_same_recipient(name: str) -> None:
     assert load_recipient(_jwk(name), "x").kid == _public(name).kid
     assert load_recipient_private(_jwk(name, private=True), "x").kid == _public(name).kid
 
 
-def test_what_a_jwk_says_about_itself_decides_nothing():
+def test_what_a_jwk_says_about_itself_decides_nothing() -> None:
     recipient = load_recipient(_jwk("rsa2048", alg="RSA1_5", kid="mine", key_ops=["verify"]), "x")
     assert recipient.algorithm == "RSA-OAEP-256"
     assert unwrap_content_key(wrap_content_key(CONTENT, [recipient]), _private("rsa2048"), subject="x") == CONTENT
@@ -100,7 +100,7 @@ def test_what_a_jwk_says_about_itself_decides_nothing():
         ("", "without -----BEGIN"),
     ],
 )
-def test_what_cannot_be_a_recipient(text, words):
+def test_what_cannot_be_a_recipient(text: str, words: str) -> None:
     with pytest.raises(KeyMaterialError) as caught:
         load_recipient(text, "seal.recipients[0]")
     assert words in str(caught.value)
@@ -108,30 +108,30 @@ def test_what_cannot_be_a_recipient(text, words):
 
 
 @pytest.mark.parametrize("text", [key("rsa2048"), key("p256"), key("p256_sec1"), _jwk("p256", private=True)])
-def test_a_private_key_is_no_recipient(text):
+def test_a_private_key_is_no_recipient(text: str) -> None:
     with pytest.raises(KeyMaterialError, match="this is a private key"):
         load_recipient(text, "x")
 
 
 @pytest.mark.parametrize("text", [key("rsa2048_public"), _jwk("p256")])
-def test_a_public_key_opens_nothing(text):
+def test_a_public_key_opens_nothing(text: str) -> None:
     with pytest.raises(KeyMaterialError, match="this is a public key"):
         load_recipient_private(text, "x")
 
 
-def test_an_encrypted_key_is_told():
+def test_an_encrypted_key_is_told() -> None:
     with pytest.raises(KeyMaterialError, match="passphrase"):
         load_recipient_private(key("rsa2048_encrypted"), "x")
 
 
-def test_a_damaged_private_jwk_is_not_shown():
+def test_a_damaged_private_jwk_is_not_shown() -> None:
     text = _jwk("p256", private=True, crv="P-999")
     with pytest.raises(KeyMaterialError) as caught:
         load_recipient_private(text, "x")
     assert json.loads(text)["d"] not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_recipient_shows_no_key():
+def test_a_recipient_shows_no_key() -> None:
     assert "jwk" not in repr(_private("p256"))
 
 
@@ -141,7 +141,7 @@ def _flipped(text: str, at: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["rsa2048", "p256"])
-def test_every_part_of_the_jwe_counts(name):
+def test_every_part_of_the_jwe_counts(name: str) -> None:
     wrapped = wrap_content_key(CONTENT, [_public(name)])
     starts = [0, *(at + 1 for at, char in enumerate(wrapped) if char == ".")]
     assert len(starts) == 5
@@ -189,12 +189,12 @@ BAD = {
 
 
 @pytest.mark.parametrize(("wrapped", "words"), BAD.values(), ids=BAD.keys())
-def test_what_does_not_open(wrapped, words):
+def test_what_does_not_open(wrapped: str, words: str) -> None:
     with pytest.raises(VerificationError) as caught:
         unwrap_content_key(wrapped, _private("p256"), subject="x")
     assert words in str(caught.value)
 
 
-def test_two_seals_share_nothing():
+def test_two_seals_share_nothing() -> None:
     first, second = (wrap_content_key(CONTENT, [_public("p256")]).split(".") for _ in range(2))
     assert not set(first) & set(second)
