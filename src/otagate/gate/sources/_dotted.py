@@ -39,7 +39,7 @@ def parse(text: str, field: str) -> Path:
             "this is not a path into an answer",
             subject=f"`{field}` of an http metric source",
             expected="keys and list places such as `data.rows[0].bad`",
-            found=repr(harmless(text)),
+            found=f"'{harmless(text)}'",
         )
     return tuple(steps)
 

@@ -29,6 +29,7 @@ FIRST_WAIT_S = 0.5
 LARGEST_WAIT_S = 8.0
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)})
 _NOT_FOUND = 404
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Exchange:
     """Asks a question with up to :data:`TRIES` tries within :data:`TOTAL_S` seconds."""
 
     def __init__(self, pace: Pace, ca_file: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        """Use ``ca_file`` instead of the usual certificate authorities, and ``transport`` instead of the network, when given."""
+        """Use ``ca_file`` instead of the usual authorities, and ``transport`` instead of the network, when given."""
         self._pace = pace
         self._ca_file = ca_file
         self._transport = transport
@@ -93,6 +94,7 @@ class Exchange:
         Raises:
             SourceError: No usable answer within the bounds. Nothing of the headers stands in it.
         """
+        _refuse_bad_url(request)
         deadline = self._pace.monotonic() + TOTAL_S
         number = 0
         while True:
@@ -119,8 +121,6 @@ class Exchange:
                 answer = self._take(request, response, until)
         except httpx.TimeoutException as error:
             raise _TryAgainError(f"no answer within {request.timeout_s:g}s") from error
-        except httpx.InvalidURL as error:
-            raise _failed(request, "this is not a URL", "mend `url` of the source") from error
         except httpx.HTTPError as error:
             found = f"no complete answer within {request.timeout_s:g}s" if watch.has_ended else _told(error, request)
             raise _TryAgainError(found) from error
@@ -132,16 +132,21 @@ class Exchange:
     def _client(self, request: Request, until: float) -> httpx.Client:
         import httpx  # noqa: PLC0415 - likewise
 
-        verify = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+        try:
+            verify = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+        except OSError as error:
+            raise _failed(request, "the authorities in SSL_CERT_FILE cannot be read", "mend or unset SSL_CERT_FILE") from error
         left = max(0.001, until - self._pace.monotonic())
         # Neither proxies nor .netrc of the environment: a policy says where its numbers come from.
         return httpx.Client(timeout=left, follow_redirects=False, trust_env=False, verify=verify, transport=self._transport)
 
     def _send(self, client: httpx.Client, request: Request, watch: _Watch) -> Any:
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "otagate"}
+        import httpx  # noqa: PLC0415 - likewise
+
+        headers = httpx.Headers({"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "otagate"})
         if request.body is not None:
             headers["Content-Type"] = "application/json"
-        headers.update(request.headers)
+        headers.update(dict(request.headers))
         body = None if request.body is None else request.body.encode("utf-8")
         extensions = {"trace": watch.trace}
         return client.stream(request.method, request.url, headers=headers, content=body, extensions=extensions)
@@ -203,6 +208,18 @@ class _Watch:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # it is closed already
+
+
+def _refuse_bad_url(request: Request) -> None:
+    import httpx  # noqa: PLC0415 - only a policy with http sources pays for it
+
+    try:
+        url = httpx.URL(request.url)
+    except httpx.InvalidURL as error:
+        raise _failed(request, "this is no http or https URL", "mend `url` of the source") from error
+    # A port beyond the last would only be noticed by the socket, as an overflow.
+    if url.scheme not in {"http", "https"} or not url.host or (url.port or 0) > _LAST_PORT:
+        raise _failed(request, "this is no http or https URL", "mend `url` of the source")
 
 
 def _retry_after(text: str, now: datetime) -> float | None:

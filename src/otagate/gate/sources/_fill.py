@@ -84,6 +84,6 @@ def _leads_away(template: str, name: str, value: str) -> SourceError:
         "a placeholder would lead to another folder",
         subject=f"file source {harmless(template)}",
         expected=f"a {name} without '/' and '..'",
-        found=repr(harmless(value)),
+        found=f"'{harmless(value)}'",
         remedy="rename it, or take the placeholder out of the path",
     )

@@ -45,7 +45,7 @@ def measurement(data: bytes, query: MetricQuery, *, subject: str, told_over: boo
         if key not in _KEYS:
             near = nearest(key, _KEYS)
             hint = f"did you mean `{near}`?" if near else "remove it"
-            raise broken(subject, f"an unknown key {harmless(key)!r}", expected=", ".join(_KEYS), remedy=hint)
+            raise broken(subject, f"an unknown key '{harmless(key)}'", expected=", ".join(_KEYS), remedy=hint)
     total = count(counts.get("total"), "total", subject)
     bad = count(counts.get("bad"), "bad", subject)
     if bad is None and total:
@@ -63,7 +63,7 @@ def parse(data: bytes, subject: str) -> Any:
         return _canonical.loads(data, max_bytes=MAX_BYTES)
     except json.JSONDecodeError as error:
         start = harmless(data[:40].decode("utf-8", "replace"))
-        found = f"line {error.lineno}, column {error.colno}: {error.msg}; it begins with {start!r}" if data else "nothing"
+        found = f"line {error.lineno}, column {error.colno}: {error.msg}; it begins with '{start}'" if data else "nothing"
         raise broken(subject, found, expected="JSON") from error
     except ValueError as error:
         raise broken(subject, harmless(str(error)), expected="strict JSON") from error

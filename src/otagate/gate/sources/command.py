@@ -50,11 +50,11 @@ class CommandMetrics:
         subject = f"command {harmless(' '.join(argv))}"
         try:
             child = self._start(argv)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a null byte in an argument
             raise SourceError(
                 "a metric command cannot be started",
                 subject=subject,
-                found=error.strerror or type(error).__name__,
+                found=getattr(error, "strerror", None) or harmless(str(error)),
                 remedy="check its name and that it can be executed",
             ) from error
         with child:

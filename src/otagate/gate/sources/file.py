@@ -28,11 +28,11 @@ class FileMetrics:
             data = _content(path, subject)
         except FileNotFoundError:
             return Measurement(None, None, None, f"{subject} (not there)")
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
             raise SourceError(
                 "a metrics file cannot be read",
                 subject=subject,
-                found=error.strerror or type(error).__name__,
+                found=getattr(error, "strerror", None) or harmless(str(error)),
                 remedy="check the path and its permissions",
             ) from error
         return _shape.measurement(data, query, subject=subject, told_over=_fill.asks_over(self._spec.path))
