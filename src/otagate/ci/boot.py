@@ -1,0 +1,132 @@
+"""Install otagate's locked dependencies into a private environment, and run ``otagate.ci.face`` there.
+
+The CI faces start this file with whatever Python the machine has, before anything is installed: it uses the standard library
+only, and its syntax stays readable for older Pythons so that they get a message and not a traceback.
+
+Nothing of otagate is built or installed: the environment gets the locked dependencies (with hashes, wheels only) and a
+pointer to the source that this file is part of. Environments are kept per lock file, Python and source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+NEEDED = (3, 11)
+USAGE, UNAVAILABLE = 2, 7
+"""Exit codes of :class:`otagate.errors.ExitCode`, which cannot be imported yet."""
+
+SOURCE = Path(__file__).resolve().parents[2]
+LOCK = SOURCE.parent / "requirements" / "runtime.txt"
+
+
+class BootError(Exception):
+    """A failure with the exit code that it ends in."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def main() -> None:
+    """Prepare the environment and go on in it."""
+    try:
+        python = prepare(os.environ, LOCK, SOURCE)
+    except BootError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.code)
+    # -I: neither the folder we stand in, which holds the app's files, nor PYTHON* variables may add modules.
+    os.execv(python, [str(python), "-I", "-m", "otagate.ci.face"])  # noqa: S606 - no shell
+
+
+def prepare(environ: Mapping[str, str], lock: Path, source: Path) -> Path:
+    """Give the Python of a complete environment, made now if it is not there yet.
+
+    Raises:
+        BootError: Python is too old, there is no private folder, or the installation failed.
+    """
+    _check_python(sys.version_info[:2])
+    home = _home(environ)
+    try:
+        identity = f"{sys.version}\n{sys.executable}\n{source}\n".encode() + lock.read_bytes()
+        final = home / hashlib.sha256(identity).hexdigest()[:16]
+        if not final.exists():
+            _make(home, final, lock, source)
+    except OSError as error:
+        message = (
+            f"cannot prepare a private environment below {home}: {error.strerror}\n  try: set OTAGATE_HOME to another folder"
+        )
+        raise BootError(message, UNAVAILABLE) from error
+    return final / "bin" / "python"
+
+
+def _check_python(version: tuple[int, ...]) -> None:
+    if version < NEEDED:
+        found, needed = (".".join(map(str, number)) for number in (version, NEEDED))
+        message = (
+            f"this Python is too old: {sys.executable}\n  expected: {needed} or newer\n  found: {found}\n"
+            "  try: a step with actions/setup-python before this one, or an image that brings a newer python3"
+        )
+        raise BootError(message, USAGE)
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    """Choose a folder that is private to the job or its project, and outside of the work tree that the job builds."""
+    for name, below in (("OTAGATE_HOME", ""), ("RUNNER_TEMP", "otagate"), ("WORKSPACE_TMP", "otagate")):
+        if environ.get(name):
+            return Path(environ[name]) / below
+    if environ.get("CI_PROJECT_DIR"):
+        return Path(environ["CI_PROJECT_DIR"] + ".tmp") / "otagate"
+    message = (
+        "there is no private folder for otagate's own files\n  try: set OTAGATE_HOME to a folder that only this job can write"
+    )
+    raise BootError(message, USAGE)
+
+
+def _make(home: Path, final: Path, lock: Path, source: Path) -> None:
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Made aside and renamed when complete: a job that is killed leaves no half environment, and two at once do no harm.
+    temp = Path(tempfile.mkdtemp(prefix="new-", dir=home))
+    try:
+        with_pip = importlib.util.find_spec("pip") is None
+        venv.EnvBuilder(symlinks=True, with_pip=with_pip).create(temp)
+        _install(temp, lock, with_pip=with_pip)
+        site = next((temp / "lib").glob("python3*/site-packages"))
+        (site / "otagate-source.pth").write_text(f"{source}\n", "utf-8")
+        try:
+            temp.rename(final)
+        except OSError:
+            if not final.exists():  # otherwise another job was first, with the same content
+                raise
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
+def _install(env: Path, lock: Path, *, with_pip: bool) -> None:
+    python = str(env / "bin" / "python")
+    # -I also here: a folder `pip` in the app must not be taken for the installer.
+    pip = [python, "-I", "-m", "pip"] if with_pip else [sys.executable, "-I", "-m", "pip", "--python", python]
+    options = ["--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile"]
+    command = [*pip, "--no-input", "--disable-pip-version-check", "--quiet", "install", *options, "-r", str(lock)]
+    # pip's own settings (a mirror or a proxy of the company) apply, but it has no use for our inputs and keys. What it says
+    # goes to the log: standard output carries the result only.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTAGATE_")}
+    done = subprocess.run(command, stdout=sys.stderr, env=environ, check=False)  # noqa: S603 - no shell
+    if done.returncode != 0:
+        message = (
+            f"pip could not install otagate's locked dependencies: {lock}\n  found: exit code {done.returncode}, see above\n"
+            "  try: run the job again; behind a proxy or a mirror, set PIP_INDEX_URL"
+        )
+        raise BootError(message, UNAVAILABLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otagate.ci import boot
+from otagate.ci.boot import BootError, prepare
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    path = tmp_path / "lock.txt"
+    path.write_text("# nothing\n")
+    return path
+
+
+def test_an_environment_is_made_once_and_points_at_the_source(tmp_path: Path, lock: Path) -> None:
+    source = tmp_path / "src"
+    (source / "sample").mkdir(parents=True)
+    (source / "sample" / "__init__.py").write_text("where = __file__\n")
+    environ = {"RUNNER_TEMP": str(tmp_path / "temp")}
+    python = prepare(environ, lock, source)
+    shown = subprocess.run(
+        [python, "-I", "-c", "import sample, sys; print(sample.where, sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split() == [str(source / "sample" / "__init__.py"), str(python.parents[1])]
+    before = python.parents[1].stat().st_ino
+    assert prepare(environ, lock, source) == python
+    assert python.parents[1].stat().st_ino == before
+    assert [path.name for path in (tmp_path / "temp" / "otagate").iterdir()] == [python.parents[1].name]
+    assert (tmp_path / "temp" / "otagate").stat().st_mode & 0o077 == 0
+
+
+def test_another_lock_or_source_is_another_environment(tmp_path: Path, lock: Path) -> None:
+    environ = {"OTAGATE_HOME": str(tmp_path / "home")}
+    found = {prepare(environ, lock, tmp_path / "a"), prepare(environ, lock, tmp_path / "b")}
+    lock.write_text("# changed\n")
+    found.add(prepare(environ, lock, tmp_path / "a"))
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("environ", "home"),
+    [
+        ({"OTAGATE_HOME": "/h", "RUNNER_TEMP": "/r"}, "/h"),
+        ({"RUNNER_TEMP": "/r", "WORKSPACE_TMP": "/w"}, "/r/otagate"),
+        ({"WORKSPACE_TMP": "/w"}, "/w/otagate"),
+        ({"CI_PROJECT_DIR": "/builds/acme/app"}, "/builds/acme/app.tmp/otagate"),
+    ],
+)
+def test_the_private_folder(environ: dict[str, str], home: str) -> None:
+    assert boot._home(environ) == Path(home)
+
+
+def test_without_a_private_folder_nothing_is_made(tmp_path: Path, lock: Path) -> None:
+    with pytest.raises(BootError, match="OTAGATE_HOME") as caught:
+        prepare({}, lock, tmp_path)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("version", [(3, 6), (3, 10), (2, 7)])
+def test_an_old_python_is_refused_with_the_remedy(version: tuple[int, int]) -> None:
+    with pytest.raises(BootError, match=r"(?s)too old.*3\.11 or newer.*setup-python") as caught:
+        boot._check_python(version)
+    assert caught.value.code == 2
+
+
+def test_a_missing_lock_or_folder_that_cannot_be_made_is_one_message(tmp_path: Path, lock: Path) -> None:
+    with pytest.raises(BootError, match="cannot prepare") as caught:
+        prepare({"OTAGATE_HOME": str(tmp_path)}, tmp_path / "missing", tmp_path)
+    assert caught.value.code == 7
+    (tmp_path / "file").touch()
+    with pytest.raises(BootError, match="set OTAGATE_HOME"):
+        prepare({"OTAGATE_HOME": str(tmp_path / "file" / "x")}, lock, tmp_path)
+
+
+def test_a_failed_installation_leaves_nothing_behind(tmp_path: Path, lock: Path) -> None:
+    lock.write_text("/nowhere/otagate-0.0.0-py3-none-any.whl --hash=sha256:" + "0" * 64 + "\n")
+    home = tmp_path / "home"
+    with pytest.raises(BootError, match="pip could not install") as caught:
+        prepare({"OTAGATE_HOME": str(home)}, lock, tmp_path)
+    assert caught.value.code == 7
+    assert list(home.iterdir()) == []
+
+
+def test_a_lock_without_hashes_is_refused_by_pip(tmp_path: Path, lock: Path) -> None:
+    lock.write_text("/nowhere/otagate-0.0.0-py3-none-any.whl\n")
+    with pytest.raises(BootError, match="pip could not install"):
+        prepare({"OTAGATE_HOME": str(tmp_path / "home")}, lock, tmp_path)
+
+
+def test_pip_sees_no_inputs_and_no_keys(tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        seen.update(options, command=command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(
+        os, "environ", {"OTAGATE_SIGNING_KEY": "x", "OTAGATE_INPUT_COMMAND": "run", "PIP_INDEX_URL": "https://mirror.example"}
+    )
+    boot._install(tmp_path, lock, with_pip=True)
+    assert seen["env"] == {"PIP_INDEX_URL": "https://mirror.example"}
+    assert seen["command"][:4] == [str(tmp_path / "bin" / "python"), "-I", "-m", "pip"]
+    assert "--require-hashes" in seen["command"]
+
+
+def test_two_jobs_at_once_share_the_first_ones_environment(tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, final = tmp_path / "home", tmp_path / "home" / "final"
+
+    def other_job_is_first(*_: object, **__: object) -> None:
+        final.mkdir()
+        (final / "mark").touch()
+
+    monkeypatch.setattr(boot, "_install", other_job_is_first)
+    boot._make(home, final, lock, tmp_path)
+    assert [path.name for path in home.iterdir()] == ["final"]
+    assert (final / "mark").exists()
+
+
+def test_a_rename_that_fails_for_another_reason_is_told(tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boot, "_install", lambda *_args, **_options: None)
+    with pytest.raises(OSError, match="No such file"):
+        boot._make(tmp_path / "home", tmp_path / "missing" / "final", lock, tmp_path)
+
+
+class Executed(Exception):  # noqa: N818 - stands for the end of the process
+    pass
+
+
+def test_main_goes_on_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def execv(program: Path, argv: list[str]) -> None:
+        seen.extend([program, argv])
+        raise Executed
+
+    monkeypatch.setattr(boot, "prepare", lambda *_: tmp_path / "python")
+    monkeypatch.setattr(os, "execv", execv)
+    with pytest.raises(Executed):
+        boot.main()
+    assert seen == [tmp_path / "python", [str(tmp_path / "python"), "-I", "-m", "otagate.ci.face"]]
+
+
+def test_main_ends_with_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    with pytest.raises(SystemExit) as caught:
+        boot.main()
+    assert caught.value.code == 2
+    assert "too old" in capsys.readouterr().err
+
+
+def test_the_lock_and_the_source_are_where_the_checkout_has_them() -> None:
+    assert boot.LOCK.is_file()
+    assert (boot.SOURCE / "otagate" / "ci" / "boot.py").is_file()
