@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otagate._fs import TEMP_PREFIX, fsync_dir, translate
+from otagate.errors import OtagateError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -46,11 +47,21 @@ class BlobFile(io.FileIO):
         try:
             return super().readinto(buffer)
         except OSError as error:
-            raise translate(error, "cannot read the blob", str(self.name)) from error
+            raise self._unreadable(error) from error
 
     def readall(self) -> bytes:
-        """Read to the end, through :meth:`readinto`."""
-        return io.RawIOBase.readall(self)
+        """Read to the end; see io.RawIOBase.readall.
+
+        Raises:
+            UnavailableError: The disk does not give the bytes.
+        """
+        try:
+            return super().readall()
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError) -> OtagateError:
+        return translate(error, "cannot read the blob", str(self.name))
 
 
 def open_regular(path: Path, *, follow: bool = False) -> int:

@@ -13,6 +13,7 @@ file system should tell upper from lower case: where it does not, two names that
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -42,6 +43,7 @@ from otagate.store.keys import BLOBS, blob_key, check_key, check_prefix, check_s
 LOCK_TIMEOUT_S = 30.0
 """How long a swap waits for another process's swap of the same document, in seconds; one takes milliseconds."""
 _LOCK_POLL_S = 0.002
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 _LOCKS = ".locks"
 
 
@@ -237,7 +239,9 @@ class FolderDocuments:
                 found=f"its lock is held for more than {LOCK_TIMEOUT_S:g} s",
                 remedy="end that process (its lock goes with it) and try again",
             ) from error
-        except NotImplementedError as error:
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
             raise UnavailableError(
                 "the file system of the store has no locks",
                 harmless(str(path), 400),

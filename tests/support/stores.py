@@ -1,0 +1,34 @@
+"""Every store adapter, for the contract suites: a new one joins by one line in ADAPTERS."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from otagate.store.interface import Store
+from otagate.store.registry import open_store
+
+Factory = Callable[[Path], Callable[[], Store]]
+"""Given an empty folder, gives a function that opens the same, at first empty, store each time it is called."""
+
+_names = itertools.count()
+
+
+def _memory(_folder: Path) -> Callable[[], Store]:
+    name = f"contract-{next(_names)}"
+    return lambda: open_store(f"memory:{name}")
+
+
+def _folder(folder: Path) -> Callable[[], Store]:
+    return lambda: open_store(f"file:{folder / 'deep' / 'store'}")
+
+
+ADAPTERS: dict[str, Factory] = {
+    "memory": _memory,
+    "folder": _folder,
+}
+ACROSS_PROCESSES = ("folder",)
+"""The adapters that several processes can share, by name."""
+CONTENT_TOKENS = ("memory", "folder")
+"""The adapters whose tokens derive from the bytes, so that bytes that return bring the token back."""
