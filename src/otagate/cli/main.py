@@ -106,12 +106,12 @@ def _dispatch(argv: list[str], environ: Mapping[str, str], cwd: Path, terminal: 
 
 def _help_for(parser: Parser, rest: list[str]) -> str:
     """Give the help of the verb, or of its sub-verb when one is named."""
-    leaves = _sub_parsers(parser)
+    leaves = sub_parsers(parser)
     named = next((leaves[word] for word in rest if word in leaves), parser)
     return named.format_help()
 
 
-def _sub_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+def sub_parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """Give a verb's sub-verbs, such as ``check`` of ``policy``; empty for most."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to find sub-parsers
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - likewise
@@ -135,7 +135,7 @@ def build_parser(verb: str) -> Parser:
         )
     parser = Parser(prog=f"otagate {verb}", description=f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.")
     _module(verb).configure(parser)
-    leaves = _sub_parsers(parser)
+    leaves = sub_parsers(parser)
     for leaf in leaves.values() or (parser,):
         add_common(leaf)
     return parser

@@ -14,8 +14,8 @@ from otagate.policy.load import find_policy, load_policy
 from otagate.policy.model import Policy
 
 
-def open_policy(args: argparse.Namespace, env: CommandEnv) -> Policy:
-    """Load the policy that ``--policy`` names, or the nearest ``otagate.yml``; warn of what is unwise in it.
+def open_policy(args: argparse.Namespace, env: CommandEnv, *, warn: bool = False) -> Policy:
+    """Load the policy that ``--policy`` names, or the nearest ``otagate.yml``; with ``warn`` say what is unwise in it.
 
     Raises:
         PolicyError: It is missing or says something invalid.
@@ -23,14 +23,14 @@ def open_policy(args: argparse.Namespace, env: CommandEnv) -> Policy:
     """
     path = env.cwd / args.policy if args.policy else find_policy(env.cwd)
     policy = load_policy(path)
-    for warning in policy.warnings:
+    for warning in policy.warnings if warn else ():
         env.warn(warning)
     return policy
 
 
-def open_workspace(args: argparse.Namespace, env: CommandEnv) -> Workspace:
+def open_workspace(args: argparse.Namespace, env: CommandEnv, *, warn: bool = False) -> Workspace:
     """Open everything that the policy names; parts are made when they are first used."""
-    policy = open_policy(args, env)
+    policy = open_policy(args, env, warn=warn)
     context: Context = read_context(env.environ, policy.root)
     listener = Listener(env.note, env.warn, env.stream, env.progress)
     return Workspace(policy, context, env.environ, env.clock, listener)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Build and vet."""
     from otagate.bundle.collect import survey  # noqa: PLC0415 - not needed for a plan
 
-    workspace = open_workspace(args, env)
+    workspace = open_workspace(args, env, warn=True)
     if args.dry_run:
         command = workspace.policy.build.command
         shown = command if isinstance(command, str) else " ".join(command or ())

@@ -20,6 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Plan; reads the store, writes nothing."""
-    workspace = open_workspace(args, env)
+    workspace = open_workspace(args, env, warn=True)
     shipment = prepare(workspace, version=Version(args.version) if args.version else None)
     return Result("otagate/plan/v1", plan_data(shipment.plan), plan_view(shipment.plan))

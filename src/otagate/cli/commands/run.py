@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Plan, publish, start the rollout and go as far as it goes."""
-    workspace = open_workspace(args, env)
+    workspace = open_workspace(args, env, warn=True)
     shipment = prepare(workspace, version=Version(args.version) if args.version else None)
     if args.dry_run or shipment.target is None:
         return Result("otagate/plan/v1", plan_data(shipment.plan), plan_view(shipment.plan, dry_run=args.dry_run))

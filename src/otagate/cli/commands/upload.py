@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Publish."""
-    workspace = open_workspace(args, env)
+    workspace = open_workspace(args, env, warn=True)
     shipment = prepare_upload(workspace, version=Version(args.version) if args.version else None)
     plan = replace(
         shipment.plan,

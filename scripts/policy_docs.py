@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Write docs/policy.md from the policy's JSON Schema. Run it after every change of the schema; a test compares."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMA = ROOT / "src/otagate/policy/schema.json"
+TARGET = ROOT / "docs/policy.md"
+
+INTRO = """\
+# The policy file
+
+<!-- Written by scripts/policy_docs.py from src/otagate/policy/schema.json. Change those. -->
+
+`otagate.yml` says how an app's web build is made and sealed, where it is stored, which branch ships through which
+track, and which numbers must hold. `otagate init` writes a first one. Commands look for `otagate.yml` or
+`otagate.yaml` in the current folder and above, up to the repository's top; `--policy FILE` names another.
+
+* `otagate policy check` lists every problem with file, line, column and YAML path, and what is unwise.
+* `otagate policy explain` shows every value in effect and where it comes from.
+* `otagate policy schema` prints the JSON Schema (draft 2020-12). Editors use it through the first line of the file:
+  `# yaml-language-server: $schema=https://otagate.dev/schema/policy/v1.json`, or the path of a saved copy.
+
+The smallest policy that ships something; everything else has a default:
+
+```yaml
+version: 1
+app: {id: com.example.app}
+branches:
+  main: {channel: production}
+trust: {keys: ["file:.otagate/keys/signing.pub.pem"]}
+```
+
+## How the file is read
+
+The file is YAML, read strictly: UTF-8, at most 256 KiB, 20 levels, 20 aliases and one document; no duplicate keys, no
+merge keys (`<<`), no tags but the standard ones, no unknown keys. Plain scalars follow YAML 1.2: only `true` and
+`false` are booleans, `no`, `on`, `1:30`, `012` and dates are text. Patterns and templates that begin with `*`, `{`,
+`[` or `@` need quotes. All problems are reported at once.
+
+Lengths of time are whole numbers with units, largest first: `45s`, `30m`, `2h30m`, `1d`, `2w`, `500ms`; at most 366
+days. Shares are percentages such as `5%` or `0.5%`. Sizes are bytes, or `50MB` (decimal) or `50MiB` (binary).
+
+Secrets never stand in the policy. A key is `env:NAME` (an environment variable) or `file:PATH` (relative to the
+policy's folder).
+
+## How a commit finds its way
+
+Rules under `branches` are tried from the top; the first that matches decides, and a commit that matches none is left
+alone. `*` matches within one part of a name, `**` also across `/`, `?` one character. Patterns that begin with
+`tags/` are compared with pushed tags only, those that begin with `pulls/` with the numbers of pull requests only, all
+others with branches only: a branch that somebody calls `tags/v1` does not reach the rule of a tag. A channel made
+from `{branch}` or `{number}` can never be one that a track or another rule names.
+
+## How a version is made
+
+`versioning` is `package`, `tag` or a template. The same commit always gets the same version, because dates are the
+commit's. The result must be a strict semantic version (semver.org), and devices compare it, so it should grow:
+
+| placeholder | stands for |
+| --- | --- |
+| `{date}` | the commit's date in UTC without leading zeros, such as `2026.11.21` |
+| `{time}` | the commit's time in UTC as one number, such as `93005` for 09:30:05 |
+| `{sha7}` | `g` and the first seven digits of the commit: digits alone with a zero in front would not be allowed |
+| `{package}` | the version of package.json |
+| `{branch}` | the branch (of a pull request: its own), made fit for a version |
+| `{number}` | the number of the pull request |
+
+`"{date}-{time}.{sha7}"` grows with time; `"{date}-{sha7}"` does not within one day, because digits of a commit have
+no order.
+
+## Gates
+
+Without the key `gates` a policy has the six default gates. With it, it has exactly those that are named; what a
+default gate leaves out comes from its default. `gates: {}` means none. A policy with tracks whose gates pause or roll
+back must say where their numbers come from: `metrics` for all gates, or `source` in a gate (docs/gates.md).
+
+| metric | default |
+| --- | --- |
+"""
+
+
+def render(schema: dict[str, Any], default_gates: dict[str, dict[str, Any]]) -> str:
+    """Give the whole page."""
+    gates = "".join(f"| `{name}` | `{json.dumps(gate)}` |\n" for name, gate in default_gates.items())
+    sections = [_section(key, node, schema) for key, node in schema["properties"].items()]
+    return INTRO + gates + "\n## Every key\n\n" + "\n".join(sections)
+
+
+def _section(key: str, node: dict[str, Any], schema: dict[str, Any]) -> str:
+    required = key in schema["required"]
+    rows = list(_rows(key, node, schema, is_required=required))
+    text = f"### `{key}`\n\n"
+    if "properties" in _resolved(node, schema):
+        text += f"{node['description']}\n\n"
+        del rows[0]
+    return text + "| key | value | default | example | meaning |\n| --- | --- | --- | --- | --- |\n" + "".join(rows)
+
+
+def _rows(path: str, node: dict[str, Any], schema: dict[str, Any], *, is_required: bool = False) -> Iterator[str]:
+    full = _resolved(node, schema)
+    meaning = full["description"] + (" Required." if is_required else "")
+    cells = (f"`{path}`", _kind(full), _json(full, "default"), _json(full, "examples"), meaning)
+    yield f"| {' | '.join(_escape(cell) for cell in cells)} |\n"
+    for name, child in full.get("properties", {}).items():
+        yield from _rows(f"{path}.{name}", child, schema, is_required=name in full.get("required", ()))
+    if isinstance(full.get("additionalProperties"), dict):
+        yield from _rows(f"{path}.<name>", full["additionalProperties"], schema)
+    items = full.get("items")
+    if items and "properties" in _resolved(items, schema):
+        yield from _rows(f"{path}[]", items, schema)
+
+
+def _resolved(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Put a definition under the keys that stand beside its reference."""
+    if "$ref" not in node:
+        return node
+    return {**schema["$defs"][node["$ref"].removeprefix("#/$defs/")], **node}
+
+
+def _kind(node: dict[str, Any]) -> str:
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    words = {
+        "object": "mapping",
+        "array": "list",
+        "string": "text",
+        "integer": "number",
+        "boolean": "true, false",
+        "null": "null",
+    }
+    kinds = {"duration": "time", "span": "time", "percent": "share", "share": "share", "size": "size", "weight": "share"}
+    if node.get("x-kind") in kinds:
+        return f"{kinds[node['x-kind']]} ({node['x-unit']})"
+    types = node.get("type", [])
+    kind = " or ".join(words[one] for one in (types if isinstance(types, list) else [types])) or "number"
+    return f"{kind} ({node['x-unit']})" if "x-unit" in node else kind
+
+
+def _json(node: dict[str, Any], key: str) -> str:
+    if key not in node:
+        return ""
+    value = node[key][0] if key == "examples" else node[key]
+    return f"`{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}`"
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def main() -> None:
+    """Write the page."""
+    sys.path.insert(0, str(ROOT / "src"))
+    from otagate.policy.defaults import DEFAULT_GATES  # noqa: PLC0415 - after the path is set
+
+    TARGET.write_text(render(json.loads(SCHEMA.read_text(encoding="utf-8")), DEFAULT_GATES), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
