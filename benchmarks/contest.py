@@ -24,8 +24,11 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def install() -> None:
-    """Install the locked npm packages: the web code to measure on, and the Capgo CLI."""
+    """Install the locked npm packages, unless they are there: the web code to measure on, and the Capgo CLI."""
     for folder in (HERE, ROOT / "tests" / "js"):
+        lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+        if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
+            continue
         subprocess.run(
             [BIN / "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
             cwd=folder,

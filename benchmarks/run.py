@@ -69,11 +69,9 @@ def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant (default: 5)")
-    parser.add_argument("--skip-install", action="store_true", help="the npm packages are there already")
     parser.add_argument("--skip-huge", action="store_true", help="leave out the 500 MB that show whether memory grows")
     options = parser.parse_args()
-    if not options.skip_install:
-        contest.install()
+    contest.install()
     OUT.mkdir(exist_ok=True)
     shop = contest.Workshop.make(OUT / "workshop")
     node = subprocess.run([contest.NODE, "--version"], capture_output=True, text=True, check=True).stdout.strip()
