@@ -79,12 +79,10 @@ def _check_python(version: tuple[int, ...]) -> None:
 
 
 def _home(environ: Mapping[str, str]) -> Path:
-    """Choose a folder that is private to the job or its project, and outside of the work tree that the job builds."""
+    """Choose a folder that no other branch's job writes into, and outside of the work tree that the job builds."""
     for name, below in (("OTAGATE_HOME", ""), ("RUNNER_TEMP", "otagate"), ("WORKSPACE_TMP", "otagate")):
         if environ.get(name):
             return Path(environ[name]) / below
-    if environ.get("CI_PROJECT_DIR"):
-        return Path(environ["CI_PROJECT_DIR"] + ".tmp") / "otagate"
     message = (
         "there is no private folder for otagate's own files\n  try: set OTAGATE_HOME to a folder that only this job can write"
     )

@@ -71,6 +71,7 @@ def main() -> NoReturn:
         os.chdir(call.folder)
     except OtagateError as error:
         _fail(error)
+    _mask(call.environ)
     # -I: neither the folder we stand in, which holds the app's files, nor PYTHON* variables may add modules.
     os.execve(sys.executable, [sys.executable, "-I", "-m", "otagate", *call.argv], dict(call.environ))  # noqa: S606 - no shell
 
@@ -98,8 +99,7 @@ def make_call(environ: Mapping[str, str], cwd: Path) -> Call:
         )  # fmt: skip
     given = {name: value for name, value in inputs.items() if name not in COMMON}
     for name, value in given.items():
-        # A flag that is off changes nothing, so faces may pass all of them always.
-        if name not in COMMANDS[command] and not (name in FLAGS and not _flag(name, value)):
+        if name not in COMMANDS[command] and not _is_off(name, value):
             takers = ", ".join(verb for verb, names in COMMANDS.items() if name in names)
             raise UsageError(
                 f"`{command}` does not take this input", subject=f"input {name}", expected=f"{name} only with {takers}"
@@ -161,6 +161,11 @@ def _flag(name: str, value: str) -> bool:
     return value == "true"
 
 
+def _is_off(name: str, value: str) -> bool:
+    # What is off changes nothing, so faces may pass all switches always.
+    return value == "false" if name == "wait" else name in FLAGS and not _flag(name, value)
+
+
 def _call_environ(environ: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, str]:
     result = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     for name, variable in SECRETS.items():
@@ -207,6 +212,17 @@ def _folder(inputs: Mapping[str, str], cwd: Path) -> Path:
     except OSError as error:
         raise _fs.translate(error, "the working directory cannot be entered", folder, missing=UsageError) from error
     return folder
+
+
+def _mask(environ: Mapping[str, str]) -> None:
+    # The runner masks what it knows as a secret; a key that an earlier step fetched from a vault it does not know.
+    keys = [environ[variable] for variable in SECRETS.values() if variable in environ]
+    if keys and environ.get("GITHUB_ACTIONS") == "true":
+        from otagate.ci.report import reporter_here  # noqa: PLC0415 - only jobs with keys pay for it
+
+        reporter = reporter_here(environ)
+        for key in keys:
+            reporter.mask(key)
 
 
 def _fail(error: OtagateError) -> NoReturn:

@@ -50,7 +50,6 @@ def test_another_lock_or_source_is_another_environment(tmp_path: Path, lock: Pat
         ({"OTAGATE_HOME": "/h", "RUNNER_TEMP": "/r"}, "/h"),
         ({"RUNNER_TEMP": "/r", "WORKSPACE_TMP": "/w"}, "/r/otagate"),
         ({"WORKSPACE_TMP": "/w"}, "/w/otagate"),
-        ({"CI_PROJECT_DIR": "/builds/acme/app"}, "/builds/acme/app.tmp/otagate"),
     ],
 )
 def test_the_private_folder(environ: dict[str, str], home: str) -> None:

@@ -29,7 +29,7 @@ def inputs(**values: str) -> dict[str, str]:
         ({"command": "run", "dry_run": "false", "wait": "false", "no_build": "false"}, ["run"]),
         ({"command": "run", "wait": "20m", "version": "1.2.3"}, ["run", "--version=1.2.3", "--wait=20m"]),
         ({"command": "run", "policy": "--dry-run"}, ["run", "--policy=--dry-run"]),
-        ({"command": "status", "dry_run": "false", "no_build": "false"}, ["status"]),
+        ({"command": "status", "dry_run": "false", "no_build": "false", "wait": "false"}, ["status"]),
         ({"command": "reconcile", "detailed_exitcode": "true"}, ["reconcile", "--detailed-exitcode"]),
         ({"command": "promote", "channel": "beta", "release": "1.0.0", "weight": "5%"}, ["promote", "--channel=beta", "--release=1.0.0", "--weight=5%"]),
         ({"command": "approve", "phase": "stable", "reason": "looks good"}, ["approve", "--reason=looks good", "--", "stable"]),
@@ -53,6 +53,7 @@ def test_inputs_become_arguments(given: dict[str, str], argv: list[str], tmp_pat
         pytest.param(inputs(dry_run="yes"), r"(?s)neither true nor false: input dry-run.*'yes'", id="flag that is no flag"),
         pytest.param(inputs(command="status", dry_run="True"), r"neither true nor false", id="flag in capitals"),
         pytest.param(inputs(command="status", dry_run="true"), r"(?s)`status` does not take this input: input dry-run", id="flag of others"),
+        pytest.param(inputs(command="status", wait="20m"), r"wait only with run, reconcile", id="wait of others"),
         pytest.param(inputs(command="run", release="1.0.0"), r"release only with promote", id="input of others"),
         pytest.param(inputs(working_directory="missing"), r"working directory cannot be entered", id="missing folder"),
         pytest.param(inputs() | {"GITLAB_CI": "true", "CI_DEBUG_TRACE": "true"}, r"(?s)CI_DEBUG_TRACE.*replace the keys", id="debug trace"),
@@ -138,6 +139,17 @@ def test_main_becomes_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert seen["argv"] == [sys.executable, "-I", "-m", "otagate", "status"]
     assert seen["environ"] == {"OTAGATE_SIGNING_KEY": "c2VjcmV0"}
     assert seen["folder"] == tmp_path / "app"
+
+
+def test_main_masks_keys_on_github(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def execve(*_: object) -> None:
+        raise Executed
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(os, "environ", inputs(signing_key=PEM) | {"GITHUB_ACTIONS": "true"})
+    with pytest.raises(Executed):
+        face.main()
+    assert capsys.readouterr().err == "::add-mask::MC4CAQAwBQYDK2VwBCIEIABC\n"
 
 
 def test_main_ends_with_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
