@@ -9,56 +9,62 @@ import pytest
 
 from otagate import _fs
 from otagate.errors import AccessError, BundleError, NotFoundError, OtagateError, UnavailableError, UsageError
+from support.files import names_in
 
 
-def test_a_file_is_written_and_replaced_and_nothing_else_is_left(tmp_path: Path):
+def test_a_file_is_written_and_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     _fs.atomic_write(path, b"one")
     _fs.atomic_write(path, b"two")
     assert path.read_bytes() == b"two"
-    assert os.listdir(tmp_path) == ["a.json"]
+    assert names_in(tmp_path) == ["a.json"]
 
 
-def test_the_mode_is_what_was_asked_for(tmp_path: Path):
+def test_the_mode_is_what_was_asked_for(tmp_path: Path) -> None:
     _fs.atomic_write(tmp_path / "key", b"secret", mode=0o600)
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
-def test_a_failure_on_the_way_leaves_the_old_bytes_and_no_temporary_file(tmp_path: Path):
+def test_a_failure_on_the_way_leaves_the_old_bytes_and_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="half way"), _fs.atomic_file(path) as stream:
-        stream.write(b"new" * 100_000)
-        raise RuntimeError("half way")
+
+    def write() -> None:
+        with _fs.atomic_file(path) as stream:
+            stream.write(b"new" * 100_000)
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write()
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a"]
+    assert names_in(tmp_path) == ["a"]
 
 
-def test_an_unfinished_file_stands_under_a_name_that_listings_skip(tmp_path: Path):
+def test_an_unfinished_file_stands_under_a_name_that_listings_skip(tmp_path: Path) -> None:
     with _fs.atomic_file(tmp_path / ("n" * 255)) as stream:
         stream.write(b"x")
-        (name,) = os.listdir(tmp_path)
+        (name,) = names_in(tmp_path)
         assert name.startswith(_fs.TEMP_PREFIX)
-    assert os.listdir(tmp_path) == ["n" * 255]
+    assert names_in(tmp_path) == ["n" * 255]
 
 
-def test_a_failed_sync_is_a_failure_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_sync_is_a_failure_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="full"):
         _fs.atomic_write(tmp_path / "a", b"x")
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
-def test_the_file_is_synced_before_the_rename_and_the_folder_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_file_is_synced_before_the_rename_and_the_folder_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, list[str]]] = []
     real = os.fsync
 
     def spy(handle: int) -> None:
         kind = "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
-        seen.append((kind, [name for name in os.listdir(tmp_path) if not name.startswith(_fs.TEMP_PREFIX)]))
+        seen.append((kind, [name for name in names_in(tmp_path) if not name.startswith(_fs.TEMP_PREFIX)]))
         real(handle)
 
     monkeypatch.setattr(os, "fsync", spy)
@@ -69,7 +75,7 @@ def test_the_file_is_synced_before_the_rename_and_the_folder_after_it(tmp_path: 
 @pytest.mark.parametrize(("code", "passes"), [(errno.EINVAL, True), (errno.ENOTSUP, True), (errno.EIO, False)])
 def test_a_file_system_without_folder_sync_is_fine_a_broken_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, passes: bool
-):
+) -> None:
     def refuse(handle: int) -> None:
         raise OSError(code, "refused")
 
@@ -95,7 +101,7 @@ def test_a_file_system_without_folder_sync_is_fine_a_broken_one_is_not(
         (errno.ENAMETOOLONG, UsageError),
     ],
 )
-def test_each_errno_becomes_the_error_with_path_and_remedy(code: int, kind: type[OtagateError]):
+def test_each_errno_becomes_the_error_with_path_and_remedy(code: int, kind: type[OtagateError]) -> None:
     error = _fs.translate(OSError(code, "x"), "cannot write", Path("/some/where"))
     assert type(error) is kind
     assert (error.what, error.subject) == ("cannot write", "/some/where")
@@ -103,14 +109,14 @@ def test_each_errno_becomes_the_error_with_path_and_remedy(code: int, kind: type
     assert error.remedy
 
 
-def test_a_full_disk_is_said_to_be_full():
+def test_a_full_disk_is_said_to_be_full() -> None:
     assert "full" in str(_fs.translate(OSError(errno.ENOSPC, "x"), "cannot write", "a"))
 
 
-def test_the_class_for_a_missing_file_can_be_chosen():
+def test_the_class_for_a_missing_file_can_be_chosen() -> None:
     assert type(_fs.translate(FileNotFoundError(errno.ENOENT, "x"), "cannot", "a", missing=BundleError)) is BundleError
 
 
-def test_an_error_without_a_number_keeps_its_words_and_paths_are_made_harmless():
+def test_an_error_without_a_number_keeps_its_words_and_paths_are_made_harmless() -> None:
     error = _fs.translate(OSError("odd\x1b[31m"), "cannot", "a\nb")
     assert (error.found, error.subject) == ("odd\\x1b[31m", "a\\x0ab")

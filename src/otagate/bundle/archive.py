@@ -31,7 +31,7 @@ STORED_TYPES = frozenset(
 )
 """Name endings of formats that are compressed so well already that trying again wastes time here and on every phone."""
 
-_BUDGET = 64 * 1024 * 1024  # bytes of files and of their packed forms in memory at once
+_BUDGET = 48 * 1024 * 1024  # bytes of files and of their packed forms in memory at once
 _BATCH_BYTES, _BATCH_FILES = 256 * 1024, 32  # small files go to a thread together: a hand-over costs as much as packing one
 _CHUNK = 1024 * 1024
 

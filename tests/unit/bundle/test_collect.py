@@ -43,7 +43,7 @@ def _problems(folder: Path, spec: BundleSpec = _SPEC) -> tuple[str, ...]:
     return caught.value.details
 
 
-def test_files_come_sorted_by_the_bytes_of_their_paths_with_what_was_seen_of_them(web: Path):
+def test_files_come_sorted_by_the_bytes_of_their_paths_with_what_was_seen_of_them(web: Path) -> None:
     _put(web, "z.txt", "a-b/c", "a/b", "ü.txt", "Z.css", "empty.txt", data=b"")
     files = collect(web, _SPEC)
     assert [file.path for file in files] == [
@@ -55,13 +55,13 @@ def test_files_come_sorted_by_the_bytes_of_their_paths_with_what_was_seen_of_the
     assert (index.device, index.inode, index.mtime_ns) == (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
-def test_a_folder_that_is_itself_a_link_is_fine(web: Path, tmp_path: Path):
+def test_a_folder_that_is_itself_a_link_is_fine(web: Path, tmp_path: Path) -> None:
     (tmp_path / "www").symlink_to(web)
     assert _paths(tmp_path / "www") == ["assets/app.js", "index.html"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
-def test_no_folder(tmp_path: Path, kind: str):
+def test_no_folder(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "dist"
     if kind == "file":
         folder.write_text("x")
@@ -71,28 +71,28 @@ def test_no_folder(tmp_path: Path, kind: str):
     assert "build.output" in (caught.value.remedy or "")
 
 
-def test_an_empty_folder(tmp_path: Path):
+def test_an_empty_folder(tmp_path: Path) -> None:
     assert _problems(tmp_path) == ("the folder has no files",)
 
 
-def test_no_index_at_the_root(web: Path):
+def test_no_index_at_the_root(web: Path) -> None:
     (web / "index.html").rename(web / "assets" / "index.html")
     assert _problems(web) == ("there is no index.html at the root of the folder",)
 
 
-def test_an_empty_index(web: Path):
+def test_an_empty_index(web: Path) -> None:
     (web / "index.html").write_text("")
     assert _problems(web) == ("index.html: it is empty",)
 
 
-def test_nothing_that_tells_the_plugin_that_the_app_is_ready(web: Path):
+def test_nothing_that_tells_the_plugin_that_the_app_is_ready(web: Path) -> None:
     _put(web, "assets/app.js")
     (line,) = _problems(web)
     assert "notifyAppReady" in line
     assert _paths(web, replace(_SPEC, require_notify_app_ready=False))
 
 
-def test_all_problems_are_told_at_once(web: Path):
+def test_all_problems_are_told_at_once(web: Path) -> None:
     _put(web, ".env", "a.js.map", "con.js", "App.css", "app.css")
     _put(web, "big.bin", data=b"x" * 50)
     (web / "gone").symlink_to("nowhere")
@@ -104,25 +104,25 @@ def test_all_problems_are_told_at_once(web: Path):
         assert word in text
 
 
-def test_many_problems_of_one_kind_are_counted(web: Path):
+def test_many_problems_of_one_kind_are_counted(web: Path) -> None:
     _put(web, *(f"{number}.map" for number in range(SHOWN_PER_REASON + 7)))
     lines = _problems(web)
     assert len(lines) == SHOWN_PER_REASON + 1
     assert lines[-1].startswith("… and 7 more: it is a source map")
 
 
-def test_names_are_harmless_in_messages(web: Path):
+def test_names_are_harmless_in_messages(web: Path) -> None:
     _put(web, "a\x1b[31m\n::set-output")
     (line,) = _problems(web)
     assert line.startswith("a\\x1b[31m\\x0a::set-output: ")
 
 
-def test_a_name_that_is_not_utf8(web: Path):
+def test_a_name_that_is_not_utf8(web: Path) -> None:
     os.close(os.open(os.fsencode(web) + b"/caf\xe9.txt", os.O_CREAT))
     assert _problems(web) == ("caf\\xe9.txt: the name is not UTF-8",)
 
 
-def test_names_become_nfc_and_twins_of_another_form_are_refused(web: Path):
+def test_names_become_nfc_and_twins_of_another_form_are_refused(web: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "é.txt")
     _put(web, decomposed)
     assert "é.txt" in _paths(web)
@@ -131,12 +131,12 @@ def test_names_become_nfc_and_twins_of_another_form_are_refused(web: Path):
 
 
 @pytest.mark.parametrize("path", ["deep/" * 33 + "x", "n" * 200 + "/" + "m" * 60, "a\\b", "x /y"])
-def test_names_that_phones_cannot_have(web: Path, path: str):
+def test_names_that_phones_cannot_have(web: Path, path: str) -> None:
     _put(web, path)
     assert len(_problems(web)) == 1
 
 
-def test_clutter_is_left_out_and_told(web: Path):
+def test_clutter_is_left_out_and_told(web: Path) -> None:
     _put(web, ".DS_Store", "assets/Thumbs.db", "__MACOSX/x", "a.js~")
     collection = survey(web, _SPEC)
     assert collection.left_out == (".DS_Store", "__MACOSX/", "a.js~", "assets/Thumbs.db")
@@ -144,14 +144,14 @@ def test_clutter_is_left_out_and_told(web: Path):
     assert ".DS_Store" in _paths(web, replace(_SPEC, allow=(".DS_Store",)))
 
 
-def test_excluded_files_and_folders_are_left_out_before_they_can_be_a_problem(web: Path):
+def test_excluded_files_and_folders_are_left_out_before_they_can_be_a_problem(web: Path) -> None:
     _put(web, ".env", "assets/a.map", "node_modules/x/con.js")
     (web / "gone").symlink_to("nowhere")
     collection = survey(web, replace(_SPEC, exclude=("*.map", ".env", "node_modules", "gone")))
     assert collection.left_out == (".env", "assets/a.map", "gone", "node_modules/")
 
 
-def test_allowed_files_pass_the_rules_for_secrets(web: Path):
+def test_allowed_files_pass_the_rules_for_secrets(web: Path) -> None:
     _put(web, "node_modules/x/a.js", "node_modules/y/a.js", "pub/server.pem", "a.map", data=b"-----BEGIN PRIVATE KEY-----")
     _put(web, ".git/HEAD")
     assert len(_problems(web)) == 4
@@ -161,17 +161,17 @@ def test_allowed_files_pass_the_rules_for_secrets(web: Path):
     assert _paths(web, spec) == ["a.map", "assets/app.js", "index.html", "node_modules/x/a.js", "pub/server.pem"]
 
 
-def test_allow_does_not_lift_the_rules_for_names(web: Path):
+def test_allow_does_not_lift_the_rules_for_names(web: Path) -> None:
     _put(web, "aux.js")
     assert _problems(web, replace(_SPEC, allow=("*",)))
 
 
-def test_source_maps_can_be_shipped(web: Path):
+def test_source_maps_can_be_shipped(web: Path) -> None:
     _put(web, "a.js.map")
     assert "a.js.map" in _paths(web, replace(_SPEC, source_maps=True))
 
 
-def test_contents_are_looked_at(web: Path):
+def test_contents_are_looked_at(web: Path) -> None:
     _put(web, "readme.txt", data=b"-----BEGIN RSA PRIVATE KEY-----")
     assert _problems(web) == ("readme.txt: it is a private key",)
 
@@ -184,17 +184,17 @@ def test_contents_are_looked_at(web: Path):
         (replace(_SPEC, max_file_size=35), "more than bundle.max_file_size"),
     ],
 )
-def test_caps(web: Path, spec: BundleSpec, word: str):
+def test_caps(web: Path, spec: BundleSpec, word: str) -> None:
     assert word in "\n".join(_problems(web, spec))
 
 
-def test_exactly_at_the_caps_is_fine(web: Path):
+def test_exactly_at_the_caps_is_fine(web: Path) -> None:
     sizes = [file.size for file in collect(web, _SPEC)]
     spec = replace(_SPEC, max_files=2, max_size=sum(sizes), max_file_size=max(sizes))
     assert len(collect(web, spec)) == 2
 
 
-def test_a_link_to_a_file_inside_is_packed_as_that_file(web: Path):
+def test_a_link_to_a_file_inside_is_packed_as_that_file(web: Path) -> None:
     (web / "assets" / "copy.js").symlink_to("app.js")
     (web / "again.js").symlink_to(web / "assets" / "copy.js")
     files = {file.path: file for file in collect(web, _SPEC)}
@@ -266,7 +266,7 @@ def _link_to_pipe(web: Path) -> None:
         (_link_to_pipe, "not a regular file"),
     ],
 )
-def test_links_and_special_files_that_are_refused(web: Path, make: Callable[[Path], None], word: str):
+def test_links_and_special_files_that_are_refused(web: Path, make: Callable[[Path], None], word: str) -> None:
     make(web)
     (line,) = _problems(web)
     assert line.startswith("link: ")
@@ -274,7 +274,7 @@ def test_links_and_special_files_that_are_refused(web: Path, make: Callable[[Pat
 
 
 @pytest.mark.parametrize("target", [".env", "private/x", "a.map"])
-def test_a_link_does_not_smuggle_out_what_is_refused_or_left_out(web: Path, target: str):
+def test_a_link_does_not_smuggle_out_what_is_refused_or_left_out(web: Path, target: str) -> None:
     _put(web, target)
     (web / "link.txt").symlink_to(target)
     lines = _problems(web, replace(_SPEC, exclude=("private",)))
@@ -286,7 +286,7 @@ def test_a_link_does_not_smuggle_out_what_is_refused_or_left_out(web: Path, targ
         assert "link.txt" in _paths(web, spec)
 
 
-def test_a_folder_that_may_not_be_read(web: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_folder_that_may_not_be_read(web: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: bytes) -> None:
         raise PermissionError(13, "no", path)
 

@@ -35,17 +35,17 @@ from otagate.bundle.globs import Globs
         ("*", "line\nbreak", True),
     ],
 )
-def test_what_a_glob_covers(glob: str, path: str, expected: bool):
+def test_what_a_glob_covers(glob: str, path: str, expected: bool) -> None:
     assert Globs.of([glob]).matches(path) is expected
 
 
-def test_no_globs_match_nothing():
+def test_no_globs_match_nothing() -> None:
     assert not Globs.of([])
     assert not Globs.of(["", "/"])
     assert not Globs.of([]).matches("a")
 
 
-def test_one_of_several_is_enough():
+def test_one_of_several_is_enough() -> None:
     globs = Globs.of(["*.a", "b/*"])
     assert globs
     assert [globs.matches(path) for path in ("x.a", "b/y", "c/y")] == [True, True, False]

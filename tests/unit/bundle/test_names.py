@@ -25,7 +25,7 @@ from otagate.bundle import names
         "\u00a0x",
     ],
 )
-def test_names_that_are_fine(path: str):
+def test_names_that_are_fine(path: str) -> None:
     assert names.fault(path) is None
 
 
@@ -62,7 +62,7 @@ def test_names_that_are_fine(path: str):
         ("/".join("a" * 33), "deeper"),
     ],
 )
-def test_names_that_are_refused(path: str, word: str):
+def test_names_that_are_refused(path: str, word: str) -> None:
     assert word in (names.fault(path) or "")
 
 
@@ -83,10 +83,10 @@ def test_names_that_are_refused(path: str, word: str):
         (["K", "\u212a"], [("K", "\u212a")]),  # the Kelvin sign
     ],
 )
-def test_twins(paths: list[str], expected: list[tuple[str, str]]):
+def test_twins(paths: list[str], expected: list[tuple[str, str]]) -> None:
     assert list(names.twins(paths)) == expected
 
 
-def test_only_nfc_is_normal():
+def test_only_nfc_is_normal() -> None:
     assert names.is_normal("ü")
     assert not names.is_normal(unicodedata.normalize("NFD", "ü"))

@@ -16,7 +16,7 @@ def _file(folder: Path, data: bytes = b"content") -> SourceFile:
     return SourceFile.of("a.txt", path, path.lstat())
 
 
-def test_a_file_that_holds_still_is_read(tmp_path: Path):
+def test_a_file_that_holds_still_is_read(tmp_path: Path) -> None:
     assert read(_file(tmp_path)) == b"content"
     assert read(_file(tmp_path, b"")) == b""
 
@@ -50,7 +50,7 @@ def _touch(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [_grow, _touch, _swap_for_copy, _swap_for_link, _swap_for_pipe, Path.unlink])
-def test_a_file_that_is_not_the_one_that_was_vetted_is_refused(tmp_path: Path, change: Callable[[Path], None]):
+def test_a_file_that_is_not_the_one_that_was_vetted_is_refused(tmp_path: Path, change: Callable[[Path], None]) -> None:
     file = _file(tmp_path)
     change(file.source)
     with pytest.raises(BundleError) as caught:
@@ -60,29 +60,34 @@ def test_a_file_that_is_not_the_one_that_was_vetted_is_refused(tmp_path: Path, c
 
 
 @pytest.mark.parametrize("size", [0, 3])
-def test_a_change_while_it_is_read_is_noticed(tmp_path: Path, size: int):
+def test_a_change_while_it_is_read_is_noticed(tmp_path: Path, size: int) -> None:
     file = _file(tmp_path)
-    with pytest.raises(BundleError, match="changed while it was packed"), opened(file) as handle:
-        assert os.read(handle, 3) == b"con"
-        os.truncate(file.source, size)
+
+    def read_half() -> None:
+        with opened(file) as handle:
+            assert os.read(handle, 3) == b"con"
+            os.truncate(file.source, size)
+
+    with pytest.raises(BundleError, match="changed while it was packed"):
+        read_half()
 
 
-def test_a_file_that_ends_early_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_file_that_ends_early_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = _file(tmp_path)
     pieces = [b"con", b"t", b""]
-    monkeypatch.setattr(os, "read", lambda handle, count: pieces.pop(0))
+    monkeypatch.setattr(os, "read", lambda *_: pieces.pop(0))
     with pytest.raises(BundleError, match="changed"):
         read(file)
 
 
-def test_a_read_that_comes_in_pieces_is_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_read_that_comes_in_pieces_is_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = _file(tmp_path)
     pieces = [b"con", b"te", b"nt"]
-    monkeypatch.setattr(os, "read", lambda handle, count: pieces.pop(0))
+    monkeypatch.setattr(os, "read", lambda *_: pieces.pop(0))
     assert read(file) == b"content"
 
 
-def test_errors_of_the_system_are_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_errors_of_the_system_are_translated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = _file(tmp_path)
 
     def refuse(path: Path, flags: int) -> int:

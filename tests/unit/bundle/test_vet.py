@@ -42,27 +42,35 @@ def _file(folder: Path, name: str, data: bytes) -> SourceFile:
         "a\n.pem",
     ],
 )
-def test_names_of_secrets_are_refused(path: str):
+def test_names_of_secrets_are_refused(path: str) -> None:
     assert vet.refusal(path, source_maps=True)
 
 
 @pytest.mark.parametrize(
     "path", ["index.html", "keys.js", "environment.js", "a.env.js", "git/config", "monkey", "map/tiles.json", ".well-known/a"]
 )
-def test_ordinary_names_are_not_refused(path: str):
+def test_ordinary_names_are_not_refused(path: str) -> None:
     assert vet.refusal(path, source_maps=False) is None
 
 
-def test_source_maps_are_refused_unless_welcome():
+def test_source_maps_are_refused_unless_welcome() -> None:
     assert "bundle.source_maps" in (vet.refusal("a/app.js.map", source_maps=False) or "")
     assert vet.refusal("a/app.js.map", source_maps=True) is None
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [(".DS_Store", True), ("Thumbs.db", True), ("._a.js", True), ("a.js~", True), (".gitkeep", True), ("a.js", False), (".x", False)],
+    [
+        (".DS_Store", True),
+        ("Thumbs.db", True),
+        ("._a.js", True),
+        ("a.js~", True),
+        (".gitkeep", True),
+        ("a.js", False),
+        (".x", False),
+    ],
 )
-def test_clutter(name: str, expected: bool):
+def test_clutter(name: str, expected: bool) -> None:
     assert vet.is_clutter(name) is expected
 
 
@@ -80,7 +88,7 @@ def test_clutter(name: str, expected: bool):
         ("SA.JSON", b" " * 60_000 + b'"private_key"', "service account"),
     ],
 )
-def test_contents_of_secrets_are_refused(tmp_path: Path, name: str, data: bytes, word: str):
+def test_contents_of_secrets_are_refused(tmp_path: Path, name: str, data: bytes, word: str) -> None:
     assert word in (vet.content_refusal(_file(tmp_path, name, data)) or "")
 
 
@@ -94,7 +102,7 @@ def test_contents_of_secrets_are_refused(tmp_path: Path, name: str, data: bytes,
         ("empty", b""),
     ],
 )
-def test_contents_that_only_look_like_it_pass(tmp_path: Path, name: str, data: bytes):
+def test_contents_that_only_look_like_it_pass(tmp_path: Path, name: str, data: bytes) -> None:
     assert vet.content_refusal(_file(tmp_path, name, data)) is None
 
 
@@ -103,17 +111,18 @@ _MARK = b"notifyAppReady"
 
 
 @pytest.mark.parametrize("gap", [0, 1, _CHUNK - 1, _CHUNK - 14, _CHUNK - 13, _CHUNK - 7, _CHUNK, 2 * _CHUNK - 5])
-def test_the_call_is_found_across_the_borders_of_chunks(tmp_path: Path, gap: int):
+def test_the_call_is_found_across_the_borders_of_chunks(tmp_path: Path, gap: int) -> None:
     assert vet.calls_notify_app_ready(_file(tmp_path, "a.js", b"x" * gap + _MARK + b"()"))
 
 
 @pytest.mark.parametrize("name", ["a.js", "a.mjs", "a.cjs", "index.html", "A.JS", "a.htm"])
-def test_the_call_counts_in_scripts_and_pages(tmp_path: Path, name: str):
+def test_the_call_counts_in_scripts_and_pages(tmp_path: Path, name: str) -> None:
     assert vet.calls_notify_app_ready(_file(tmp_path, name, b"." + _MARK + b"()"))
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("a.css", _MARK), ("a.txt", _MARK), ("a.js", b"notifyAppRead"), ("a.js", b""), ("a.js", b"notifyappready")]
+    ("name", "data"),
+    [("a.css", _MARK), ("a.txt", _MARK), ("a.js", b"notifyAppRead"), ("a.js", b""), ("a.js", b"notifyappready")],
 )
-def test_the_call_does_not_count_elsewhere(tmp_path: Path, name: str, data: bytes):
+def test_the_call_does_not_count_elsewhere(tmp_path: Path, name: str, data: bytes) -> None:
     assert not vet.calls_notify_app_ready(_file(tmp_path, name, data))
