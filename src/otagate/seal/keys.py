@@ -25,6 +25,7 @@ from otagate.seal.references import read_reference
 from otagate.seal.trust import public_pem, trust_line
 
 __all__ = [
+    "FILE_NAMES",
     "CreatedKeys",
     "create_keys",
     "key_id",
@@ -39,7 +40,8 @@ ENCRYPTION = "encryption.pem"
 ENCRYPTION_PUBLIC = "encryption.pub.pem"
 SIGNING = "signing.pem"
 SIGNING_PUBLIC = "signing.pub.pem"
-_FILES = (ENCRYPTION, ENCRYPTION_PUBLIC, SIGNING, SIGNING_PUBLIC)
+FILE_NAMES = (ENCRYPTION, ENCRYPTION_PUBLIC, SIGNING, SIGNING_PUBLIC)
+"""What :func:`create_keys` writes: private and public key for encryption, then for signing."""
 _MODE = 0o600
 _FOLDER_MODE = 0o700
 
@@ -71,7 +73,7 @@ class CreatedKeys:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The four files' contents, in the order of ``_FILES``; never shown."""
+    """The four files' contents, in the order of ``FILE_NAMES``; never shown."""
 
     all: tuple[str, str, str, str] = field(repr=False)
     trust: str
@@ -106,7 +108,7 @@ def create_keys(folder: Path, *, force: bool = False) -> CreatedKeys:
         raise _taken(folder, "a key") from error
     except OSError as error:
         raise translate(error, "keys cannot be written", folder) from error
-    encryption, encryption_public, signing, signing_public = (folder / name for name in _FILES)
+    encryption, encryption_public, signing, signing_public = (folder / name for name in FILE_NAMES)
     public = texts.all[1]
     return CreatedKeys(
         encryption, encryption_public, signing, signing_public, public, texts.all[3], key_id(public), texts.trust
@@ -114,7 +116,7 @@ def create_keys(folder: Path, *, force: bool = False) -> CreatedKeys:
 
 
 def _refuse_existing(folder: Path) -> None:
-    there = [name for name in _FILES if os.path.lexists(folder / name)]
+    there = [name for name in FILE_NAMES if os.path.lexists(folder / name)]
     if there:
         raise _taken(folder, ", ".join(there))
 
@@ -157,11 +159,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_all(folder: Path, texts: _Texts, *, force: bool) -> None:
-    temps = [folder / f"{TEMP_PREFIX}{secrets.token_hex(8)}" for _ in _FILES]
+    temps = [folder / f"{TEMP_PREFIX}{secrets.token_hex(8)}" for _ in FILE_NAMES]
     try:
         for temp, text in zip(temps, texts.all, strict=True):
             _write_private(temp, text)
-        targets = [folder / name for name in _FILES]
+        targets = [folder / name for name in FILE_NAMES]
         if force:
             for temp, target in zip(temps, targets, strict=True):
                 temp.replace(target)
