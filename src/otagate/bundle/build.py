@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from otagate._fs import translate
 from otagate._text import harmless, span
@@ -57,9 +57,10 @@ def run_build(spec: BuildSpec, root: Path, environ: Mapping[str, str], on_line: 
     shown = harmless(spec.command if isinstance(spec.command, str) else " ".join(spec.command), 400)
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     process = _start(argv, root, build_environment(environ, spec.env), shown)
+    pipe = cast("IO[bytes]", process.stdout)  # there is one: the process was started with it
     deadline = time.monotonic() + spec.timeout.total_seconds()
     try:
-        for line in _lines(process, deadline):
+        for line in _lines(process, pipe, deadline):
             tail.append(line)
             on_line(line)
         code = process.wait(max(0.0, deadline - time.monotonic()))
@@ -70,8 +71,7 @@ def run_build(spec: BuildSpec, root: Path, environ: Mapping[str, str], on_line: 
         _end_group(process)
         raise
     finally:
-        if process.stdout is not None:
-            process.stdout.close()
+        pipe.close()
     if code:
         raise _failure("the build failed", shown, tail, _remedy(code), found=_status(code))
 
@@ -102,16 +102,14 @@ def _start(argv: list[str], root: Path, env: dict[str, str], shown: str) -> subp
         raise translate(error, "cannot start the build command", argv[0], missing=BuildError) from error
 
 
-def _lines(process: subprocess.Popen[bytes], deadline: float) -> Iterator[str]:
+def _lines(process: subprocess.Popen[bytes], pipe: IO[bytes], deadline: float) -> Iterator[str]:
     """Give the lines of output until its end, or until the command has ended and nothing more comes."""
-    if process.stdout is None:  # cannot be: it was started with a pipe
-        return
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     line, chunk = "", b"-"
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(pipe, selectors.EVENT_READ)
         while chunk:
-            chunk = _next_chunk(process, process.stdout, selector, deadline)
+            chunk = _next_chunk(process, pipe, selector, deadline)
             *whole, line = (line + decoder.decode(chunk, final=not chunk)).replace("\r\n", "\n").split("\n")
             yield from (text.removesuffix("\r")[:MAX_LINE_CHARS] for text in whole)
             # One character more than is shown, and a carriage return may wait for its line feed.

@@ -164,9 +164,7 @@ def _check_local(stream: BinaryIO, entry: Entry, position: int, subject: str) ->
     """Compare the local header at ``position`` with the directory; the stream is there. Give where the next one begins."""
     if entry.offset != position:
         raise refuse(subject, "it does not begin where the entry before it ends", entry.path)
-    data = stream.read(z.LOCAL.size)
-    if len(data) != z.LOCAL.size:
-        raise refuse(subject, "it is cut off", entry.path)
+    data = stream.read(z.LOCAL.size).ljust(z.LOCAL.size, b"\0")  # one that is cut off is not the one in the directory
     signature, *common, name_size, extra_size = z.LOCAL.unpack(data)
     name, extra = stream.read(name_size), stream.read(extra_size)
     if signature != z.LOCAL_SIGNATURE or tuple(common) != entry.common or name != entry.name:

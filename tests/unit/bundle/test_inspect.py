@@ -89,6 +89,7 @@ def test_what_every_program_reads_alike_is_accepted(tmp_path: Path, data: bytes)
 
 
 _HIDDEN = Member("index.html", b"<evil>", in_directory=False)
+_LONG = {"packed": 10_000, "size": 10_000}
 _BIG = b"\0" * 12_000_000
 
 
@@ -196,6 +197,7 @@ _BAD: list[tuple[bytes, str]] = [
     (make_zip(Member("a", local={"size": 6}, central={"size": 6})), "larger than its header"),
     (make_zip(Member("a", local={"size": 8}, central={"size": 8})), "its size or"),
     (make_zip(Member("a", packed=b"\xff\xff\xff")), "damaged"),
+    (make_zip(Member("a", method=0, local=_LONG, central=_LONG)), "cut off"),
     (make_zip(Member("a", packed=deflated(b"content")[:-2])), "end too early"),
     (make_zip(Member("a", packed=b"")), "end too early"),
     (make_zip(Member("a", packed=deflated(b"content") + b"more")), "after its end"),
