@@ -1,0 +1,174 @@
+"""Judging gates without acting: from counts that a person gives, or from the sources, for a rollout or for any release."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from otagate._text import harmless, nearest, span
+from otagate.errors import ExitCode, UsageError
+from otagate.flow.workspace import Workspace
+from otagate.gate.interface import Measurement
+from otagate.gate.judge import GateResult, Look, LookKind, Reading, Verdict, combine, count_gating, judge
+from otagate.gate.measure import Subject, measure
+from otagate.gate.sources.registry import open_sources
+from otagate.model import FULL_WEIGHT, ChannelName, Version
+from otagate.policy.model import Action, GateSpec, Judgement
+from otagate.rollout.machine import look_kind
+from otagate.rollout.state import RolloutState
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is judged, and by what.
+
+    Attributes:
+        gates: The gates that are shown.
+        gating: Over how many gates the error budgets are split; those that are not shown count too.
+        judgement: How to judge.
+        look: Why we look.
+        subject: What is measured, or None for counts that a person gave.
+        readings: What was measured.
+    """
+
+    gates: tuple[GateSpec, ...]
+    gating: int
+    judgement: Judgement
+    look: Look
+    subject: Subject | None
+    readings: tuple[Reading, ...] = ()
+
+    def judged(self, now: datetime) -> tuple[GateResult, ...]:
+        """Judge every gate that is shown."""
+        return tuple(
+            judge(gate, self.readings, look=self.look, judgement=self.judgement, gating_metrics=self.gating, now=now)
+            for gate in self.gates
+        )
+
+    def starting(self, start: datetime) -> Case:
+        """Give the same case over a window that begins at another instant."""
+        return self if self.subject is None else replace(self, subject=replace(self.subject, start=start))
+
+
+def overall(results: Sequence[GateResult]) -> Verdict:
+    """Give one verdict for all gates.
+
+    It is the worst of what holds the rollout; else of what passed; and, where no gate may stop a rollout, of everything. What
+    only alerts is never louder than a gate that passed.
+    """
+    gating = [result for result in results if result.is_gating]
+    held = [check.verdict for one in gating if one.holds for check in one.checks if check.action is not Action.ALERT]
+    passed = [check.verdict for one in gating for check in one.checks if check.verdict.lets_through]
+    pool = held or passed or [result.verdict for result in results]
+    return max(pool, key=lambda verdict: verdict.severity, default=Verdict.NO_DATA)
+
+
+def exit_code(results: Sequence[GateResult]) -> ExitCode:
+    """Give 0 for pass and warn, 4 where a rollout would pause or roll back, 6 for everything that is not decided.
+
+    A fail that only alerts, or of a dry run, is reported with 0: no rollout would stop for it.
+    """
+    if combine(results).action.stops:
+        return ExitCode.GATE_FAILED
+    verdict = overall(results)
+    return ExitCode.DONE if verdict.lets_through or verdict is Verdict.FAIL else ExitCode.INCONCLUSIVE
+
+
+def of_counts(
+    gates: Sequence[GateSpec],
+    judgement: Judgement,
+    *,
+    metric: str,
+    counts: tuple[int, int],
+    over: timedelta | None,
+    look: Look,
+) -> Case:
+    """Judge (bad, total) of one metric by its thresholds; nothing is read.
+
+    Args:
+        gates: All gates, the one that is meant among them.
+        judgement: How to judge.
+        metric: Which gate.
+        counts: Bad devices and all devices.
+        over: For a gate with several limits, which one.
+        look: Why we look; its soak is the window.
+
+    Raises:
+        UsageError: There is no such gate, or ``over`` does not name one of its limits.
+    """
+    gate = find_gate(gates, metric)
+    lengths: list[timedelta | None] = [limit.over for limit in gate.limits]
+    if over not in (lengths or [None]):
+        raise UsageError(
+            "counts are about one limit of a gate" if lengths else "this gate has no limits of time",
+            subject=f"gates.{gate.metric}",
+            expected=" or ".join(f"--over {span(length)}" for length in lengths) or "no --over",
+            found="no --over" if over is None else f"--over {span(over)}",
+        )
+    shown = replace(gate, limits=tuple(limit for limit in gate.limits if limit.over == over))
+    reading = Reading(gate.metric, look.soak_start, look.soak_end, Measurement(*counts, None, "the command line"), over)
+    return Case((shown,), count_gating(gates), judgement, look, None, (reading,))
+
+
+def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None) -> Case:
+    """Judge a rollout as its next reconcile would, or, with ``kind``, as at another look. Nothing is read yet.
+
+    Raises:
+        UsageError: It has exposed no device yet.
+    """
+    phase, since = state.current, state.phase_since
+    if phase is None or since is None or state.entered_at is None or state.not_before is None:
+        raise UsageError(
+            "no device has this release yet, so there is nothing to measure",
+            subject=f"rollout {state.id}",
+            found=f"state {state.stage.value}",
+            remedy="go on with the rollout: otagate run, or otagate reconcile",
+        )
+    subject = Subject(str(state.app), str(phase.channel), str(state.release.version), since, state.weight.bps)
+    look = Look(kind or look_kind(state, now), state.entered_at, state.not_before)
+    return Case(state.spec.gates, count_gating(state.spec.gates), state.spec.judgement, look, subject)
+
+
+def of_release(workspace: Workspace, channel: ChannelName, release: Version, look: Look) -> Case:
+    """Judge any release on any channel by the policy's present gates. Nothing is read yet; the soak is the window."""
+    policy = workspace.policy
+    subject = Subject(str(policy.app), str(channel), str(release), look.soak_start, FULL_WEIGHT)
+    return Case(policy.gates, count_gating(policy.gates), policy.judgement, look, subject)
+
+
+def read_sources(case: Case, workspace: Workspace, now: datetime, *, only: str | None) -> Case:
+    """Ask the sources of all gates, or of one.
+
+    Raises:
+        UsageError: There are no gates, or none of that name.
+    """
+    if not case.gates:
+        raise UsageError(
+            "there are no gates to judge", subject=workspace.policy.file.name, remedy="add `gates`, or remove `gates: {}`"
+        )
+    gates = case.gates if only is None else (find_gate(case.gates, only),)
+    if case.subject is None:
+        return replace(case, gates=gates)
+    sources = open_sources(gates, root=workspace.policy.root, environ=workspace.environ)
+    readings = measure(gates, sources, case.subject, settle=case.judgement.settle, now=now)
+    return replace(case, gates=gates, readings=tuple(readings))
+
+
+def find_gate(gates: Sequence[GateSpec], metric: str) -> GateSpec:
+    """Find a gate by name.
+
+    Raises:
+        UsageError: There is none of that name; the message has the nearest.
+    """
+    found = next((gate for gate in gates if gate.metric == metric), None)
+    if found is None:
+        names = [gate.metric for gate in gates]
+        near = nearest(metric, names)
+        raise UsageError(
+            "there is no such gate",
+            subject=f"'{harmless(metric, 80)}'",
+            expected=f"one of {', '.join(names)}" if names else "a policy with gates",
+            remedy=f"did you mean {near}?" if near else "see `otagate policy explain`",
+        )
+    return found

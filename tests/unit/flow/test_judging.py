@@ -1,0 +1,165 @@
+"""One verdict for many gates, and what is judged when nobody acts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from otagate.errors import ExitCode, UsageError
+from otagate.flow.judging import exit_code, find_gate, of_counts, of_rollout, overall
+from otagate.gate.interface import Measurement
+from otagate.gate.judge import GateResult, Look, LookKind, Reading, judge
+from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Version, Weight
+from otagate.policy.model import Action, Evaluate, GateSpec, Judgement, Limit, PhaseSpec, TrackSpec
+from otagate.rollout.state import RolloutSpec, RolloutState, Stage
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+START = NOW - timedelta(hours=6)
+CRASH = GateSpec("crash_rate", max=Decimal("0.02"))
+SUCCESS = GateSpec("device_success_rate", min=Decimal("0.85"), target=Decimal("0.98"), action=Action.ROLLBACK, min_sample=30)
+ERRORS = GateSpec("error_rate", max=Decimal("0.005"), action=Action.ALERT)
+COMPLETION = GateSpec("rollout_completion", min=Decimal("0.95"), evaluate=Evaluate.PHASE_END)
+VERIFY = GateSpec(
+    "verification_time",
+    limits=tuple(
+        Limit(timedelta(seconds=seconds), Decimal("0.05"), action)
+        for seconds, action in ((45, Action.ALERT), (120, Action.PAUSE))
+    ),
+)
+
+
+def result(spec: GateSpec, bad: int, total: int, *rest: tuple[int, int], kind: LookKind = LookKind.PHASE_END) -> GateResult:
+    overs: list[timedelta | None] = [limit.over for limit in spec.limits]
+    overs = overs or [None]
+    readings = [
+        Reading(spec.metric, START, NOW, Measurement(*counts, None, "q"), over)
+        for counts, over in zip([(bad, total), *rest], overs, strict=True)
+    ]
+    return judge(spec, readings, look=Look(kind, START, NOW), judgement=Judgement(), gating_metrics=1, now=NOW)
+
+
+DRY = replace(CRASH, dry_run=True)
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict", "code"),
+    [
+        ([result(CRASH, 0, 100)], "pass", ExitCode.DONE),
+        ([result(CRASH, 0, 100), result(SUCCESS, 3, 100)], "warn", ExitCode.DONE),
+        ([result(CRASH, 9, 100)], "fail", ExitCode.GATE_FAILED),
+        ([result(CRASH, 0, 99)], "insufficient", ExitCode.INCONCLUSIVE),
+        ([result(CRASH, 0, 0)], "no_data", ExitCode.INCONCLUSIVE),
+        ([result(CRASH, 5, 3)], "error", ExitCode.INCONCLUSIVE),
+        ([result(CRASH, 0, 100, kind=LookKind.INTERIM)], "inconclusive", ExitCode.INCONCLUSIVE),
+        ([result(CRASH, 0, 0), result(SUCCESS, 30, 30)], "fail", ExitCode.GATE_FAILED),
+        # What only alerts does not speak for those that may stop a rollout.
+        ([result(CRASH, 0, 100), result(ERRORS, 0, 0)], "pass", ExitCode.DONE),
+        ([result(CRASH, 0, 100), result(ERRORS, 50, 100)], "pass", ExitCode.DONE),
+        ([result(CRASH, 0, 99), result(ERRORS, 50, 100)], "insufficient", ExitCode.INCONCLUSIVE),
+        ([result(VERIFY, 50, 100, (0, 100))], "pass", ExitCode.DONE),
+        ([result(VERIFY, 50, 100, (0, 0))], "no_data", ExitCode.INCONCLUSIVE),
+        # Alone, it does.
+        ([result(ERRORS, 0, 100)], "pass", ExitCode.DONE),
+        ([result(ERRORS, 50, 100)], "fail", ExitCode.DONE),
+        ([result(ERRORS, 0, 0)], "no_data", ExitCode.INCONCLUSIVE),
+        ([result(DRY, 50, 100)], "fail", ExitCode.DONE),
+        ([result(DRY, 0, 0)], "no_data", ExitCode.INCONCLUSIVE),
+        # A gate of the end of the phase does not hold the soak before it.
+        (
+            [result(CRASH, 0, 100, kind=LookKind.SOAK_END), result(COMPLETION, 0, 100, kind=LookKind.SOAK_END)],
+            "pass",
+            ExitCode.DONE,
+        ),
+        ([result(COMPLETION, 0, 100, kind=LookKind.SOAK_END)], "inconclusive", ExitCode.INCONCLUSIVE),
+        ([], "no_data", ExitCode.INCONCLUSIVE),
+    ],
+)
+def test_one_verdict_for_all(results: list[GateResult], verdict: str, code: ExitCode) -> None:
+    assert (overall(results), exit_code(results)) == (verdict, code)
+
+
+LOOK = Look(LookKind.PHASE_END, START, NOW)
+
+
+def counted(gates: list[GateSpec], metric: str, counts: tuple[int, int], over: float | None = None) -> GateResult:
+    limit = None if over is None else timedelta(seconds=over)
+    case = of_counts(gates, Judgement(), metric=metric, counts=counts, over=limit, look=LOOK)
+    return case.judged(NOW)[0]
+
+
+def test_counts_are_judged_with_the_budget_of_all_gates() -> None:
+    alone, together = counted([CRASH], "crash_rate", (0, 100)), counted([CRASH, SUCCESS], "crash_rate", (0, 100))
+    assert alone.verdict == together.verdict == "pass"
+    assert alone.checks[0].log_e_pause < together.checks[0].log_e_pause
+
+
+def test_counts_of_one_limit_are_judged_by_it_alone() -> None:
+    found = counted([VERIFY], "verification_time", (9, 100), over=120)
+    assert [(check.name, check.verdict, check.demand) for check in found.checks] == [("over 2m", "fail", "pause")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "over", "message"),
+    [
+        ("crash_rat", None, "did you mean crash_rate"),
+        ("zzz", None, "policy explain"),
+        ("crash_rate", 45, "no limits of time"),
+        ("verification_time", None, "--over 45s or --over 2m"),
+        ("verification_time", 60, "found: --over 1m"),
+    ],
+)
+def test_counts_must_be_about_something(metric: str, over: float | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        counted([CRASH, VERIFY], metric, (0, 100), over)
+
+
+def test_no_gates_no_name() -> None:
+    with pytest.raises(UsageError, match=r"a policy with gates"):
+        find_gate([], "crash_rate")
+
+
+def rollout(**more: Any) -> RolloutState:
+    phase = PhaseSpec("stable", ChannelName("stable"), (Weight(500), Weight(10_000)))
+    spec = RolloutSpec(TrackSpec("production", (phase,)), (CRASH,), Judgement())
+    release = ReleaseRef(Version("1.4.2"), Digest.of(b""))
+    soaking = {
+        "stage": Stage.SOAKING,
+        "phase": 0,
+        "entered_at": START,
+        "phase_since": START - timedelta(days=1),
+        "not_before": NOW - timedelta(minutes=1),
+        "exposed": (ChannelName("stable"),),
+    }
+    return RolloutState("1.4.2-production", AppId("com.example.app"), release, spec, "0" * 32, START, **{**soaking, **more})
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "expected"),
+    [
+        (rollout(), None, LookKind.SOAK_END),
+        (rollout(step=1), None, LookKind.PHASE_END),
+        (rollout(not_before=NOW + timedelta(hours=1)), None, LookKind.INTERIM),
+        (rollout(), LookKind.INTERIM, LookKind.INTERIM),
+        (rollout(stage=Stage.PAUSED), LookKind.PHASE_END, LookKind.PHASE_END),
+    ],
+)
+def test_rollouts_are_looked_at_as_a_reconcile_would(state: RolloutState, kind: LookKind | None, expected: LookKind) -> None:
+    case = of_rollout(state, NOW, kind)
+    assert case.look.kind is expected
+    assert case.subject is not None
+    assert (case.subject.release, case.subject.weight_bps, case.subject.start) == ("1.4.2", state.weight.bps, state.phase_since)
+
+
+def test_window_may_begin_elsewhere() -> None:
+    case = of_rollout(rollout(), NOW).starting(NOW - timedelta(minutes=5))
+    assert case.subject is not None
+    assert case.subject.start == NOW - timedelta(minutes=5)
+
+
+def test_rollout_that_exposed_nothing_cannot_be_judged() -> None:
+    with pytest.raises(UsageError, match=r"nothing to measure"):
+        of_rollout(rollout(phase=-1, phase_since=None, entered_at=None, not_before=None, stage=Stage.PENDING), NOW)
