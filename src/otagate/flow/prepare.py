@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from otagate.flow.workspace import Workspace
 from otagate.model import Version, Weight
-from otagate.plan.compute import Progress, Snapshot, ship_plan
+from otagate.plan.compute import Progress, Snapshot, publish_plan, ship_plan
 from otagate.plan.steps import Plan
 from otagate.policy.model import PhaseSpec, TrackSpec
 from otagate.policy.resolve import Target, resolve
@@ -65,8 +65,7 @@ def prepare_upload(workspace: Workspace, *, version: Version | None = None) -> S
     """Decide what an upload is about: a version and whether it is published; no rule needs to match."""
     name = version or version_of(workspace)
     published = _published_from_here(workspace, name)
-    snapshot = Snapshot(published is not None)
-    plan = ship_plan(workspace.policy, workspace.context, name, TrackSpec("none", ()), snapshot)
+    plan = publish_plan(workspace.policy, workspace.context, name, is_published=published is not None)
     return Shipment(None, name, None, published, plan)
 
 

@@ -137,10 +137,12 @@ def _release(workspace: Workspace, version: Version, bundle: Bundle, sealed: Sea
     from otagate.seal.provenance import provenance  # noqa: PLC0415 - only who publishes pays for it
 
     policy, now = workspace.policy, workspace.clock.now()
+    # A version that is there already is compared, not replaced: it must not use up a serial.
+    there = workspace.publisher.get(version)
     return Release(
         app=policy.app,
         version=version,
-        serial=workspace.publisher.next_serial(),
+        serial=there.release.serial if there else workspace.publisher.next_serial(),
         bundle=bundle,
         sealed=sealed,
         created=now,

@@ -23,7 +23,7 @@ from otagate.seal.statement import PAYLOAD_TYPE, from_statement
 from otagate.seal.trust import TrustedKeys
 from otagate.store.interface import MAX_DOCUMENT_BYTES
 
-__all__ = ["Check", "CheckResult", "Opening", "Report", "verify_files", "verify_release"]
+__all__ = ["Check", "CheckResult", "Opening", "Report", "verify_envelope_file", "verify_files", "verify_release"]
 
 _CHUNK = 1024 * 1024
 
@@ -52,16 +52,36 @@ def verify_files(
         VerificationError: ``statement`` is larger than any statement is.
         KeyMaterialError: A key of ``opening`` is not usable.
     """
-    subject = harmless(str(statement), 400)
+    subject, envelope = harmless(str(statement), 400), _envelope(statement)
+    return verify_release(envelope, bundle, subject=subject, trusted=trusted, now=now, app=app, opening=opening)
+
+
+def verify_envelope_file(path: Path, payload_type: str, *, trusted: TrustedKeys) -> Report:
+    """Check the signature of a file that is no release statement, such as `otagate sign --type` makes.
+
+    Raises:
+        NotFoundError, AccessError, UnavailableError, UsageError: The file cannot be read.
+        VerificationError: It is larger than any envelope is.
+    """
+    subject = harmless(str(path), 400)
     try:
-        with statement.open("rb") as stream:
+        payload = verify_envelope(_envelope(path), trusted, payload_type, subject=subject)
+    except VerificationError as error:
+        return Report(subject, (failed("signature", error),))
+    detail = f"{size(len(payload))} of {harmless(payload_type)}, {Digest.of(payload)}"
+    return Report(subject, (Check("signature", CheckResult.HOLDS, detail),))
+
+
+def _envelope(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
             envelope = stream.read(MAX_DOCUMENT_BYTES + 1)
     except OSError as error:
-        raise translate(error, "the statement cannot be read", statement) from error
+        raise translate(error, "the statement cannot be read", path) from error
     if len(envelope) > MAX_DOCUMENT_BYTES:
-        expected = f"at most {size(MAX_DOCUMENT_BYTES)}"
-        raise VerificationError("this is too large for a release statement", subject, expected=expected)
-    return verify_release(envelope, bundle, subject=subject, trusted=trusted, now=now, app=app, opening=opening)
+        expected, subject = f"at most {size(MAX_DOCUMENT_BYTES)}", harmless(str(path), 400)
+        raise VerificationError("this is too large for a signed envelope", subject, expected=expected)
+    return envelope
 
 
 def verify_release(

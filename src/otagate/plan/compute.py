@@ -10,6 +10,8 @@ from otagate.model import Context, Version
 from otagate.plan.steps import Plan, Status, Step, StepKind
 from otagate.policy.model import GateSpec, Policy, SealFormat, TrackSpec
 
+_FORK = "a pull request from a fork may plan, and may not publish"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -47,6 +49,13 @@ class Snapshot:
     superseded: str = ""
 
 
+def publish_plan(policy: Policy, context: Context, version: Version, *, is_published: bool) -> Plan:
+    """Plan what ``upload`` does: everything up to the release in the store, and no channel."""
+    steps = tuple(_making_steps(policy, version, Status.DONE if is_published else Status.TODO))
+    refusal = _FORK if context.is_fork else ""
+    return Plan(f"publish {version}", steps, _facts(policy, context, version, None), tuple(_notes(context)), refusal)
+
+
 def ship_plan(policy: Policy, context: Context, version: Version | None, track: TrackSpec | None, snapshot: Snapshot) -> Plan:
     """Plan what ``run`` does.
 
@@ -67,7 +76,7 @@ def ship_plan(policy: Policy, context: Context, version: Version | None, track: 
         f"ship {version} along track {track.name}",
         steps,
         facts,
-        tuple(_notes(policy, context, track)),
+        (*_notes(context), *_gate_notes(policy, track)),
         _refusal(context, track, snapshot),
     )
 
@@ -86,16 +95,19 @@ def _facts(policy: Policy, context: Context, version: Version | None, track: Tra
     return tuple((name, value) for name, value in pairs if value)
 
 
-def _notes(policy: Policy, context: Context, track: TrackSpec) -> Iterator[str]:
+def _notes(context: Context) -> Iterator[str]:
     if context.is_dirty:
         yield "the work tree differs from the commit: the release will say so, and nobody can build it again from the commit"
+
+
+def _gate_notes(policy: Policy, track: TrackSpec) -> Iterator[str]:
     if len(track.phases) > 1 and not policy.gates:
         yield "the policy has no gates: only time passes between phases"
 
 
 def _refusal(context: Context, track: TrackSpec, snapshot: Snapshot) -> str:
     if context.is_fork:
-        return "a pull request from a fork may plan, and may not publish"
+        return _FORK
     first = str(track.phases[0].channel)
     holder = (snapshot.holders or {}).get(first)
     if holder and snapshot.progress is None and not snapshot.superseded:
@@ -104,7 +116,15 @@ def _refusal(context: Context, track: TrackSpec, snapshot: Snapshot) -> str:
 
 
 def _steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapshot) -> Iterator[Step]:
-    made = Status.DONE if snapshot.is_published else Status.TODO
+    yield from _making_steps(policy, version, Status.DONE if snapshot.is_published else Status.TODO)
+    if snapshot.progress is None:
+        if snapshot.superseded:
+            yield Step(StepKind.SUPERSEDE, f"supersede {snapshot.superseded}", Status.TODO, "it is paused")
+        yield Step(StepKind.START, f"start the rollout along {track.name}")
+    yield from _phase_steps(policy, version, track, snapshot.progress)
+
+
+def _making_steps(policy: Policy, version: Version, made: Status) -> Iterator[Step]:
     output = policy.build.output or "the web directory"
     if policy.build.command:
         command = policy.build.command if isinstance(policy.build.command, str) else " ".join(policy.build.command)
@@ -113,11 +133,6 @@ def _steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapsho
     yield Step(StepKind.BUNDLE, f"make the deterministic zip of {version}", made)
     yield Step(StepKind.SEAL, _seal_title(policy.seal.format), made, "encrypt, then sign the release statement")
     yield Step(StepKind.PUBLISH, f"publish {version}", made, "store the blob, read it back, then the signed statement")
-    if snapshot.progress is None:
-        if snapshot.superseded:
-            yield Step(StepKind.SUPERSEDE, f"supersede {snapshot.superseded}", Status.TODO, "it is paused")
-        yield Step(StepKind.START, f"start the rollout along {track.name}")
-    yield from _phase_steps(policy, version, track, snapshot.progress)
 
 
 def _seal_title(seal: SealFormat) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from otagate._text import size
@@ -16,10 +15,8 @@ from otagate.cli.render.views import plan_data, plan_view
 from otagate.flow.prepare import prepare_upload
 from otagate.flow.publish import publish
 from otagate.model import Version
-from otagate.plan.steps import StepKind
 
 HELP = "build, bundle, seal and publish a release; move no channel"
-_OURS = {StepKind.BUILD, StepKind.VET, StepKind.BUNDLE, StepKind.SEAL, StepKind.PUBLISH}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +30,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Publish."""
     workspace = open_workspace(args, env, warn=True)
     shipment = prepare_upload(workspace, version=Version(args.version) if args.version else None)
-    plan = replace(
-        shipment.plan,
-        goal=f"publish {shipment.version}",
-        steps=tuple(step for step in shipment.plan.steps if step.kind in _OURS),
-    )
     if args.dry_run:
-        return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True))
+        return Result("otagate/plan/v1", plan_data(shipment.plan), plan_view(shipment.plan, dry_run=True))
     with tempfile.TemporaryDirectory(prefix="otagate-") as folder:
         published = publish(workspace, shipment, Path(folder), build=not args.no_build)
     release = published.release

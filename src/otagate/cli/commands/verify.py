@@ -15,9 +15,10 @@ from otagate.cli.commands._material import policy_if_any, public_text, trusted_k
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Table, Tone
 from otagate.errors import ExitCode, NotFoundError, OtagateError, UsageError
-from otagate.flow.verify import CheckResult, Opening, Report, verify_files, verify_release
+from otagate.flow.verify import CheckResult, Opening, Report, verify_envelope_file, verify_files, verify_release
 from otagate.model import AppId, Digest, Version
 from otagate.seal.references import read_reference
+from otagate.seal.statement import PAYLOAD_TYPE
 from otagate.store.interface import Store
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--key", metavar="REF", help="env: or file: of a recipient's private key, to look into an aes-256-gcm seal"
     )
+    parser.add_argument(
+        "--type", default=PAYLOAD_TYPE, metavar="TYPE", help="what a signed file is that is no release statement"
+    )
 
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
@@ -58,6 +62,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         read_reference(args.key, environ=env.environ, base=env.cwd) if args.key else None,
     )
     bundle = env.cwd / args.bundle if args.bundle else None
+    if args.type != PAYLOAD_TYPE:
+        return _result(verify_envelope_file(path, args.type, trusted=trusted))
     if path.is_file():
         return _result(verify_files(path, bundle, trusted=trusted, now=env.clock.now(), app=app, opening=opening))
     store, key = _in_store(args.release, policy)
