@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from io import IOBase
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -57,6 +58,8 @@ class Plan:
         if self.fault is Fault.UNAVAILABLE:
             raise UnavailableError("no answer", name)
         answer = operation()
+        if self.fault is not Fault.DUPLICATE and isinstance(answer, IOBase):
+            answer.close()  # nobody gets it
         if self.fault is Fault.LOST_ANSWER:
             return operation()
         if self.fault is Fault.CRASH_AFTER:
@@ -64,7 +67,9 @@ class Plan:
         if self.fault is Fault.UNAVAILABLE_AFTER:
             raise UnavailableError("no answer", name)
         with suppress(OtagateError):  # the second answer goes nowhere
-            operation()
+            second = operation()
+            if isinstance(second, IOBase):
+                second.close()
         return answer
 
 
