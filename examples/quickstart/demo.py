@@ -75,7 +75,7 @@ def main() -> None:
     run(app, "otagate", "plan")
     say("4. Do it: build, bundle, seal, publish, then internal, beta and stable in steps, gated on (simulated) phones.")
     run(app, "otagate", "run", "--wait")
-    run(app, "otagate", "verify", "1.0.0")
+    run(app, "otagate", "verify", "1.0.0", "--public-key", ".otagate/keys/encryption.pub.pem")
     say("5. The next release crashes on old phones. Colleagues have new ones, so it gets past them. Then come the volunteers.")
     change_app(app)
     run(app, "otagate", "run", "--wait", expect=8)

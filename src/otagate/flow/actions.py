@@ -99,7 +99,7 @@ def resume(workspace: Workspace, name: ChannelName | None, overrides: Mapping[st
     """
     refuse_forks(workspace)
     held = active_rollout(workspace, name)
-    if held is None:
+    if held is None or (name is not None and _is_only_channel_paused(workspace, held.state, name)):
         channel = _named(name)
         return _channel_action(workspace, channel, transitions.unpause, StepKind.RESUME, reason)
     _check_overrides(held.state, overrides)
@@ -203,7 +203,7 @@ def read_or_new(workspace: Workspace, name: ChannelName) -> ChannelState:
 def _command(workspace: Workspace, held: Stored, command: Command) -> Action:
     """Plan and carry out something that is asked of a rollout; the plan is the very intent that the machine makes."""
     after = command(held.state, workspace.clock.now())
-    steps = steps_of(after) if after is not held.state else ()
+    steps = steps_of(after)  # also what an earlier command decided and was killed before doing
     goal = f"rollout {held.state.id}: {held.state.stage.value} → {after.stage.value}"
 
     def carry_out() -> Receipt:
@@ -319,6 +319,11 @@ def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:
             details=reasons,
             remedy=f"publish a fix; or, to go on knowingly: otagate resume --override {left[0]} --reason '…'",
         )
+
+
+def _is_only_channel_paused(workspace: Workspace, state: RolloutState, name: ChannelName) -> bool:
+    """Whether the channel was paused before its rollout came: the rollout waits for just that."""
+    return not state.is_terminal and state.stage is not Stage.PAUSED and read_or_new(workspace, name).paused
 
 
 def _named(name: ChannelName | None) -> ChannelName:

@@ -66,6 +66,9 @@ def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str) -> N
     holder = workspace.rollouts.holder(channel)
     if holder is None or holder.state.id == rollout_id:
         return
+    if holder.state.is_terminal:
+        workspace.reconciler.reconcile(holder.state.id)  # it was killed before it was done: finish it
+        return
     if holder.state.stage is not Stage.PAUSED:
         raise ConflictError(
             f"channel {channel} is held by another rollout",
@@ -90,13 +93,16 @@ def drive(
         workspace: Where.
         rollout_id: Which rollout.
         wait: Wait through soaks in the foreground for at most so long; None: end at the first.
-        on_step: Told after each step that was taken.
+        on_step: Told after each step that brought the rollout to another place.
     """
     end = workspace.clock.now() + wait if wait is not None else None
+    told = None
     while True:
         outcome = workspace.reconciler.reconcile(rollout_id)
-        if outcome.changed:
+        where = (outcome.state.stage, outcome.state.phase, outcome.state.step)
+        if outcome.changed and where != told:
             on_step(outcome)
+            told = where
         if outcome.state.is_terminal or outcome.state.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL}:
             return outcome
         if outcome.changed:

@@ -103,7 +103,7 @@ def of_counts(
         raise UsageError(
             "counts are about one limit of a gate" if lengths else "this gate has no limits of time",
             subject=f"gates.{gate.metric}",
-            expected=" or ".join(f"--over {span(length)}" for length in lengths) or "no --over",
+            expected=" or ".join(f"--over {span(limit.over)}" for limit in gate.limits) or "no --over",
             found="no --over" if over is None else f"--over {span(over)}",
         )
     shown = replace(gate, limits=tuple(limit for limit in gate.limits if limit.over == over))

@@ -110,7 +110,7 @@ def _snapshot(workspace: Workspace, version: Version, track: TrackSpec, publishe
     superseded = ""
     for phase in track.phases:
         holder = workspace.rollouts.holder(phase.channel)
-        if holder is not None and holder.state.id != rollout_id:
+        if holder is not None and holder.state.id != rollout_id and not holder.state.is_terminal:
             holders[str(phase.channel)] = f"{holder.state.id} ({holder.state.stage.value})"
             if holder.state.stage is Stage.PAUSED and phase is track.phases[0]:
                 superseded = holder.state.id

@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from otagate._text import span
 from otagate.gate.judge import Demand, GateResult, LookKind, Verdict, combine
 from otagate.model import ChannelName
 from otagate.policy.model import OnInsufficient
 from otagate.rollout.state import Event, Intent, Note, Op, OpKind, RolloutState, Stage
 
+_BY_RULE = "by rule"
+"""Marks an approval that the policy gave, not a person: it holds only while no device has failed."""
 _TROUBLES = {Verdict.NO_DATA: "no_data_grace", Verdict.STALE: "no_data_grace", Verdict.ERROR: "error_grace"}
 
 
@@ -135,9 +138,7 @@ def roll_back(state: RolloutState, reason: str, actor: str, now: datetime) -> Ro
     if state.is_terminal:
         return state
     reached = tuple(reversed(state.exposed))
-    ops = tuple(Op(OpKind.WITHDRAW, name) for name in reached) + tuple(
-        Op(OpKind.RELEASE_CLAIM, name) for name in _claimed(state)
-    )
+    ops = tuple(Op(OpKind.WITHDRAW, name) for name in reached)
     ended = replace(state, stage=Stage.ROLLED_BACK, outcome=reason, awaiting="", intent=_intent(ops, Stage.ROLLED_BACK))
     return _tell(ended, "rollout.rolled_back", now, reason=reason, actor=actor, channels=", ".join(map(str, reached)))
 
@@ -147,8 +148,7 @@ def supersede(state: RolloutState, by: str, actor: str, now: datetime) -> Rollou
     if state.is_terminal:
         return state
     reason = f"superseded by {by}"
-    ops = tuple(Op(OpKind.RELEASE_CLAIM, name) for name in _claimed(state))
-    ended = replace(state, stage=Stage.SUPERSEDED, outcome=reason, awaiting="", intent=_intent(ops, Stage.SUPERSEDED))
+    ended = replace(state, stage=Stage.SUPERSEDED, outcome=reason, awaiting="", intent=None)
     return _tell(ended, "rollout.superseded", now, reason=reason, actor=actor)
 
 
@@ -169,17 +169,30 @@ def _go_on(state: RolloutState, results: Sequence[GateResult], now: datetime, he
         return _enter(state, 0, now, held_by)
     if state.not_before is None or now < state.not_before:
         return state
-    phase, waived = state.current, set(state.overrides)
-    held = [result for result in results if result.holds and result.is_due and result.metric not in waived]
     if state.spec.gates and not results:
         return state  # gates that were not measured have not passed
-    if held and phase is not None and f"insufficient:{phase.name}:{state.step}" not in state.approvals:
+    held = [result for result in results if result.holds and result.is_due and not _is_waived(state, result)]
+    if held:
         return _held(state, held, now)
     if not state.is_last_step:
         return _raise(state, now)
     if state.phase + 1 < len(state.spec.track.phases):
         return _enter(state, state.phase + 1, now, held_by)
     return _complete(state, now)
+
+
+def _is_waived(state: RolloutState, result: GateResult) -> bool:
+    """Tell whether a gate that holds is let pass: overridden, or too few devices and that was approved.
+
+    An approval of too few devices is no approval of a source that fails or of devices that do.
+    """
+    if result.metric in state.overrides:
+        return True
+    phase = state.current
+    note = state.approvals.get(f"insufficient:{phase.name}:{state.step}") if phase else None
+    if note is None or result.verdict is not Verdict.INSUFFICIENT:
+        return False
+    return note.action != _BY_RULE or result.has_zero_bad
 
 
 def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> RolloutState:
@@ -194,12 +207,12 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
         return _approve_by_rule(state, phase.name, names, now)
     if phase.on_insufficient is OnInsufficient.APPROVE:
         return _await(state, f"insufficient:{phase.name}:{state.step}", now)
-    return pause(state, f"too few devices for {names} after waiting {phase.max_wait}", "", now)
+    return pause(state, f"too few devices for {names} after waiting for {span(phase.max_wait)}", "", now)
 
 
 def _approve_by_rule(state: RolloutState, phase: str, names: str, now: datetime) -> RolloutState:
     key = f"insufficient:{phase}:{state.step}"
-    note = Note(now, f"on_insufficient: pass_if_zero_bad, no device failed ({names})", "policy")
+    note = Note(now, f"on_insufficient: pass_if_zero_bad, no device failed ({names})", "policy", _BY_RULE)
     return _tell(
         replace(state, approvals={**state.approvals, key: note}),
         "rollout.approved",
@@ -217,13 +230,12 @@ def _enter(state: RolloutState, index: int, now: datetime, held_by: str) -> Roll
         return _await(state, key, now)
     if held_by:
         return state
-    ops: list[Op] = []
+    # The next channel is claimed before the last one is given up: a rollout that holds none would not be found again.
     before = state.current
-    if before is not None:
-        ops.append(Op(OpKind.SETTLE, before.channel))
-        if before.channel != phase.channel:
-            ops.append(Op(OpKind.RELEASE_CLAIM, before.channel))
-    ops += [Op(OpKind.CLAIM, phase.channel), Op(OpKind.OFFER, phase.channel, phase.weights[0])]
+    ops = [Op(OpKind.CLAIM, phase.channel)]
+    ops += [Op(OpKind.SETTLE, before.channel)] if before is not None else []
+    ops += [Op(OpKind.OFFER, phase.channel, phase.weights[0])]
+    ops += [Op(OpKind.RELEASE_CLAIM, before.channel)] if before is not None and before.channel != phase.channel else []
     exposed = state.exposed if phase.channel in state.exposed else (*state.exposed, phase.channel)
     entered = replace(
         state, stage=Stage.ROLLING, phase=index, step=0, exposed=exposed, intent=_intent(tuple(ops), Stage.SOAKING)
@@ -241,7 +253,7 @@ def _raise(state: RolloutState, now: datetime) -> RolloutState:
 
 def _complete(state: RolloutState, now: datetime) -> RolloutState:
     channel = state.spec.track.phases[state.phase].channel
-    ops = (Op(OpKind.SETTLE, channel), Op(OpKind.RELEASE_CLAIM, channel))
+    ops = (Op(OpKind.SETTLE, channel),)
     reason = f"every phase of track {state.spec.track.name} was passed"
     ended = replace(state, stage=Stage.COMPLETED, outcome=reason, intent=_intent(ops, Stage.COMPLETED))
     return _tell(ended, "rollout.completed", now, reason=reason)
@@ -291,11 +303,11 @@ def _lasting_trouble(state: RolloutState, now: datetime) -> str:
         metric, _, verdict = key.partition(":")
         grace: timedelta = getattr(state.spec.judgement, _TROUBLES[Verdict(verdict)])
         if now - since > grace:
-            return f"{metric} has been {verdict} for longer than {grace}"
+            return f"{metric} has been {verdict} for longer than {span(grace)}"
     return ""
 
 
-def _claimed(state: RolloutState) -> tuple[ChannelName, ...]:
+def claimed(state: RolloutState) -> tuple[ChannelName, ...]:
     """Give every channel whose claim it may hold; giving up a claim that it does not hold is harmless."""
     return tuple(reversed(state.exposed)) or (state.spec.track.phases[0].channel,)
 
@@ -319,6 +331,7 @@ def started(state: RolloutState, now: datetime) -> RolloutState:
 
 __all__ = [
     "approve",
+    "claimed",
     "decide",
     "finish_intent",
     "look_kind",

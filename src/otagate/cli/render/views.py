@@ -97,7 +97,7 @@ def outcome_view(outcome: Outcome) -> list[Block]:
     view = rollout_view(state)
     if outcome.results:
         view += gate_view(outcome.results)
-    if outcome.waiting_for and not state.is_terminal:
+    if outcome.waiting_for and not state.is_terminal and state.stage is not Stage.PAUSED:
         view.append(Line(f"waiting for {outcome.waiting_for}"))
     view += [Line(f"next: {hint}", Tone.DIM) for hint in [next_hint(state)] if hint]
     return view
@@ -111,7 +111,7 @@ def rollout_view(state: RolloutState) -> list[Block]:
         ("track", state.spec.track.name),
         ("phase", f"{phase.name} ({state.phase + 1} of {len(state.spec.track.phases)})" if phase else ""),
         ("channel", f"{phase.channel} at {state.weight}" if phase else ""),
-        ("soak ends", f"{state.not_before:%Y-%m-%d %H:%M:%S} UTC" if state.not_before and not state.is_terminal else ""),
+        ("soak ends", f"{state.not_before:%Y-%m-%d %H:%M:%S} UTC" if state.not_before and state.stage is Stage.SOAKING else ""),
         ("awaiting", state.awaiting),
         ("paused by", state.paused_by),
         ("outcome", state.outcome),
