@@ -46,7 +46,8 @@ def _written(path: YamlPath, document: Document) -> YamlPath | None:
     """Find where the policy says a value: its own path, or ``metrics`` for the source of a gate."""
     if path in document.values:
         return path
-    if len(path) > 2 and path[0] == "gates" and path[2] == "source":  # noqa: PLR2004 - gates.<name>.source
+    is_source = len(path) > 2 and path[0] == "gates" and path[2] == "source"  # noqa: PLR2004 - gates.<name>.source
+    if is_source and path[:3] not in document.values:
         inherited: YamlPath = ("metrics", *path[3:])
         return inherited if inherited in document.values else None
     return None

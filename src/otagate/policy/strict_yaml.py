@@ -21,7 +21,7 @@ from otagate.policy.problems import Place, Problem, YamlPath, looks_secret
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MAX_ALIASES = 20
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 """Values in the file, counted again wherever an alias repeats them."""
 
 _TAG = "tag:yaml.org,2002:"

@@ -78,7 +78,7 @@ def _translate(error: Any, document: Document) -> Iterator[Problem]:
         yield from _unknown_keys(error, path, document)
     elif error.validator == "required":
         yield from _missing_keys(error, path, document)
-    else:
+    elif error.validator != "oneOf" or isinstance(error.instance, dict):  # of what is no mapping, its type is the problem
         yield _bad_value(error, path, document)
 
 
@@ -123,6 +123,8 @@ def _bad_value(error: Any, path: YamlPath, document: Document) -> Problem:
     if missing:
         return Problem(document.place(path), path, missing, remedy=f"expected {_expected(error.schema)}")
     expected = error.message if error.validator == "x-kind" else _expected(error.schema)
+    if error.validator == "type" and "oneOf" in error.schema:
+        expected = f"a mapping with {expected}"
     return Problem(document.place(path), path, "this does not fit", expected=expected, found=_found(error, path, document))
 
 

@@ -45,7 +45,7 @@ def make_version(template: str, *, context: Context, package_version: str | None
         PolicyError: What the template needs is not there.
         UsageError: The result is no strict semantic version.
     """
-    text = _fill(_as_template(template), _values(context, package_version, now), context)
+    text = _fill(template, _values(context, package_version, now), context)
     try:
         return Version(text)
     except UsageError as error:
@@ -96,10 +96,11 @@ def _word(text: str) -> str:
 
 
 def _fill(template: str, values: Mapping[str, str | None], context: Context) -> str:
-    missing = [name for name in _PLACEHOLDER.findall(template) if values.get(name) is None]
+    as_template = _as_template(template)
+    missing = [name for name in _PLACEHOLDER.findall(as_template) if values.get(name) is None]
     if missing:
         raise _missing(missing[0], template, context)
-    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), template)
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), as_template)
 
 
 def _missing(name: str, template: str, context: Context) -> PolicyError:
