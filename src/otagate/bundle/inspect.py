@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -85,7 +84,7 @@ def extract_archive(path: Path, folder: Path, *, limits: Limits | None = None) -
         AccessError: Something cannot be read or written.
         UnavailableError: The disk is full or fails.
     """
-    temp = folder.parent / f"{TEMP_PREFIX}{secrets.token_hex(8)}"
+    temp = folder.parent / f"{TEMP_PREFIX}{os.urandom(8).hex()}"
     with _open(path) as stream:
         _walk(stream, path, limits or Limits())
         try:
