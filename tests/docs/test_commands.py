@@ -56,10 +56,11 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_every_command_that_a_document_names_exists() -> None:
-    unknown = set()
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/*.md")]:
-        for verb in re.findall(r"(?:^|[`\s])otagate ([a-z]+)\b", page.read_text()):
-            code = re.search(rf"`[^`\n]*otagate {verb}\b|^\s+otagate {verb}\b", page.read_text(), re.MULTILINE)
-            if code and verb not in VERBS:
-                unknown.add(f"{page.name}: otagate {verb}")
-    assert not unknown
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/*.md")]
+    named = {
+        (page.name, verb)
+        for page in pages
+        for verb in re.findall(r"(?:`|^    |^\$ )otagate ([a-z]+)\b", page.read_text(), re.MULTILINE)
+    }
+    assert len(named) > 20
+    assert not {(page, verb) for page, verb in named if verb not in VERBS}

@@ -33,7 +33,7 @@ VERBS: dict[str, str] = {
     "verify": "check a release offline: signature, digests, files",
     "upload": "build, bundle, seal and publish a release; move no channel",
     "run": "ship this commit along its track",
-    "reconcile": "bring every active rollout one step nearer its goal",
+    "reconcile": "bring every active rollout one step nearer its goal; sign pointers anew before they expire",
     "promote": "move a channel to a release, or to a higher weight",
     "approve": "let a rollout enter a phase that waits for approval",
     "pause": "expose no further devices",

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading
-from otagate.errors import ConflictError, NotFoundError, UsageError, VerificationError
+from otagate.errors import ConflictError, NotFoundError, UsageError
 from otagate.flow.foresee import steps_of
 from otagate.flow.publish import refuse_forks
 from otagate.flow.select import active_rollout
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ChannelState, ReleaseRef, Version, Weight
 from otagate.plan.steps import Plan, Status, Step, StepKind
+from otagate.release.fitness import refuse_unfit
 from otagate.release.repository import PublishedRelease
 from otagate.rollout import machine
 from otagate.rollout.reconciler import Command
@@ -64,7 +65,7 @@ def promote(workspace: Workspace, name: ChannelName, version: Version, weight: W
             remedy=f"let it go on (otagate reconcile), or end it: otagate rollback --channel {name}",
         )
     published = find_release(workspace, version)
-    _check_may_go(workspace, published, name)
+    refuse_unfit(published.release, name, workspace.clock.now())
     before = read_or_new(workspace, name)
     change = _promotion(published.ref, weight)
     after = change(before)
@@ -283,26 +284,6 @@ def _target(workspace: Workspace, to: str | None) -> ReleaseRef | None:
     if to is None or to == BUILTIN:
         return None
     return find_release(workspace, Version(to)).ref
-
-
-def _check_may_go(workspace: Workspace, published: PublishedRelease, name: ChannelName) -> None:
-    release = published.release
-    if release.channels and name not in release.channels:
-        raise VerificationError(
-            "this release may not go to this channel",
-            f"{release.version} of {release.app}",
-            expected=f"one of {', '.join(map(str, release.channels))}",
-            found=str(name),
-            remedy="publish it for this channel under a new version",
-        )
-    if release.expires is not None and release.expires <= workspace.clock.now():
-        raise VerificationError(
-            "this release has expired",
-            f"{release.version} of {release.app}",
-            expected="a release whose time is not over",
-            found=f"expired at {release.expires:%Y-%m-%d %H:%M} UTC",
-            remedy="publish it again under a new version",
-        )
 
 
 def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:

@@ -37,7 +37,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     _make_room(workspace, first, shipment.rollout_id)
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
-    state = machine.started(_first_state(workspace, shipment.rollout_id, track, ref), workspace.clock.now())
+    state = machine.started(_first_state(workspace, shipment, track, ref), workspace.clock.now())
     try:
         return workspace.rollouts.create(state)
     except ConflictError:
@@ -47,12 +47,13 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
         return found
 
 
-def _first_state(workspace: Workspace, rollout_id: str, track: TrackSpec, ref: ReleaseRef) -> RolloutState:
+def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef) -> RolloutState:
     policy, context = workspace.policy, workspace.context
     origin = {"commit": context.commit, "ref": context.ref, "run": context.run_url, "actor": workspace.actor}
-    gates = () if track.name.startswith("channel-") else policy.gates
+    # A rule that names a channel moves it at once: there is nothing to watch.
+    gates = policy.gates if shipment.target is not None and shipment.target.track is not None else ()
     return RolloutState(
-        id=rollout_id,
+        id=shipment.rollout_id,
         app=policy.app,
         release=ref,
         spec=RolloutSpec(track, gates, policy.judgement),

@@ -25,8 +25,8 @@ def steps_of(state: RolloutState) -> tuple[Step, ...]:
     return tuple(Step(_KINDS[op.kind], str(op), Status.TODO, state.id) for op in ops)
 
 
-def foresee(workspace: Workspace, states: Sequence[RolloutState]) -> Plan:
-    """Plan the next step of each rollout. Reads metrics and the store, writes nothing."""
+def foresee(workspace: Workspace, states: Sequence[RolloutState], more: Sequence[Step] = ()) -> Plan:
+    """Plan the next step of each rollout, and ``more``. Reads metrics and the store, writes nothing."""
     steps: list[Step] = []
     notes: list[str] = []
     for state in states:
@@ -35,9 +35,5 @@ def foresee(workspace: Workspace, states: Sequence[RolloutState]) -> Plan:
         steps += found
         if not found:
             notes.append(f"{state.id} waits for {outcome.waiting_for or 'its next look'}")
-    return Plan(
-        "reconcile " + (", ".join(state.id for state in states) or "nothing: no rollout is active"),
-        tuple(steps),
-        (),
-        tuple(notes),
-    )
+    goal = "reconcile " + (", ".join(state.id for state in states) or "nothing: no rollout is active")
+    return Plan(goal, (*steps, *more), (), tuple(notes))

@@ -110,7 +110,7 @@ def _app_id(found: Surroundings, given: str | None) -> str:
         raise UsageError(
             "the app's id is not known",
             expected="`appId` in capacitor.config.json, .ts or .js in this folder",
-            found=found.app.config.name + " without a plain `appId`" if found.app.config else "no Capacitor configuration",
+            found=found.app.warnings[0] if found.app.warnings else "no Capacitor configuration",
             remedy="go to the app's folder, or give --app-id com.example.app",
         )
     return str(AppId(text))

@@ -1,4 +1,4 @@
-"""``otagate reconcile``: bring every active rollout one step nearer its goal."""
+"""``otagate reconcile``: bring every active rollout one step nearer its goal; sign pointers anew before they expire."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from otagate.cli.commands.run import say_step, waiting
 from otagate.cli.options import add_detailed_exit, add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Line
-from otagate.cli.render.views import outcome_data, outcome_view, outputs, plan_data, plan_view, rollout_data
+from otagate.cli.render.views import outcome_data, outcome_view, outputs, plan_data, plan_view
 from otagate.errors import ExitCode
 from otagate.flow.drive import drive
 from otagate.flow.foresee import foresee
 from otagate.flow.outcome import exit_code
 from otagate.flow.publish import refuse_forks
+from otagate.flow.refresh import due, refresh, refresh_steps
 from otagate.flow.select import active_rollouts
 
-HELP = "bring every active rollout one step nearer its goal"
+HELP = "bring every active rollout one step nearer its goal; sign pointers anew before they expire"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,17 +38,23 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     active = [workspace.rollouts.holder(name)] if name else active_rollouts(workspace)
     found = [stored for stored in active if stored is not None]
     if args.dry_run:
-        plan = foresee(workspace, [stored.state for stored in found])
+        plan = foresee(workspace, [stored.state for stored in found], refresh_steps(due(workspace)))
         return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True))
     refuse_forks(workspace)
     outcomes = [
         drive(workspace, stored.state.id, wait=waiting(args.wait), on_step=lambda outcome: say_step(workspace, outcome))
         for stored in found
     ]
+    refreshed = refresh(workspace, due(workspace))
     view: list[Block] = [block for outcome in outcomes for block in outcome_view(outcome)]
+    view += [Line(f"signed the pointer of {channel} anew") for channel in refreshed]
     codes = [exit_code(outcome.state, detailed=args.detailed_exitcode) for outcome in outcomes]
     flat = outputs(outcomes[0].state, outcomes[0].results) if len(outcomes) == 1 else {}
-    data = {"rollouts": [outcome_data(outcome) for outcome in outcomes], "outputs": flat}
+    data = {
+        "rollouts": [outcome_data(outcome) for outcome in outcomes],
+        "refreshed": [str(channel) for channel in refreshed],
+        "outputs": flat,
+    }
     return Result(
         "otagate/reconcile/v1",
         data,
@@ -58,4 +65,3 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
 
 
 _SEVERITY = [ExitCode.DONE, ExitCode.INCONCLUSIVE, ExitCode.WAITING_FOR_APPROVAL, ExitCode.GATE_FAILED, ExitCode.ROLLED_BACK]
-__all__ = ["HELP", "configure", "rollout_data", "run"]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from datetime import timedelta
 
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
 from otagate.flow.select import active_rollouts, channel_names
+
+_SOON = timedelta(days=3)
+"""A pointer that expires within this time is pointed out."""
 
 HELP = "where channels and rollouts stand"
 
@@ -29,6 +33,11 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     now = env.clock.now()
     view: list[Block] = [Heading(f"{workspace.policy.app} in {workspace.policy.storage}")]
     view.append(channel_rows(readings, now) if readings else Line("no channel has been moved yet"))
+    for reading in readings:
+        if reading.expires - now < _SOON:
+            when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
+            text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
+            view.append(Line(text, Tone.WARN))
     for stored in rollouts:
         view += rollout_view(stored.state)
         view += [Line(f"next: {next_hint(stored.state)}", Tone.DIM)]
