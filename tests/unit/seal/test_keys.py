@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import base64
 import os
 import stat
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from otagate.errors import ConflictError, OtagateError, UsageError
+from otagate.seal import keys
 from otagate.seal.keys import CreatedKeys, create_keys, key_id, load_ed25519_private, load_rsa_private, rsa_public_pem_pkcs1
 from otagate.seal.registry import open_signer
 from otagate.seal.trust import parse_public_key, trust_line
@@ -132,3 +136,33 @@ def test_a_folder_in_place_of_a_key_leaves_nothing_half_done(tmp_path: Path) -> 
         create_keys(tmp_path, force=True)
     assert caught.value.exit_code == 2
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".tmp-")]
+
+
+def test_of_several_at_once_one_wins_and_its_set_is_whole(tmp_path: Path) -> None:
+    def attempt(_: int) -> CreatedKeys | ConflictError:
+        start.wait()
+        try:
+            return create_keys(tmp_path)
+        except ConflictError as error:
+            return error
+
+    start = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        ended = list(pool.map(attempt, range(4)))
+    (won,) = [item for item in ended if isinstance(item, CreatedKeys)]
+    assert won.signing_public.read_text() == won.signing_public_pem
+    assert open_signer(f"file:{won.signing}", environ={}, base=tmp_path).public_key().raw in base64.b64decode(
+        won.trust.removeprefix("ed25519:")
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == NAMES
+
+
+def test_a_set_is_never_mixed(tmp_path: Path) -> None:
+    made = [tmp_path / f"made-{at}" for at in range(3)]
+    for path in made:
+        path.write_text(path.name)
+    targets = [tmp_path / f"target-{at}" for at in range(3)]
+    targets[2].write_text("mine")
+    with pytest.raises(FileExistsError):
+        keys._link_all(made, targets)
+    assert [path.exists() for path in targets] == [False, False, True]

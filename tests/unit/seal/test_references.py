@@ -33,8 +33,8 @@ def test_a_variable_may_hold_the_path_of_the_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["x" * 900, "x" * 2000, "a\0b", "/no/such/file", "a/" * 300])
-def test_a_variable_that_is_no_path_is_the_key_itself(value: str) -> None:
-    assert _read("env:KEY", {"KEY": value}) == value
+def test_a_variable_that_is_no_path_is_the_key_itself(tmp_path: Path, value: str) -> None:
+    assert _read("env:KEY", {"KEY": value}, tmp_path) == value
 
 
 def test_a_file_is_found_from_the_base_folder(tmp_path: Path) -> None:
