@@ -9,7 +9,7 @@ from otagate._clock import Clock
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading, Channels
 from otagate.errors import ConflictError
-from otagate.model import AppId, ChannelName, ChannelState, ReleaseRef
+from otagate.model import AppId, ChannelName, ChannelState, ReleaseRef, Weight
 from otagate.release.repository import Releases
 from otagate.rollout.repository import Rollouts
 from otagate.rollout.state import Op, OpKind, RolloutState
@@ -29,14 +29,41 @@ class Effects:
     clock: Clock
 
     def carry_out(self, state: RolloutState) -> None:
-        """Do every effect of the state's intent, in order. Any error leaves the intent recorded: it is finished later."""
+        """Do every effect of the state's intent, in order. Any error leaves the intent recorded: it is finished later.
+
+        Raises:
+            ConflictError: Somebody else holds the channel or moved it; or decided anew meanwhile (:meth:`is_current` tells).
+        """
         for op in state.intent.ops if state.intent else ():
             self._do(state, op)
+
+    def is_current(self, state: RolloutState) -> bool:
+        """Whether the state's intent is still the one that is recorded."""
+        stored = self.rollouts.load(state.id)
+        return stored is not None and stored.state.intent == state.intent
+
+    def _still(self, state: RolloutState) -> None:
+        """Refuse to go on with an intent that was replaced: a slow machine must not undo what was decided after it.
+
+        Called between reading what is to be changed and the swap. Whoever replaced the intent changes the same document, so
+        that either this check or the swap sees it.
+        """
+        if not self.is_current(state):
+            raise ConflictError("somebody else decided anew meanwhile", state.id, remedy="run the command again")
+
+    def _change(self, state: RolloutState, name: ChannelName, change: Callable[[ChannelState], ChannelState]) -> None:
+        def fenced(channel: ChannelState) -> ChannelState:
+            after = change(channel)
+            if after is not channel:
+                self._still(state)
+            return after
+
+        self.move(name, fenced)
 
     def _do(self, state: RolloutState, op: Op) -> None:
         match op.kind:
             case OpKind.CLAIM:
-                self.rollouts.claim(op.channel, state.id)
+                self.rollouts.claim(op.channel, state.id, lambda: self._still(state))
             case OpKind.RELEASE_CLAIM:
                 self.rollouts.release_claim(op.channel, state.id)
             case OpKind.OFFER:
@@ -44,15 +71,15 @@ class Effects:
                 self.releases.read_back(self.releases.resolve(state.release))
                 weight = op.weight
                 if weight is not None:
-                    self.move(op.channel, lambda channel: transitions.offer(channel, state.release, weight, state.seed))
+                    self._change(state, op.channel, lambda channel: _offer(channel, state, weight))
             case OpKind.SETTLE:
-                self.move(op.channel, lambda channel: transitions.settle(channel, state.release))
+                self._change(state, op.channel, lambda channel: transitions.settle(channel, state.release))
             case OpKind.WITHDRAW:
-                self.move(op.channel, lambda channel: _withdraw(channel, state.release))
+                self._change(state, op.channel, lambda channel: _withdraw(channel, state.release))
             case OpKind.PAUSE:
-                self.move(op.channel, transitions.pause)
+                self._change(state, op.channel, transitions.pause)
             case OpKind.UNPAUSE:
-                self.move(op.channel, transitions.unpause)
+                self._change(state, op.channel, transitions.unpause)
 
     def move(self, name: ChannelName, change: Callable[[ChannelState], ChannelState]) -> ChannelReading | None:
         """Change a channel by compare-and-swap, read back by the port; decides anew when somebody else was first.
@@ -75,6 +102,16 @@ class Effects:
                 if attempt == _TRIES:
                     raise
         raise AssertionError
+
+
+def is_left_paused(channel: ChannelState, release: ReleaseRef) -> bool:
+    """Whether a pause is about another release that was ramping up: it ends when ``release`` takes that one's place."""
+    return channel.paused and channel.candidate is not None and channel.candidate.release != release
+
+
+def _offer(channel: ChannelState, state: RolloutState, weight: Weight) -> ChannelState:
+    after = transitions.offer(channel, state.release, weight, state.seed)
+    return replace(after, paused=False) if after is not channel and is_left_paused(channel, state.release) else after
 
 
 def _withdraw(channel: ChannelState, release: ReleaseRef) -> ChannelState:

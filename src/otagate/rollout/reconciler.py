@@ -15,7 +15,7 @@ from otagate.errors import ConflictError, NotFoundError
 from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge
 from otagate.model import ChannelName
 from otagate.rollout import machine
-from otagate.rollout.effects import Effects
+from otagate.rollout.effects import Effects, is_left_paused
 from otagate.rollout.ledger import Ledger
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import RolloutState, Stage
@@ -113,13 +113,25 @@ class Reconciler:
     def _settle(self, stored: Stored) -> Stored:
         """Finish the recorded intent and write the queued ledger entries; both are safe to do twice."""
         if stored.state.intent is not None:
-            self.effects.carry_out(stored.state)
+            self._act(stored.state)
             stored = self._save(stored, machine.finish_intent(stored.state, self.effects.clock.now()))
         if stored.state.events:
             for event in stored.state.events:
                 self.ledger.append(event.kind, event.id, dict(event.data), event.at, since=event.at)
             stored = self._save(stored, replace(stored.state, events=()))
+        if stored.state.is_over:
+            # Last of all: until here the claims are how an ended rollout with something left to do is found.
+            for name in machine.claimed(stored.state):
+                self.effects.rollouts.release_claim(name, stored.state.id)
         return stored
+
+    def _act(self, state: RolloutState) -> None:
+        try:
+            self.effects.carry_out(state)
+        except ConflictError as conflict:
+            if not self.effects.is_current(state):
+                raise _LostSwapError(conflict) from conflict
+            raise
 
     def _save(self, stored: Stored, state: RolloutState) -> Stored:
         try:
@@ -147,7 +159,7 @@ class Reconciler:
         if holder is not None and holder.state.id != state.id:
             return f"channel {name} is held by rollout {holder.state.id} ({holder.state.stage.value})"
         reading = self.effects.channels.read(ChannelName(name))
-        if reading is not None and reading.state.paused:
+        if reading is not None and reading.state.paused and not is_left_paused(reading.state, state.release):
             return f"channel {name} is paused: otagate resume --channel {name}"
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from otagate.errors import ConflictError, VerificationError
@@ -27,7 +28,8 @@ class Rollouts:
     """The rollouts of one app, and which of them holds which channel.
 
     A channel is held by at most one rollout. The claim is taken before the pointer is touched, and given up when the
-    rollout leaves the channel or ends. A claim whose rollout has ended, or was never written, is free.
+    rollout leaves the channel or ends. A claim whose rollout is over, or was never written, is free; one that has ended but
+    whose last effects or ledger entries are still to be done is not over, so that whoever comes next finds and finishes it.
     """
 
     def __init__(self, documents: DocumentStore, app: AppId) -> None:
@@ -76,10 +78,15 @@ class Rollouts:
         doc = read_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA)
         holder = str(doc.body.get("rollout", "")) if doc else ""
         stored = self.load(holder) if holder else None
-        return None if stored is None or stored.state.is_terminal else stored
+        return None if stored is None or stored.state.is_over else stored
 
-    def claim(self, channel: ChannelName, rollout_id: str) -> None:
+    def claim(self, channel: ChannelName, rollout_id: str, still: Callable[[], None] = lambda: None) -> None:
         """Take a channel for a rollout; fine when it has it already.
+
+        Args:
+            channel: The channel.
+            rollout_id: The rollout.
+            still: Called between reading the claim and writing it; raises when the claim is no longer wanted.
 
         Raises:
             ConflictError: Another active rollout holds it, or took it at this moment.
@@ -97,6 +104,7 @@ class Rollouts:
                 found=f"{holder.state.id} ({holder.state.stage.value})",
                 remedy=f"wait until it has left the channel, or stop it: otagate pause --channel {channel}",
             )
+        still()
         write_json(self._documents, key, CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
 
     def release_claim(self, channel: ChannelName, rollout_id: str) -> None:

@@ -150,6 +150,11 @@ class RolloutState:
         return self.stage in TERMINAL
 
     @property
+    def is_over(self) -> bool:
+        """Whether it has ended and nothing of it is left to do or to record."""
+        return self.is_terminal and self.intent is None and not self.events
+
+    @property
     def current(self) -> PhaseSpec | None:
         """The phase that is in force, or None before the first."""
         return self.spec.track.phases[self.phase] if self.phase >= 0 else None
