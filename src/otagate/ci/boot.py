@@ -3,8 +3,8 @@
 The CI faces start this file with whatever Python the machine has, before anything is installed: it uses the standard library
 only, and its syntax stays readable for older Pythons so that they get a message and not a traceback.
 
-Nothing of otagate is built or installed: the environment gets the locked dependencies (with hashes, wheels only) and a
-pointer to the source that this file is part of. Environments are kept per lock file, Python and source.
+Nothing of otagate is built or installed: the environment gets the locked dependencies (with hashes, wheels only), and otagate
+runs from the source that this file is part of. Environments are kept per lock file and Python.
 """
 
 from __future__ import annotations
@@ -27,6 +27,19 @@ USAGE, UNAVAILABLE = 2, 7
 SOURCE = Path(__file__).resolve().parents[2]
 LOCK = SOURCE.parent / "requirements" / "runtime.txt"
 
+# Runs a module of a source folder in a Python that is isolated (-I) from the folder we stand in, which holds the app's files,
+# and from PYTHON* variables: either could otherwise add modules.
+_LAUNCHER = """\
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+def launch(python: str, source: Path, module: str, *arguments: str) -> list[str]:
+    """Give the command that runs ``module`` of ``source`` isolated."""
+    return [python, "-I", "-c", _LAUNCHER, str(source), module, *arguments]
+
 
 class BootError(Exception):
     """A failure with the exit code that it ends in."""
@@ -39,15 +52,14 @@ class BootError(Exception):
 def main() -> None:
     """Prepare the environment and go on in it."""
     try:
-        python = prepare(os.environ, LOCK, SOURCE)
+        python = str(prepare(os.environ, LOCK))
     except BootError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.code)
-    # -I: neither the folder we stand in, which holds the app's files, nor PYTHON* variables may add modules.
-    os.execv(python, [str(python), "-I", "-m", "otagate.ci.face"])  # noqa: S606 - no shell
+    os.execv(python, launch(python, SOURCE, "otagate.ci.face"))  # noqa: S606 - no shell
 
 
-def prepare(environ: Mapping[str, str], lock: Path, source: Path) -> Path:
+def prepare(environ: Mapping[str, str], lock: Path) -> Path:
     """Give the Python of a complete environment, made now if it is not there yet.
 
     Raises:
@@ -56,10 +68,10 @@ def prepare(environ: Mapping[str, str], lock: Path, source: Path) -> Path:
     _check_python(sys.version_info[:2])
     home = _home(environ)
     try:
-        identity = f"{sys.version}\n{sys.executable}\n{source}\n".encode() + lock.read_bytes()
+        identity = f"{sys.version}\n{sys.executable}\n".encode() + lock.read_bytes()
         final = home / hashlib.sha256(identity).hexdigest()[:16]
         if not final.exists():
-            _make(home, final, lock, source)
+            _make(home, final, lock)
     except OSError as error:
         message = (
             f"cannot prepare a private environment below {home}: {error.strerror}\n  try: set OTAGATE_HOME to another folder"
@@ -89,7 +101,7 @@ def _home(environ: Mapping[str, str]) -> Path:
     raise BootError(message, USAGE)
 
 
-def _make(home: Path, final: Path, lock: Path, source: Path) -> None:
+def _make(home: Path, final: Path, lock: Path) -> None:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Made aside and renamed when complete: a job that is killed leaves no half environment, and two at once do no harm.
     temp = Path(tempfile.mkdtemp(prefix="new-", dir=home))
@@ -97,8 +109,6 @@ def _make(home: Path, final: Path, lock: Path, source: Path) -> None:
         with_pip = importlib.util.find_spec("pip") is None
         venv.EnvBuilder(symlinks=True, with_pip=with_pip).create(temp)
         _install(temp, lock, with_pip=with_pip)
-        site = next((temp / "lib").glob("python3*/site-packages"))
-        (site / "otagate-source.pth").write_text(f"{source}\n", "utf-8")
         try:
             temp.rename(final)
         except OSError:

@@ -1,7 +1,8 @@
 """What all three CI faces call: named inputs in, one command line out.
 
 ``action.yml``, ``gitlab-ci-template.yml`` and ``Jenkinsfile.groovy`` pass each input as a variable ``OTAGATE_INPUT_<NAME>``
-and run ``python -I -m otagate.ci.face``. Nothing is ever pasted into a shell line, and there is no input for free arguments.
+and start :mod:`otagate.ci.boot`, which comes here. Nothing is ever pasted into a shell line, and there is no input for free
+arguments.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import NoReturn
 
 from otagate import _fs
 from otagate._text import harmless, nearest
+from otagate.ci.boot import launch
 from otagate.errors import KeyMaterialError, OtagateError, UsageError
 
 PREFIX = "OTAGATE_INPUT_"
@@ -72,8 +74,8 @@ def main() -> NoReturn:
     except OtagateError as error:
         _fail(error)
     _mask(call.environ)
-    # -I: neither the folder we stand in, which holds the app's files, nor PYTHON* variables may add modules.
-    os.execve(sys.executable, [sys.executable, "-I", "-m", "otagate", *call.argv], dict(call.environ))  # noqa: S606 - no shell
+    command = launch(sys.executable, Path(__file__).parents[2], "otagate", *call.argv)
+    os.execve(sys.executable, command, dict(call.environ))  # noqa: S606 - no shell
 
 
 def make_call(environ: Mapping[str, str], cwd: Path) -> Call:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from otagate.ci import boot
-from otagate.ci.boot import BootError, prepare
+from otagate.ci.boot import BootError, launch, prepare
 
 
 @pytest.fixture
@@ -19,29 +19,34 @@ def lock(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_environment_is_made_once_and_points_at_the_source(tmp_path: Path, lock: Path) -> None:
-    source = tmp_path / "src"
-    (source / "sample").mkdir(parents=True)
-    (source / "sample" / "__init__.py").write_text("where = __file__\n")
+def test_an_environment_is_made_once_and_only_for_us(tmp_path: Path, lock: Path) -> None:
     environ = {"RUNNER_TEMP": str(tmp_path / "temp")}
-    python = prepare(environ, lock, source)
-    shown = subprocess.run(
-        [python, "-I", "-c", "import sample, sys; print(sample.where, sys.prefix)"], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.split() == [str(source / "sample" / "__init__.py"), str(python.parents[1])]
+    python = prepare(environ, lock)
+    shown = subprocess.run([python, "-I", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == [str(python.parents[1])]
     before = python.parents[1].stat().st_ino
-    assert prepare(environ, lock, source) == python
+    assert prepare(environ, lock) == python
     assert python.parents[1].stat().st_ino == before
     assert [path.name for path in (tmp_path / "temp" / "otagate").iterdir()] == [python.parents[1].name]
     assert (tmp_path / "temp" / "otagate").stat().st_mode & 0o077 == 0
 
 
-def test_another_lock_or_source_is_another_environment(tmp_path: Path, lock: Path) -> None:
+def test_another_lock_is_another_environment(tmp_path: Path, lock: Path) -> None:
     environ = {"OTAGATE_HOME": str(tmp_path / "home")}
-    found = {prepare(environ, lock, tmp_path / "a"), prepare(environ, lock, tmp_path / "b")}
+    first = prepare(environ, lock)
     lock.write_text("# changed\n")
-    found.add(prepare(environ, lock, tmp_path / "a"))
-    assert len(found) == 3
+    assert prepare(environ, lock) != first
+
+
+def test_a_module_is_launched_from_its_source_and_from_nowhere_else(tmp_path: Path) -> None:
+    source, app = tmp_path / "a source", tmp_path / "app"
+    for folder, word in ((source, "ours"), (app, "theirs")):
+        folder.mkdir()
+        (folder / "sample.py").write_text(f"import sys, json\nprint({word!r}, sys.argv[1:], __name__)\n")
+        (folder / "json.py").write_text("raise SystemExit('the wrong json')\n") if folder == app else None
+    command = launch(sys.executable, source, "sample", "--x", "a b")
+    done = subprocess.run(command, cwd=app, env={"PYTHONPATH": str(app)}, capture_output=True, text=True, check=True)
+    assert done.stdout == "ours ['--x', 'a b'] __main__\n"
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_the_private_folder(environ: dict[str, str], home: str) -> None:
 
 def test_without_a_private_folder_nothing_is_made(tmp_path: Path, lock: Path) -> None:
     with pytest.raises(BootError, match="OTAGATE_HOME") as caught:
-        prepare({}, lock, tmp_path)
+        prepare({}, lock)
     assert caught.value.code == 2
 
 
@@ -71,18 +76,18 @@ def test_an_old_python_is_refused_with_the_remedy(version: tuple[int, int]) -> N
 
 def test_a_missing_lock_or_folder_that_cannot_be_made_is_one_message(tmp_path: Path, lock: Path) -> None:
     with pytest.raises(BootError, match="cannot prepare") as caught:
-        prepare({"OTAGATE_HOME": str(tmp_path)}, tmp_path / "missing", tmp_path)
+        prepare({"OTAGATE_HOME": str(tmp_path)}, tmp_path / "missing")
     assert caught.value.code == 7
     (tmp_path / "file").touch()
     with pytest.raises(BootError, match="set OTAGATE_HOME"):
-        prepare({"OTAGATE_HOME": str(tmp_path / "file" / "x")}, lock, tmp_path)
+        prepare({"OTAGATE_HOME": str(tmp_path / "file" / "x")}, lock)
 
 
 def test_a_failed_installation_leaves_nothing_behind(tmp_path: Path, lock: Path) -> None:
     lock.write_text("/nowhere/otagate-0.0.0-py3-none-any.whl --hash=sha256:" + "0" * 64 + "\n")
     home = tmp_path / "home"
     with pytest.raises(BootError, match="pip could not install") as caught:
-        prepare({"OTAGATE_HOME": str(home)}, lock, tmp_path)
+        prepare({"OTAGATE_HOME": str(home)}, lock)
     assert caught.value.code == 7
     assert list(home.iterdir()) == []
 
@@ -90,7 +95,7 @@ def test_a_failed_installation_leaves_nothing_behind(tmp_path: Path, lock: Path)
 def test_a_lock_without_hashes_is_refused_by_pip(tmp_path: Path, lock: Path) -> None:
     lock.write_text("/nowhere/otagate-0.0.0-py3-none-any.whl\n")
     with pytest.raises(BootError, match="pip could not install"):
-        prepare({"OTAGATE_HOME": str(tmp_path / "home")}, lock, tmp_path)
+        prepare({"OTAGATE_HOME": str(tmp_path / "home")}, lock)
 
 
 def test_pip_sees_no_inputs_and_no_keys(tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +123,7 @@ def test_two_jobs_at_once_share_the_first_ones_environment(tmp_path: Path, lock:
         (final / "mark").touch()
 
     monkeypatch.setattr(boot, "_install", other_job_is_first)
-    boot._make(home, final, lock, tmp_path)
+    boot._make(home, final, lock)
     assert [path.name for path in home.iterdir()] == ["final"]
     assert (final / "mark").exists()
 
@@ -126,7 +131,7 @@ def test_two_jobs_at_once_share_the_first_ones_environment(tmp_path: Path, lock:
 def test_a_rename_that_fails_for_another_reason_is_told(tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "_install", lambda *_args, **_options: None)
     with pytest.raises(OSError, match="No such file"):
-        boot._make(tmp_path / "home", tmp_path / "missing" / "final", lock, tmp_path)
+        boot._make(tmp_path / "home", tmp_path / "missing" / "final", lock)
 
 
 class Executed(Exception):  # noqa: N818 - stands for the end of the process
@@ -136,7 +141,7 @@ class Executed(Exception):  # noqa: N818 - stands for the end of the process
 def test_main_goes_on_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def execv(program: Path, argv: list[str]) -> None:
+    def execv(program: str, argv: list[str]) -> None:
         seen.extend([program, argv])
         raise Executed
 
@@ -144,7 +149,8 @@ def test_main_goes_on_in_the_environment(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "execv", execv)
     with pytest.raises(Executed):
         boot.main()
-    assert seen == [tmp_path / "python", [str(tmp_path / "python"), "-I", "-m", "otagate.ci.face"]]
+    python = str(tmp_path / "python")
+    assert seen == [python, launch(python, boot.SOURCE, "otagate.ci.face")]
 
 
 def test_main_ends_with_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,7 +136,9 @@ def test_main_becomes_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "execve", execve)
     with pytest.raises(Executed):
         face.main()
-    assert seen["argv"] == [sys.executable, "-I", "-m", "otagate", "status"]
+    assert seen["program"] == sys.executable
+    assert seen["argv"][:3] == [sys.executable, "-I", "-c"]
+    assert seen["argv"][4:] == [str(Path(face.__file__).parents[2]), "otagate", "status"]
     assert seen["environ"] == {"OTAGATE_SIGNING_KEY": "c2VjcmV0"}
     assert seen["folder"] == tmp_path / "app"
 
