@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from otagate import _canonical
-from otagate._fs import atomic_write, translate
 from otagate._text import harmless
 from otagate.errors import ConflictError, UsageError
 from otagate.flow.init_detect import Surroundings, look_around
+from otagate.flow.init_files import hand_text, read_text, write_text
 from otagate.flow.init_text import policy_text
 from otagate.flow.json_edit import get_text, set_text
 from otagate.model import AppId
@@ -145,10 +145,10 @@ class _Job:
     def check(self, *, force: bool) -> None:
         """Read everything and refuse what must not be overwritten."""
         self._has_keys = self._check_keys()
-        self._ignore_text = _read_text(self._folder / ".gitignore", "the .gitignore cannot be read") or ""
+        self._ignore_text = read_text(self._folder / ".gitignore", "the .gitignore cannot be read") or ""
         if self._config is None:
             return
-        self._config_text = _read_text(self._config, "the app's configuration cannot be read") or ""
+        self._config_text = read_text(self._config, "the app's configuration cannot be read") or ""
         try:
             _canonical.loads(self._config_text.encode("utf-8"))
             now = get_text(self._config_text, PUBLIC_KEY_PATH)
@@ -181,7 +181,7 @@ class _Job:
         return bool(there)
 
     def _public_key(self) -> str | None:
-        return _read_text(self._folder / KEYS / KEY_FILES[1], "the public key cannot be read") if self._has_keys else None
+        return read_text(self._folder / KEYS / KEY_FILES[1], "the public key cannot be read") if self._has_keys else None
 
     def _missing_ignores(self) -> list[str]:
         lines = {line.strip().strip("/") for line in self._ignore_text.splitlines()}
@@ -212,15 +212,15 @@ class _Job:
         ignores = self._missing_ignores()
         if ignores:
             gap = "" if not self._ignore_text or self._ignore_text.endswith("\n") else "\n"
-            _write(self._folder / ".gitignore", self._ignore_text + gap + "".join(f"{entry}\n" for entry in ignores))
+            write_text(self._folder / ".gitignore", self._ignore_text + gap + "".join(f"{entry}\n" for entry in ignores))
         public, trust = self._keys()
         by_hand = None
         if self._config is not None:
             if self._config_deed() is Deed.UPDATE:
-                _write(self._config, set_text(self._config_text, PUBLIC_KEY_PATH, public))
+                write_text(self._config, set_text(self._config_text, PUBLIC_KEY_PATH, public))
         elif self._found.app.config is not None:
             by_hand = hand_text(public)
-        _write(self._policy, policy_text(self._found, self._app_id, trust))
+        write_text(self._policy, policy_text(self._found, self._app_id, trust))
         return replace(planned, by_hand=by_hand)
 
     def _keys(self) -> tuple[str, str]:
@@ -234,29 +234,3 @@ class _Job:
             return created.encryption_public_pem, created.trust
         signing = parse_public_key(f"file:{KEYS}/{KEY_FILES[3]}", environ={}, base=self._folder)
         return self._public_key() or "", trust_line(signing)
-
-
-def hand_text(public: str) -> str:
-    """Write what a person adds to capacitor.config.ts or .js."""
-    lines = public.rstrip("\n").split("\n")
-    key = " +\n".join(f"        '{line}\\n'" for line in lines)
-    return f"plugins: {{\n  CapacitorUpdater: {{\n    publicKey:\n{key},\n  }},\n}},"
-
-
-def _read_text(path: Path, what: str) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise UsageError(what, harmless(str(path)), "UTF-8", f"the byte 0x{error.object[error.start]:02x}") from error
-    except OSError as error:
-        raise translate(error, what, path) from error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        atomic_write(path, text.encode("utf-8"), mode=mode)
-    except OSError as error:
-        raise translate(error, "a file cannot be written", path) from error

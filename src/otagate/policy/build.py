@@ -97,21 +97,16 @@ _HTTP: _Readers = {
 def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts) -> Policy:
     """Make the Policy that a document without problems says.
 
-    Args:
-        data: The document's values.
-        file: The policy file, absolute.
-        digest: SHA-256 hex of its bytes.
-        facts: What the app says about itself; it stands in for ``app.id`` and ``build.output``.
+    ``file`` is absolute, ``digest`` the SHA-256 hex of its bytes; ``facts`` stand in for ``app.id`` and ``build.output``.
     """
     app = data.get("app", {})
-    build = {**({"output": facts.web_dir.value} if facts.web_dir else {}), **data.get("build", {})}
     native = data.get("native", {})
     return Policy(
         file=file,
         root=app_root(data, file),
         digest=digest,
         app=AppId(app.get("id") or (facts.app_id.value if facts.app_id else "")),
-        build=BuildSpec(**_read(build, _BUILD)),
+        build=_build(data.get("build", {}), facts),
         versioning=data.get("versioning", defaults.DEFAULT_VERSIONING),
         bundle=BundleSpec(**_read(data.get("bundle", {}), _BUNDLE)),
         seal=_seal(data.get("seal", {})),
@@ -160,12 +155,21 @@ def _read(given: dict[str, Any], readers: _Readers) -> dict[str, Any]:
     return {key: reader(given[key]) for key, reader in readers.items() if key in given}
 
 
+def _build(given: dict[str, Any], facts: AppFacts) -> BuildSpec:
+    from_app = {"output": facts.web_dir.value} if facts.web_dir else {}
+    return BuildSpec(**_read({**from_app, **given}, _BUILD))
+
+
 def _seal(given: dict[str, Any]) -> SealSpec:
     spec = _read(given, _SEAL)
     if spec.get("format", SealFormat.CAPGO) is SealFormat.CAPGO:
         spec.setdefault("encryption_key", defaults.DEFAULT_ENCRYPTION_KEY)
     spec.setdefault("signing_key", defaults.DEFAULT_SIGNING_KEY)
     return SealSpec(**spec)
+
+
+def _track(name: str, phases: list[dict[str, Any]]) -> TrackSpec:
+    return TrackSpec(name, tuple(_phase(phase) for phase in phases))
 
 
 def _phase(given: dict[str, Any]) -> PhaseSpec:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,11 @@ ADDED = {
     "versioning: '{sha}'": "did you mean {sha7}?, found {sha}",
     "versioning: '{date}_x'": "a template that makes a semantic version such as 1.2.3, found '2026.1.2_x' from it",
     "versioning: pakage": "`package`, `tag`, or a template",
+    'versioning: ""': "expected text of 1 to 128 characters, found ''",
+    "gates: {crash_rate: {max: 300%}}": "gates.crash_rate.max: this does not fit; expected a percentage",
+    "gates: {verification_time: {limits: [{over: soon, max_share: 5%, action: alert}]}}": "expected a length of time",
+    "native: {min: x, max: '2'}": "expected a version such as",
+    "metrics: {file: true}": "expected text, found true",
     "build: {command: []}": "expected a command, as one text or as a list of arguments, found an empty one",
     "build: {env: ['A B']}": "expected the name of an environment variable",
     "build: {timeout: 30 minutes}": "expected a length of time",
@@ -369,6 +376,12 @@ def test_a_policy_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
         load_policy(tmp_path)
     with pytest.raises(UsageError, match="the policy cannot be read"):
         load_policy(write(tmp_path, MINIMAL) / "otagate.yml")
+
+
+def test_importing_the_package_brings_no_yaml_and_no_jsonschema() -> None:
+    code = "import sys, otagate.policy, otagate.policy.resolve, otagate.policy.versioning; print([m for m in ('yaml', 'jsonschema') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_file_that_is_too_large_is_not_read_whole(tmp_path: Path) -> None:
