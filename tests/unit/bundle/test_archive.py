@@ -317,7 +317,7 @@ print((peak() - before) // 1024)
 
 def test_memory_stays_flat(tmp_path: Path) -> None:
     block = os.urandom(1 << 20)
-    web = _fill(tmp_path / "dist", {"index.html": b"x", "video.bin": block * 60} | {f"{n}.bin": block * 8 for n in range(16)})
+    web = _fill(tmp_path / "dist", {"index.html": b"x", "video.bin": block * 40} | {f"{n}.bin": block * 8 for n in range(14)})
     paths = os.pathsep.join(entry for entry in sys.path if entry)
     result = subprocess.run(
         [sys.executable, "-c", _MEASURE, str(web), str(tmp_path / "a.zip")],

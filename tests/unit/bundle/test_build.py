@@ -161,15 +161,15 @@ def test_a_missing_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["echo $$; sleep 60", "echo $$; exec >&- 2>&-; sleep 60"])
 def test_a_build_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path, command: str) -> None:
     began = time.monotonic()
-    error = _failure(BuildSpec(command, timeout=timedelta(milliseconds=300)), tmp_path)
-    assert time.monotonic() - began < 5
-    assert "longer than 300ms" in error.what
+    error = _failure(BuildSpec(command, timeout=timedelta(seconds=1)), tmp_path)
+    assert time.monotonic() - began < 20
+    assert "longer than 1s" in error.what
     assert _has_died(int(error.details[0]))
 
 
 def test_a_build_that_ignores_the_polite_signal_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_GRACE", 0.1)
-    spec = BuildSpec("trap '' TERM; echo $$; while :; do sleep 0.05; done", timeout=timedelta(milliseconds=300))
+    spec = BuildSpec("trap '' TERM; echo $$; while :; do sleep 0.05; done", timeout=timedelta(seconds=1))
     assert _has_died(int(_failure(spec, tmp_path).details[0]))
 
 
@@ -189,7 +189,7 @@ def test_ctrl_c_and_a_failing_listener_end_the_build(tmp_path: Path, error: Base
 def test_a_process_that_the_build_leaves_behind_does_not_hold_us_up(tmp_path: Path) -> None:
     began = time.monotonic()
     lines = _lines(BuildSpec("sleep 30 & echo $!"), tmp_path)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
     os.kill(int(lines[0]), 9)
 
 

@@ -221,9 +221,9 @@ def test_a_bomb_whose_header_lies_is_stopped_at_the_size_that_the_header_says(tm
     packed = deflated(b"\0" * 100_000_000, 1)
     lie = {"size": 1000}
     path = _write(tmp_path, make_zip(Member("a", packed=packed, local=lie, central=lie)))
-    began = time.perf_counter()
+    began = time.process_time()
     assert "larger than its header" in _refused(path)
-    assert time.perf_counter() - began < 0.2
+    assert time.process_time() - began < 0.2
 
 
 def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
