@@ -111,8 +111,11 @@ def open_gcm(
     recipient = load_recipient_private(private_key, key_subject)
     nonce = _nonce(iv, subject)
     key = unwrap_content_key(wrapped_key, recipient, subject=subject)
+    bound = additional_data.encode()
     with one_to_one(source, target, mode=PRIVATE_MODE) as (reader, writer):
-        return _decrypt(reader, writer, key, nonce, additional_data.encode(), subject=subject)
+        # Twice: nothing is written, not even to the temporary file, before the tag of all of it was checked.
+        _decrypt(reader, None, key, nonce, bound, subject=subject)
+        return _decrypt(reader, writer, key, nonce, bound, subject=subject)
 
 
 def _cipher(key: bytes, nonce: bytes, tag: bytes | None = None) -> Any:
@@ -138,7 +141,7 @@ def _encrypt(reader: BinaryIO, writer: BinaryIO, key: bytes, nonce: bytes, bound
     return Digest(clear.hexdigest()), Digest(sealed.hexdigest()), size + TAG_BYTES
 
 
-def _decrypt(reader: BinaryIO, writer: BinaryIO, key: bytes, nonce: bytes, bound: bytes, *, subject: str) -> Digest:
+def _decrypt(reader: BinaryIO, writer: BinaryIO | None, key: bytes, nonce: bytes, bound: bytes, *, subject: str) -> Digest:
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - heavy
 
     left = os.fstat(reader.fileno()).st_size - TAG_BYTES
@@ -153,7 +156,8 @@ def _decrypt(reader: BinaryIO, writer: BinaryIO, key: bytes, nonce: bytes, bound
     while left > 0 and (chunk := reader.read(min(CHUNK, left))):
         plain = decryptor.update(chunk)
         clear.update(plain)
-        writer.write(plain)
+        if writer is not None:
+            writer.write(plain)
         left -= len(chunk)
     try:
         decryptor.finalize()
