@@ -123,7 +123,7 @@ def _install(env: Path, lock: Path, *, with_pip: bool) -> None:
     # -I also here: a folder `pip` in the app must not be taken for the installer.
     pip = [python, "-I", "-m", "pip"] if with_pip else [sys.executable, "-I", "-m", "pip", "--python", python]
     options = ["--require-hashes", "--only-binary=:all:", "--no-deps", "--no-compile"]
-    command = [*pip, "--no-input", "--disable-pip-version-check", "--quiet", "install", *options, "-r", str(lock)]
+    command = [*pip, "--no-input", "--no-color", "--disable-pip-version-check", "--quiet", "install", *options, "-r", str(lock)]
     # pip's own settings (a mirror or a proxy of the company) apply, but it has no use for our inputs and keys. What it says
     # goes to the log: standard output carries the result only.
     environ = {name: value for name, value in os.environ.items() if not name.startswith("OTAGATE_")}

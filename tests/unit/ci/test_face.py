@@ -151,7 +151,7 @@ def test_main_masks_keys_on_github(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     monkeypatch.setattr(os, "environ", inputs(signing_key=PEM) | {"GITHUB_ACTIONS": "true"})
     with pytest.raises(Executed):
         face.main()
-    assert capsys.readouterr().err == "::add-mask::MC4CAQAwBQYDK2VwBCIEIABC\n"
+    assert capsys.readouterr().err == "\n::add-mask::MC4CAQAwBQYDK2VwBCIEIABC\n"
 
 
 def test_main_ends_with_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

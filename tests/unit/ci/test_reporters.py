@@ -186,7 +186,13 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIABC\nZWFzdGVyLWVnZy1saW
 
 def test_github_masks_each_line_of_a_key(opener: Opener, stream: io.StringIO) -> None:
     opener("github").mask(PEM)
-    assert stream.getvalue().splitlines() == ["::add-mask::MC4CAQAwBQYDK2VwBCIEIABC", "::add-mask::ZWFzdGVyLWVnZy1saW5l"]
+    assert stream.getvalue().split() == ["::add-mask::MC4CAQAwBQYDK2VwBCIEIABC", "::add-mask::ZWFzdGVyLWVnZy1saW5l"]
+
+
+def test_github_a_mask_is_understood_after_an_unfinished_line(opener: Opener, stream: io.StringIO) -> None:
+    stream.write("\x1b[0mno line break")
+    opener("github").mask("supersecret")
+    assert "::add-mask::supersecret" in stream.getvalue().splitlines()
 
 
 def test_github_commands_of_a_build_are_inert_inside_a_fold_and_ours_are_not(opener: Opener, stream: io.StringIO) -> None:

@@ -68,7 +68,8 @@ class GithubReporter:
     def mask(self, secret: str) -> None:
         """See Reporter.mask."""
         for line in secret_lines(secret):
-            self._command(f"::add-mask::{_escape(line)}")
+            # On a line of its own, whatever stands unfinished before it: a mask that is not understood shows the secret.
+            self._command(f"\n::add-mask::{_escape(line)}")
 
     @contextmanager
     def fold(self, title: str) -> Iterator[None]:
