@@ -324,13 +324,19 @@ def test_what_reads_back_otherwise_than_written_is_refused() -> None:
     assert caught.value.found == "no document"
 
 
-def test_a_move_on_top_of_ours_before_we_read_back_is_a_conflict() -> None:
+def test_a_move_on_top_of_ours_before_we_read_back_does_not_undo_that_ours_was_done() -> None:
     def newer(documents: MemoryDocuments) -> None:
         other = HostedChannels(documents, APP, signer(), trusted(), TTL)
         other.move(transitions.pause(first_state()), _token(documents.read(KEY)), NOW)
 
-    with pytest.raises(ConflictError, match="moved by somebody else"):
-        meddled(newer).move(first_state(), None, NOW)
+    channels = meddled(newer)
+    ours = channels.move(first_state(), None, NOW)
+    assert ours.state == first_state()
+    found = channels.read(BETA)
+    assert found is not None
+    assert found.state == transitions.pause(first_state())
+    with pytest.raises(ConflictError):
+        channels.move(transitions.withdraw(ours.state, ref("1.0.0")), ours.token, NOW)
 
 
 def test_a_refusal_to_create_what_is_not_there_is_tried_again_but_not_for_ever() -> None:

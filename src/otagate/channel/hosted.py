@@ -17,8 +17,7 @@ from otagate.seal.interface import Signer
 from otagate.seal.trust import TrustedKeys
 from otagate.store.interface import Document, DocumentStore
 from otagate.store.jsondoc import new_txn
-
-_ATTEMPTS = 5
+from otagate.store.swap import swap
 
 
 class HostedChannels:
@@ -57,8 +56,11 @@ class HostedChannels:
         self._check_serial(state, token)
         pointer = Pointer(state, now, now + self._ttl, new_txn())
         body = self._sign(pointer)
-        self._write(state, body, token)
-        return self._read_back(pointer, body)
+        try:
+            written = swap(self._documents, self._key(state.name), body, token)
+        except ConflictError as error:
+            raise _moved(state, self.read(state.name)) from error
+        return self._read_back(pointer, body, written)
 
     def names(self) -> list[ChannelName]:
         """See Channels.names. What is no channel's document is passed over."""
@@ -107,33 +109,15 @@ class HostedChannels:
             )
         return sign_envelope(PAYLOAD_TYPE, to_payload(pointer), self._signer)
 
-    def _write(self, state: ChannelState, body: bytes, token: str | None) -> None:
-        key = self._key(state.name)
-        for attempt in range(_ATTEMPTS):
-            try:
-                if token is None:
-                    self._documents.create(key, body)
-                else:
-                    self._documents.replace(key, body, token)
-            except ConflictError:
-                there = self._documents.read(key)
-                # Our bytes hold our random txn: if they are there, the swap was ours and only its answer was lost.
-                if there is not None and there.body == body:
-                    return
-                # Some stores refuse to create although nobody won yet.
-                if there is None and token is None and attempt < _ATTEMPTS - 1:
-                    continue
-                raise _moved(state, self._reading(there, state.name)) from None
-            return
-
-    def _read_back(self, pointer: Pointer, body: bytes) -> ChannelReading:
+    def _read_back(self, pointer: Pointer, body: bytes, token: str) -> ChannelReading:
         state = pointer.state
         there = self._documents.read(self._key(state.name))
         reading = self._reading(there, state.name)
         if reading is not None and there is not None and there.body == body:
             return reading
         if reading is not None and reading.state.serial > state.serial:
-            raise _moved(state, reading)
+            # Somebody moved the channel on from where we put it: our move was done. The next one with this token is refused.
+            return ChannelReading(state, token, pointer.issued, pointer.expires)
         raise VerificationError(
             "the channel does not say what was just written to it",
             _name(state),

@@ -27,8 +27,7 @@ from otagate.seal.interface import Signer
 from otagate.seal.statement import PAYLOAD_TYPE, from_statement, to_statement
 from otagate.seal.trust import TrustedKeys
 from otagate.store.interface import Store
-
-_ATTEMPTS = 5
+from otagate.store.swap import swap
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +190,12 @@ class Releases:
 
     def _create(self, version: Version, envelope: bytes) -> None:
         key = self._key(version)
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._store.documents.create(key, envelope)
-            except ConflictError:
-                # Somebody published it meanwhile, or we did and the answer was lost: what stands there decides. Some stores
-                # also refuse although nobody won yet.
-                if self._store.documents.read(key) is not None:
-                    return
-                if attempt == _ATTEMPTS - 1:
-                    raise
-            else:
-                return
+        try:
+            swap(self._store.documents, key, envelope, None)
+        except ConflictError:
+            # Somebody published the version meanwhile: what stands there is compared with ours next.
+            if self._store.documents.read(key) is None:
+                raise
 
     def _settled(self, release: Release, sealed_file: Path) -> PublishedRelease:
         found = self.get(release.version)

@@ -13,13 +13,13 @@ from typing import Any
 
 from otagate import _canonical
 from otagate._text import harmless
-from otagate.errors import ConflictError, VerificationError
+from otagate.errors import VerificationError
 from otagate.store.interface import Document, DocumentStore
+from otagate.store.swap import swap
 
 RESERVED = ("schema", "revision", "txn")
 """The fields that this module owns."""
 _TXN = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_CREATE_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +78,9 @@ def write_json(documents: DocumentStore, key: str, schema: str, body: dict[str, 
     revision = 1 if current is None else current.revision + 1
     txn = new_txn()
     data = _canonical.dumps({**body, "schema": schema, "revision": revision, "txn": txn})
-    token = _create(documents, key, data) if current is None else _replace(documents, key, data, current)
+    token = swap(documents, key, data, None if current is None else current.token)
     kept = {name: value for name, value in body.items() if name not in RESERVED}
     return JsonDoc(key, schema, revision, txn, kept, token)
-
-
-def _replace(documents: DocumentStore, key: str, data: bytes, current: JsonDoc) -> str:
-    try:
-        return documents.replace(key, data, current.token)
-    except ConflictError:
-        # The bytes hold our random txn: nobody else can have written them.
-        there = documents.read(key)
-        if there is None or there.body != data:
-            raise
-        return there.token
-
-
-def _create(documents: DocumentStore, key: str, data: bytes) -> str:
-    # Some stores say "exists" for a race that nobody has won yet: then the key is still missing, and we try again.
-    for _ in range(_CREATE_ATTEMPTS - 1):
-        try:
-            return documents.create(key, data)
-        except ConflictError:
-            there = documents.read(key)
-            if there is None:
-                continue
-            if there.body != data:
-                raise
-            return there.token
-    return documents.create(key, data)
 
 
 def _parse(found: Document, schema: str) -> JsonDoc:
