@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import IO, NoReturn
 
 from otagate import __version__
@@ -46,8 +47,16 @@ VERBS: dict[str, str] = {
 
 
 def main() -> NoReturn:
-    """Run with the process's own arguments, streams and environment, and exit."""
+    """Run with the process's own arguments, streams and environment, and exit.
+
+    A CI host that cancels a job sends SIGTERM: it ends the build and us as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(run_command(sys.argv[1:], os.environ, Path.cwd(), sys.stdout, sys.stderr))
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def run_command(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdout: IO[str], stderr: IO[str]) -> int:

@@ -48,7 +48,15 @@ def run_build_command(workspace: Workspace) -> None:
 
     shown = spec.command if isinstance(spec.command, str) else " ".join(spec.command)
     workspace.listener.note(f"building: {harmless(shown)}")
-    run_build(spec, workspace.policy.root, workspace.environ, workspace.listener.stream)
+    run_build(spec, workspace.policy.root, _without_keys(workspace), workspace.listener.stream)
+
+
+def _without_keys(workspace: Workspace) -> dict[str, str]:
+    """Give the environment without the variables that hold our keys, by whatever name: `build.env` cannot ask for them."""
+    seal = workspace.policy.seal
+    references = [seal.signing_key, seal.encryption_key, *workspace.policy.trust.keys]
+    names = {ref.removeprefix("env:") for ref in references if ref and ref.startswith("env:")}
+    return {name: value for name, value in workspace.environ.items() if name not in names}
 
 
 def output_folder(workspace: Workspace) -> Path:
