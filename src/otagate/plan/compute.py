@@ -76,7 +76,7 @@ def ship_plan(policy: Policy, context: Context, version: Version | None, track: 
         f"ship {version} along track {track.name}",
         steps,
         facts,
-        (*_notes(context), *_gate_notes(policy, track)),
+        (*_notes(context), *_gate_notes(policy, track), *_progress_notes(snapshot.progress)),
         _refusal(context, track, snapshot),
     )
 
@@ -103,6 +103,11 @@ def _notes(context: Context) -> Iterator[str]:
 def _gate_notes(policy: Policy, track: TrackSpec) -> Iterator[str]:
     if len(track.phases) > 1 and not policy.gates:
         yield "the policy has no gates: only time passes between phases"
+
+
+def _progress_notes(progress: Progress | None) -> Iterator[str]:
+    if progress is not None:
+        yield f"its rollout is {progress.stage}" + (f": {progress.reason}" if progress.reason else "")
 
 
 def _refusal(context: Context, track: TrackSpec, snapshot: Snapshot) -> str:
@@ -158,7 +163,7 @@ def _phase_steps(policy: Policy, version: Version, track: TrackSpec, progress: P
                 status = _status(here, at, progress, waits=waits)
             yield Step(StepKind.ADVANCE, f"promote {phase.channel} to {version} at {weight}", status)
             if phase.soak:
-                over = Status.DONE if here < at or (progress and progress.stage == "completed") else Status.LATER
+                over = _soak_status(here, at, progress)
                 yield Step(StepKind.SOAK, f"watch for {span(phase.soak)}", over, _watched(policy.gates))
                 waits = waits or over is Status.LATER
     done = progress is not None and progress.stage == "completed"
@@ -172,6 +177,12 @@ def _status(here: tuple[int, int], at: tuple[int, int], progress: Progress | Non
     if progress is not None and (progress.is_terminal or progress.stage == "paused"):
         return Status.REFUSED if progress.is_terminal else Status.LATER
     return Status.LATER if waits else Status.TODO
+
+
+def _soak_status(here: tuple[int, int], at: tuple[int, int], progress: Progress | None) -> Status:
+    if progress is not None and (here < at or progress.stage == "completed"):
+        return Status.DONE
+    return Status.REFUSED if progress is not None and progress.is_terminal else Status.LATER
 
 
 def _watched(gates: tuple[GateSpec, ...]) -> str:

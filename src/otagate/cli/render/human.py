@@ -11,6 +11,15 @@ if TYPE_CHECKING:
 
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red", Tone.DIM: "dim"}
 
+_WORDS = {
+    **dict.fromkeys(("done", "pass", "holds", "open"), "green"),
+    **dict.fromkeys(("warn", "paused", "insufficient", "inconclusive", "no_data", "stale"), "yellow"),
+    **dict.fromkeys(("fail", "error", "failed", "stopped", "EXPIRED"), "bold red"),
+    "do": "bold",
+    "later": "dim",
+}
+"""Cells that are nothing but one of these words are coloured: statuses and verdicts."""
+
 
 def draw(blocks: Blocks, stream: IO[str], *, colour: bool) -> None:
     """Write the blocks to ``stream``; with ``colour`` for a terminal, otherwise as plain text that greps well."""
@@ -58,6 +67,7 @@ def _draw_rich(blocks: Blocks, stream: IO[str]) -> None:
 
 
 def _print_rich(console: Console, block: Block) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only a terminal pays for it
     from rich.table import Table as RichTable  # noqa: PLC0415 - only a terminal pays for it
     from rich.text import Text  # noqa: PLC0415 - likewise
 
@@ -72,11 +82,11 @@ def _print_rich(console: Console, block: Block) -> None:
                 grid.add_row(Text(f"  {name}", style="dim"), Text(value))
             console.print(grid)
         case Table(headers, rows):
-            table = RichTable(header_style="bold", border_style="dim")
+            table = RichTable(header_style="bold", border_style="dim", box=SIMPLE_HEAD)
             for header in headers:
                 table.add_column(Text(header))
             for row in rows:
-                table.add_row(*(Text(cell) for cell in row))
+                table.add_row(*(Text(cell, style=_WORDS.get(cell, "")) for cell in row))
             console.print(table)
         case Items() | Code():
             for line in plain(block):
