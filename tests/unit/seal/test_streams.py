@@ -57,12 +57,14 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
 def test_an_error_of_the_body_passes_through_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "clear").write_bytes(b"x")
     error = UsageError("mine")
-    with (
-        pytest.raises(UsageError) as caught,
-        one_to_one(tmp_path / "clear", tmp_path / "out", mode=PRIVATE_MODE) as (_, writer),
-    ):
-        writer.write(b"half")
-        raise error
+
+    def fail_half_way() -> None:
+        with one_to_one(tmp_path / "clear", tmp_path / "out", mode=PRIVATE_MODE) as (_, writer):
+            writer.write(b"half")
+            raise error
+
+    with pytest.raises(UsageError) as caught:
+        fail_half_way()
     assert caught.value is error
     assert [path.name for path in tmp_path.iterdir()] == ["clear"]
 
