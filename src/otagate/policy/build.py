@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -103,7 +104,7 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
     native = data.get("native", {})
     return Policy(
         file=file,
-        root=app_root(data, file),
+        root=app_root(app.get("dir", "."), file),
         digest=digest,
         app=AppId(app.get("id") or (facts.app_id.value if facts.app_id else "")),
         build=_build(data.get("build", {}), facts),
@@ -125,10 +126,9 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
     )
 
 
-def app_root(data: dict[str, Any], file: Path) -> Path:
+def app_root(folder: str, file: Path) -> Path:
     """Give the app's folder: ``app.dir`` against the policy's folder."""
-    folder: str = data.get("app", {}).get("dir", ".")
-    return (file.parent / folder).resolve()
+    return Path(os.path.abspath(file.parent / folder))  # noqa: PTH100 - resolve() fails on links in a circle
 
 
 def storage_url(url: str, folder: Path) -> str:
@@ -136,7 +136,7 @@ def storage_url(url: str, folder: Path) -> str:
     path = url.removeprefix("file:")
     if path.startswith("///"):
         path = path[2:]
-    return f"file:{(folder / path).resolve()}"
+    return f"file:{os.path.abspath(folder / path)}"  # noqa: PTH100 - resolve() fails on links in a circle
 
 
 def build_gates(given: dict[str, Any] | None, metrics: dict[str, Any] | None) -> tuple[GateSpec, ...]:

@@ -42,7 +42,7 @@ def _secret(findings: Findings, path: YamlPath, what: str, text: str) -> None:
 def check_seal(findings: Findings) -> None:
     """Check that the seal has the keys that it needs, and no others; and the form of trusted keys."""
     seal = findings.mapping("seal")
-    kind = seal.get("format", "capgo")
+    kind = findings.text("seal", "format") or "capgo"
     if kind == "aes-256-gcm" and not findings.items("seal", "recipients"):
         findings.error(
             ("seal", "format"),

@@ -87,7 +87,7 @@ def _check_channel(findings: Findings, pattern: str, path: YamlPath) -> None:
 
 def check_tracks(findings: Findings) -> None:
     """Check phases and weights of each track, and that each track is used."""
-    used = {rule.get("track") for rule in findings.mapping("branches").values() if isinstance(rule, dict)}
+    used = [findings.text("branches", pattern, "track") for pattern in findings.mapping("branches")]
     for track in findings.mapping("tracks"):
         if track not in used:
             findings.warn(("tracks", track), "no branch ships through this track")

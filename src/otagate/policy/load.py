@@ -11,6 +11,7 @@ from otagate._text import harmless
 from otagate.errors import OtagateError, UsageError
 from otagate.model import AppId
 from otagate.policy.app import AppFacts, read_app
+from otagate.policy.build import app_root, build_policy
 from otagate.policy.findings import Findings
 from otagate.policy.model import Policy
 from otagate.policy.problems import Problem, problem_lines, raise_for
@@ -70,8 +71,7 @@ def load_policy(path: Path) -> Policy:
 
 
 def _build(document: Document, path: Path, raw: bytes, facts: AppFacts) -> Policy:
-    from otagate.policy.build import build_policy  # noqa: PLC0415 - only for a policy that is right
-    from otagate.policy.explain import origins  # noqa: PLC0415 - likewise
+    from otagate.policy.explain import origins  # noqa: PLC0415 - only for a policy that is right
 
     policy = build_policy(document.data, path, hashlib.sha256(raw).hexdigest(), facts)
     return replace(policy, origins=origins(policy, document, facts))
@@ -116,12 +116,17 @@ def _errors(document: Document, findings: Findings) -> list[Problem]:
 
 def _facts(path: Path, findings: Findings) -> AppFacts:
     """Read the app's own files, and check what the policy needs of them."""
-    folder = findings.text("app", "dir") or "."
-    root = (path.parent / folder).resolve()
-    if not root.is_dir():
-        findings.error(("app", "dir"), "there is no such folder", found=f"'{harmless(str(root))}'")
+    root = app_root(findings.text("app", "dir") or ".", path)
+    try:
+        if not root.is_dir():
+            findings.error(("app", "dir"), "there is no such folder", found=f"'{harmless(str(root))}'")
+            return AppFacts()
+        facts = read_app(root)
+    except OSError as error:
+        findings.error(
+            ("app", "dir"), "this folder cannot be read", found=error.strerror, remedy="check its name and permissions"
+        )
         return AppFacts()
-    facts = read_app(root)
     if "id" not in findings.mapping("app"):
         _check_app_id(facts, findings)
     return facts

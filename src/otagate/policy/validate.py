@@ -44,8 +44,7 @@ def schema() -> dict[str, Any]:
 
 def schema_problems(document: Document) -> list[Problem]:
     """List everything in the document that the schema refuses, one problem for each thing that a person has to mend."""
-    validator = _validator()(schema())
-    return [problem for error in validator.iter_errors(document.data) for problem in _translate(error, document)]
+    return [problem for error in _validator().iter_errors(document.data) for problem in _translate(error, document)]
 
 
 @cache
@@ -53,7 +52,7 @@ def _validator() -> Any:
     from jsonschema import Draft202012Validator, validators  # noqa: PLC0415 - 90 ms; not for commands without a policy
 
     extend: Any = validators.extend  # untyped there
-    return extend(Draft202012Validator, {"x-kind": _check_kind})
+    return extend(Draft202012Validator, {"x-kind": _check_kind})(schema())
 
 
 def _check_kind(_: Any, kind: str, instance: Any, node: dict[str, Any]) -> Iterator[ValidationError]:

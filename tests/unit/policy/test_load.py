@@ -68,6 +68,7 @@ ADDED = {
     "storage: s3://bucket": "otagate.yml:5:10: storage: this version of otagate does not do storage in S3 yet",
     "storage: gs://bucket": "storage in Google Cloud Storage",
     "storage: az://bucket": "storage in Azure Blob Storage",
+    "storage: file://host/x": "expected `file:` and a folder, such as file:.otagate/store, found 'file://host/x'",
     "storage: /srv/x": "expected `file:` and a folder, such as file:.otagate/store, found '/srv/x'",
     "seal: {signing_key: 'awskms:alias/x'}": "keys in AWS KMS",
     "seal: {signing_key: 'hsm:x'}": "keys in an HSM",

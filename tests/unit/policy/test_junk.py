@@ -1,0 +1,108 @@
+"""Whatever stands where in a policy: it loads, or it is a PolicyError with places. Never anything else."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otagate.errors import PolicyError
+from otagate.policy import load_policy
+
+TEXT = """
+version: 1
+app: {id: com.example.app, dir: .}
+build: {command: [npm, run], env: [A_*], timeout: 10m}
+versioning: "{date}-{sha7}"
+bundle: {allow: [a], max_size: 5MB, max_files: 5}
+seal: {format: capgo, encryption_key: "env:A", signing_key: "file:b"}
+trust: {keys: ["env:K"], pointer_ttl: 7d}
+storage: file:x
+channels: hosted
+branches:
+  main: {track: p, start_at: beta}
+  "pulls/*": {channel: "pr-{number}"}
+tracks:
+  p:
+    - {phase: beta, channel: beta, weights: [5%, 100%], soak: 24h, approve: true, on_insufficient: pause}
+    - {phase: stable, channel: stable}
+metrics: {http: {url: "https://m", bad: b, total: t, headers: {A: "env:T"}, method: POST, body: x}}
+gates:
+  crash_rate: {max: 2%, target: 1%, action: pause, min_sample: 3, escalate: {above: 10%, action: rollback}}
+  verification_time: {limits: [{over: 45s, max_share: 5%, action: alert}]}
+  mine: {min: 5%, source: {command: [x], timeout: 5s}}
+  other: {max: 5%, source: {file: x}}
+evaluation: {settle: 1m, min_coverage: 50%}
+native: {min: "1", max: "2"}
+"""
+GOOD: dict[str, Any] = yaml.safe_load(TEXT)
+
+
+def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*path, key))
+
+
+PATHS = list(paths(GOOD))
+JUNK: tuple[Any, ...] = (None, True, 1.5, "", "{x}", [[]], {"": []}, "a" * 300)
+
+
+def problems(folder: Path, value: Any) -> tuple[str, ...]:
+    """List the problems of a policy; none when it loads. Any error but a PolicyError ends the test."""
+    file = folder / "otagate.yml"
+    file.write_text(json.dumps(value, ensure_ascii=False))
+    try:
+        load_policy(file)
+    except PolicyError as error:
+        return error.details
+    return ()
+
+
+def have_places(lines: tuple[str, ...]) -> bool:
+    return all(line.startswith("otagate.yml:") for line in lines)
+
+
+def test_the_good_one_loads(tmp_path: Path) -> None:
+    file = tmp_path / "otagate.yml"
+    file.write_text(TEXT)
+    assert load_policy(file).gates
+
+
+@pytest.mark.parametrize("path", PATHS, ids=[".".join(map(str, path)) for path in PATHS])
+def test_junk_at_any_one_place(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    for junk in JUNK:
+        assert have_places(problems(tmp_path, replaced(GOOD, path, junk)))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(PATHS), st.sampled_from(JUNK)), min_size=2, max_size=6))
+def test_junk_at_several_places(tmp_path: Path, changes: list[tuple[tuple[str | int, ...], Any]]) -> None:
+    value: Any = GOOD
+    for path, junk in changes:
+        value = replaced(value, path, junk)
+    assert have_places(problems(tmp_path, value))
+
+
+def replaced(value: Any, path: tuple[str | int, ...], junk: Any) -> Any:
+    """Give a copy with ``junk`` at ``path``; the value itself where an earlier change removed that place."""
+    result = copy.deepcopy(value)
+    inner: Any = result
+    for key in path[:-1]:
+        try:
+            inner = inner[key]
+        except (KeyError, IndexError, TypeError):
+            return result
+    is_there = isinstance(inner, dict) or (isinstance(inner, list) and isinstance(path[-1], int) and path[-1] < len(inner))
+    if is_there:
+        inner[path[-1]] = junk
+    return result
