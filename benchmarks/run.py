@@ -23,6 +23,8 @@ BUILDS = {"small": trees.SMALL, "medium": trees.MEDIUM, "large": trees.LARGE}
 POLICY = """version: 1
 app: {id: com.example.benchmark}
 build: {output: www}
+seal: {encryption_key: file:keys/encryption.pem, signing_key: file:keys/signing.pem}
+trust: {keys: [file:keys/signing.pub.pem]}
 storage: file:store
 branches:
   main: {track: production}
@@ -30,6 +32,8 @@ tracks:
   production:
     - {phase: beta, channel: beta, soak: 24h}
     - {phase: stable, channel: stable, weights: [5%, 25%, 50%, 100%], soak: 24h}
+metrics:
+  command: [python3, counts.py, "{metric}"]
 """
 
 
@@ -48,14 +52,14 @@ def measure_starting(shop: contest.Workshop, rounds: int) -> report.Figures:
     """Measure what a start costs, and planning, beside a Python that does nothing."""
     print("starting ...", file=sys.stderr)
     git = ["git", "-c", "user.name=Benchmark", "-c", "user.email=benchmark@example.com"]
-    (shop.folder / "otagate.yml").write_text(POLICY)
+    project = contest.Workshop.make(shop.folder / "project")
+    (project.folder / "otagate.yml").write_text(POLICY)
     for command in (["init", "-q", "-b", "main"], ["add", "otagate.yml"], ["commit", "-q", "-m", "Policy"]):
-        subprocess.run([*git, *command], cwd=shop.folder, check=True)
-    (shop.folder / "www").mkdir()
+        subprocess.run([*git, *command], cwd=project.folder, check=True)
     commands: dict[str, Command] = {
-        "python -c pass": shop.command(Path(sys.executable), "-c", "pass"),
-        "otagate --version": shop.command(contest.OTAGATE, "--version"),
-        "otagate plan": shop.command(contest.OTAGATE, "plan"),
+        "python -c pass": project.command(Path(sys.executable), "-c", "pass"),
+        "otagate --version": project.command(contest.OTAGATE, "--version"),
+        "otagate plan": project.command(contest.OTAGATE, "plan"),
     }
 
     def starter(command: Command) -> Callable[[], Cost]:
