@@ -55,7 +55,6 @@ MEDIOCRE = {"crash_rate": (100, 2000), "success": (10, 2000)}
 PAUSE = by_hand(lambda here: actions.pause(here, None, "a look first"))
 RESUME = by_hand(lambda here: actions.resume(here, None, {}, "looks well"))
 WAIVE = by_hand(lambda here: actions.resume(here, None, {"crash_rate": "known"}, "known"))
-ROLL_BACK = by_hand(lambda here: actions.rollback(here, None, None, "a customer called"))
 APPROVE = by_hand(lambda here: actions.approve(here, None, "beta", "fine"))
 SHORT = track(phase("internal"), phase("beta", 20, 100))
 
@@ -72,7 +71,7 @@ LIVES = {
         ((NOW, GOOD, ship()), (DAY, MEDIOCRE, ship()), (HOUR, GOOD, ship()), (HOUR, GOOD, WAIVE), *again(3)), Stage.COMPLETED, SHORT
     ),
     "rolled back by hand": Life(
-        ((NOW, GOOD, ship()), *again(2), (HOUR, GOOD, ROLL_BACK)), Stage.ROLLED_BACK, SHORT, before=("0.9.0",)
+        ((NOW, GOOD, ship()), *again(2), (HOUR, GOOD, lambda world, here: roll_back(world, here))), Stage.ROLLED_BACK, SHORT, before=("0.9.0",)
     ),
     "paused, then superseded by the fix": Life(
         ((NOW, GOOD, ship()), (HOUR, GOOD, PAUSE), (HOUR, GOOD, ship("1.0.1")), *again(3, "1.0.1")),
@@ -94,6 +93,12 @@ def born(folder: Path, life: Life) -> World:
     for version in life.before:
         world.to_completion(version)
     return world
+
+
+def roll_back(world: World, here: Workspace) -> None:
+    # Killed when nothing was left to do, there is no active rollout any more, and the command says so.
+    if world.state().stage is not Stage.ROLLED_BACK or not world.state().is_over:
+        actions.rollback(here, None, None, "a customer called").carry_out()
 
 
 def live(world: World, life: Life, plans: Iterator[Plan]) -> int:
@@ -118,9 +123,9 @@ def live(world: World, life: Life, plans: Iterator[Plan]) -> int:
     return kills
 
 
-def undisturbed(folder: Path, life: Life) -> tuple[list[int], dict[str, object]]:
+def undisturbed(first: World, life: Life) -> tuple[list[int], dict[str, object]]:
     """Give the numbers of all writes of a life, and how it ends."""
-    world, plan = born(folder, life), Plan()
+    world, plan = first.twin(), Plan()
     assert live(world, life, iter([plan])) == 0
     assert world.state(life.rollout).stage is life.end
     return [at for at, name in enumerate(plan.seen) if name.startswith(WRITES)], picture(world)
@@ -134,11 +139,12 @@ def plans_of(*faults: tuple[int, Fault]) -> Iterator[Plan]:
 @pytest.mark.parametrize("name", LIVES)
 def test_a_kill_at_every_write(name: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     life = LIVES[name]
-    writes, expected = undisturbed(tmp_path, life)
+    first = born(tmp_path, life)
+    writes, expected = undisturbed(first, life)
     schedules = 0
     for at in writes:
         for fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER):
-            world = born(tmp_path, life)
+            world = first.twin()
             assert live(world, life, plans_of((at, fault))) == 1, (at, fault)
             assert picture(world) == expected, (at, fault)
             schedules += 1
@@ -150,10 +156,11 @@ def test_a_kill_at_every_write(name: str, tmp_path: Path, record_property: Calla
 @pytest.mark.parametrize("fault", [Fault.LOST_ANSWER, Fault.DUPLICATE, Fault.UNAVAILABLE, Fault.UNAVAILABLE_AFTER])
 def test_answers_lost_doubled_and_refused_at_every_write(fault: Fault, tmp_path: Path) -> None:
     life = LIVES["paused and resumed by hand"]
-    writes, expected = undisturbed(tmp_path, life)
+    first = born(tmp_path, life)
+    writes, expected = undisturbed(first, life)
     stops = fault in {Fault.UNAVAILABLE, Fault.UNAVAILABLE_AFTER}
     for at in writes:
-        world = born(tmp_path, life)
+        world = first.twin()
         assert live(world, life, plans_of((at, fault))) == int(stops), at
         assert picture(world) == expected, at
     print(f"{fault.value}: {len(writes)} schedules")
@@ -164,14 +171,15 @@ def test_a_second_kill_while_it_recovers(tmp_path: Path) -> None:
     life = Life(
         ((NOW, GOOD, ship()), (DAY, GOOD, ship()), (HOUR, BAD, ship())), Stage.ROLLED_BACK, track(phase("internal"), phase("beta", 20, 100))
     )
-    writes, expected = undisturbed(tmp_path, life)
+    first = born(tmp_path, life)
+    writes, expected = undisturbed(first, life)
     schedules = 0
     for at in writes:
-        world, probe = born(tmp_path, life), Plan()
+        world, probe = first.twin(), Plan()
         live(world, life, iter([Plan(at, Fault.CRASH_AFTER), probe]))
         following = [index for index, name in enumerate(probe.seen) if name.startswith(WRITES)]
         for second in following[:4]:  # what follows at once is recovery; what comes later was the first test's
-            world = born(tmp_path, life)
+            world = first.twin()
             kills = live(world, life, plans_of((at, Fault.CRASH_AFTER), (second, Fault.CRASH_BEFORE)))
             assert kills == 2, (at, second)
             assert picture(world) == expected, (at, second)
@@ -186,10 +194,11 @@ def test_a_promotion_by_hand_survives_a_kill_at_every_write(weight: int, tmp_pat
         actions.promote(here, ChannelName("nightly"), Version("0.9.0"), Weight(weight)).carry_out()
 
     life = Life(((NOW, GOOD, promote),), Stage.COMPLETED, SHORT, ("0.9.0",), "0.9.0-production")
-    writes, expected = undisturbed(tmp_path, life)
+    first = born(tmp_path, life)
+    writes, expected = undisturbed(first, life)
     for at in writes:
         for fault in (Fault.CRASH_BEFORE, Fault.CRASH_AFTER):
-            world = born(tmp_path, life)
+            world = first.twin()
             assert live(world, life, plans_of((at, fault))) == 1
             assert picture(world) == expected
     assert len(writes) >= 2

@@ -6,8 +6,8 @@ Several *processes* share one world; each is a :class:`~otagate.flow.workspace.W
 
 from __future__ import annotations
 
+import copy
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from otagate import _canonical
 from otagate.errors import ConflictError
 from otagate.flow.drive import drive, start
 from otagate.flow.prepare import prepare
@@ -45,7 +44,7 @@ from otagate.rollout.reconciler import Outcome, Reconciler
 from otagate.rollout.state import RolloutState
 from otagate.seal.trust import trust_line
 from otagate.store.interface import Document, DocumentStore, Store
-from otagate.store.memory import MemoryStore
+from otagate.store.memory import MemoryBlobs, MemoryStore
 from support.keys import key, signer
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -150,6 +149,17 @@ class WitnessedStore(Store):
         inner = MemoryStore("world")
         super().__init__(inner.url, inner.blobs, Witness(inner.documents))
 
+    def twin(self) -> WitnessedStore:
+        """Give a store of its own with the same content and past."""
+        other = WitnessedStore()
+        for name in self.documents.keys("apps/"):
+            found = self.documents.read(name)
+            other.documents.create(name, found.body if found else b"")
+        other.writes[:] = self.writes
+        if isinstance(self.blobs, MemoryBlobs) and isinstance(other.blobs, MemoryBlobs):
+            other.blobs._bytes.update(self.blobs._bytes)
+        return other
+
     @property
     def writes(self) -> list[tuple[str, bytes]]:
         documents = self.documents
@@ -187,12 +197,20 @@ class World:
     """Store, clock, devices and policy; ``process()`` starts a process in it."""
 
     def __init__(self, folder: Path, **policy: Any) -> None:
-        self.folder = folder
+        self.folder, self.work = folder, folder / "work"
+        self.work.mkdir(exist_ok=True, parents=True)
         self.store = WitnessedStore()
         self.clock = JumpClock()
         self.devices = Devices()
         self.policy = make_policy(folder, **policy)
         self.context = Context("git", COMMIT, branch="main", actor="ana")
+
+    def twin(self) -> World:
+        """Give a world of its own that looks just like this one now."""
+        other = copy.copy(self)
+        other.store = self.store.twin()
+        other.clock, other.devices = JumpClock(self.clock.instant), replace(self.devices, says=dict(self.devices.says))
+        return other
 
     def process(self, store: Store | None = None, **context: Any) -> Workspace:
         """Start a process: everything that it knows it reads from the store."""
@@ -208,8 +226,7 @@ class World:
         """Do what ``otagate run --version V`` does."""
         here = workspace or self.process(**context)
         shipment = prepare(here, version=Version(version))
-        with tempfile.TemporaryDirectory(prefix="otagate-test-") as folder:
-            published = publish(here, shipment, Path(folder))
+        published = publish(here, shipment, self.work)
         return drive(here, start(here, shipment, published.ref).state.id, wait=None)
 
     def reconcile(self, rollout_id: str = "1.0.0-production") -> Outcome:
@@ -244,14 +261,11 @@ class World:
         return [entry.kind for entry in self.ledger()]
 
     def claims(self) -> dict[str, str]:
-        """Give the rollout that each channel's claim names; "" when it is free."""
-        prefix = f"apps/{APP}/active/"
-        found = {name: self.store.documents.read(name) for name in self.store.documents.keys(prefix)}
-        return {
-            name.removeprefix(prefix).removesuffix(".json"): _canonical.loads(document.body)["rollout"]
-            for name, document in found.items()
-            if document is not None
-        }
+        """Give the rollout that holds each channel; "" when it is free, also when a rollout that is over is still named."""
+        prefix, rollouts = f"apps/{APP}/active/", self.process().rollouts
+        names = [name.removeprefix(prefix).removesuffix(".json") for name in self.store.documents.keys(prefix)]
+        holders = {name: rollouts.holder(ChannelName(name)) for name in names}
+        return {name: holder.state.id if holder else "" for name, holder in holders.items()}
 
 
 def shown(state: ChannelState | None) -> dict[str, Any] | None:

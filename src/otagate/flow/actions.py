@@ -118,7 +118,8 @@ def approve(workspace: Workspace, name: ChannelName | None, phase: str | None, r
     if held is None:
         raise NotFoundError("no rollout is active", str(workspace.policy.app), remedy="see `otagate status`")
     waits_for = held.state.awaiting
-    if not waits_for or (phase is not None and phase not in waits_for.split(":")):
+    is_done = _is_approved(held.state, phase)
+    if not is_done and (not waits_for or (phase is not None and phase not in waits_for.split(":"))):
         raise ConflictError(
             "this rollout does not wait for that approval",
             held.state.id,
@@ -300,6 +301,12 @@ def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:
             details=reasons,
             remedy=f"publish a fix; or, to go on knowingly: otagate resume --override {left[0]} --reason '…'",
         )
+
+
+def _is_approved(state: RolloutState, phase: str | None) -> bool:
+    """Whether that approval was given already and is not waited for again: the command was run before."""
+    name = phase or machine.next_phase(state)
+    return not state.awaiting and f"phase:{name}" in state.approvals
 
 
 def _is_only_channel_paused(workspace: Workspace, state: RolloutState, name: ChannelName) -> bool:

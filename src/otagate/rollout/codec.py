@@ -13,9 +13,11 @@ import typing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar
 
 from otagate._clock import from_text, to_text
+from otagate.errors import UsageError
 from otagate.model import AppId, ChannelName, Digest, Version, Weight
 
 T = TypeVar("T")
@@ -62,7 +64,12 @@ def decode(kind: type[T], data: Any) -> T:
     Raises:
         ValueError: The data does not fit; the message names the place.
     """
-    return typing.cast("T", _decode(kind, data, kind.__name__))
+    try:
+        return typing.cast("T", _decode(kind, data, kind.__name__))
+    except (UsageError, ArithmeticError, RecursionError) as error:
+        # What the value types refuse, and numbers that are none or beyond all bounds.
+        message = f"{kind.__name__}: {error}"
+        raise ValueError(message) from error
 
 
 def _decode(kind: Any, data: Any, place: str) -> Any:
@@ -93,7 +100,7 @@ def _decode_union(args: tuple[Any, ...], data: Any, place: str) -> Any:
 
 
 def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     values = {
         field.name: _decode(hints[field.name], data[field.name], f"{place}.{field.name}")
         for field in dataclasses.fields(kind)
@@ -104,6 +111,12 @@ def _decode_record(kind: Any, data: dict[str, Any], place: str) -> Any:
     except TypeError as error:
         message = f"{place}: {error}"
         raise ValueError(message) from error
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    # Evaluating the annotations takes longer than everything else here together, and they never change.
+    return typing.get_type_hints(kind)
 
 
 def _decode_leaf(kind: Any, data: Any, place: str) -> Any:

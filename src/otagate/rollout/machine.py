@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from otagate._text import span
 from otagate.gate.judge import Demand, GateResult, LookKind, Verdict, combine
 from otagate.model import ChannelName
-from otagate.policy.model import OnInsufficient
+from otagate.policy.model import OnInsufficient, PhaseSpec
 from otagate.rollout.state import Event, Intent, Note, Op, OpKind, RolloutState, Stage
 
 _BY_RULE = "by rule"
@@ -154,9 +154,20 @@ def supersede(state: RolloutState, by: str, actor: str, now: datetime) -> Rollou
 
 def next_channel(state: RolloutState) -> str:
     """Name the channel that the rollout would enter next, or "" when it stays where it is."""
+    following = _following(state)
+    return str(following.channel) if following else ""
+
+
+def next_phase(state: RolloutState) -> str:
+    """Name the phase that the rollout would enter next, or "" when it stays where it is."""
+    following = _following(state)
+    return following.name if following else ""
+
+
+def _following(state: RolloutState) -> PhaseSpec | None:
     phases = state.spec.track.phases
     enters = state.phase < 0 or (state.is_last_step and state.phase + 1 < len(phases))
-    return str(phases[state.phase + 1].channel) if enters and not state.is_terminal else ""
+    return phases[state.phase + 1] if enters and not state.is_terminal else None
 
 
 # --- going forward -----------------------------------------------------------------------------------------------------
@@ -336,6 +347,7 @@ __all__ = [
     "finish_intent",
     "look_kind",
     "next_channel",
+    "next_phase",
     "pause",
     "resume",
     "roll_back",
