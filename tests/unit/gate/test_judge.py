@@ -279,6 +279,15 @@ def test_silenced_devices_are_still_evidence() -> None:
     assert (result.verdict, result.action) == ("fail", "rollback")
 
 
+def test_the_first_instant_of_the_window_belongs_to_it() -> None:
+    assert quick(CRASH, 30, 40, newest=START).action is Demand.ROLLBACK
+
+
+def test_the_largest_count_is_still_a_count() -> None:
+    assert quick(PLAIN, 0, 10**12).verdict is Verdict.PASS
+    assert quick(PLAIN, 0, 10**12 + 1).verdict is Verdict.ERROR
+
+
 def test_counts_from_before_the_window_are_evidence_of_nothing() -> None:
     result = quick(CRASH, 30, 40, newest=START - timedelta(seconds=1))
     assert (result.verdict, result.action) == ("stale", "none")

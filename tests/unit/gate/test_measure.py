@@ -61,6 +61,12 @@ def test_window_without_length_is_not_asked() -> None:
     assert len(counts.queries) == 1
 
 
+def test_window_that_ends_where_it_begins_is_not_asked() -> None:
+    counts = Counts()
+    assert measured([CRASH], {"crash_rate": counts}, settle=NOW - START)[0].outcome is None
+    assert counts.queries == []
+
+
 def test_exceedance_is_asked_once_a_length() -> None:
     counts = Counts()
     readings = measured([VERIFY], {"verification_time": counts})
