@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from otagate import _canonical
 from otagate._fs import atomic_file, translate
 from otagate._text import size
 from otagate.bundle import zipformat as z
+from otagate.bundle.listing import content_digest
 from otagate.bundle.source import SourceFile, changed, opened, read
 from otagate.errors import BundleError
 from otagate.model import Bundle, Digest, FileEntry
@@ -95,8 +95,7 @@ def write_archive(
     except OSError as error:
         raise translate(error, "cannot write the bundle", target) from error
     entries = tuple(writer.entries)
-    listed = [[entry.path, entry.size, entry.digest.hex] for entry in entries]
-    return Bundle(Digest(writer.hash.hexdigest()), writer.offset, entries, Digest.of(_canonical.dumps(listed)), compressor())
+    return Bundle(Digest(writer.hash.hexdigest()), writer.offset, entries, content_digest(entries), compressor())
 
 
 def compressor() -> str:

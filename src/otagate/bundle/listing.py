@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from otagate.model import Bundle
+from otagate import _canonical
+from otagate.model import Bundle, Digest, FileEntry
+
+
+def content_digest(files: Sequence[FileEntry]) -> Digest:
+    """Digest what a bundle holds, whatever compressed it: the canonical JSON of ``[[path, size, hex], …]`` in the zip's order."""
+    return Digest.of(_canonical.dumps([[file.path, file.size, file.digest.hex] for file in files]))
 
 
 def listing_json(bundle: Bundle) -> bytes:

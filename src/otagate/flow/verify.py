@@ -12,9 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from otagate import _canonical, _clock
+from otagate import _clock
 from otagate._fs import translate
 from otagate._text import harmless, size
+from otagate.bundle.listing import content_digest
 from otagate.errors import VerificationError
 from otagate.flow.checks import Check, CheckResult, Opening, Report, failed
 from otagate.model import AppId, Digest, FileEntry, Release
@@ -130,7 +131,7 @@ def _expiry(release: Release, now: datetime) -> Check:
 
 def _file_list(release: Release) -> Check:
     files = release.bundle.files
-    found = Digest.of(_canonical.dumps([[file.path, file.size, file.digest.hex] for file in files]))
+    found = content_digest(files)
     if found != release.bundle.content:
         return Check("file list", CheckResult.FAILS, f"expected {release.bundle.content}, found {found}")
     return Check("file list", CheckResult.HOLDS, f"{len(files)} files, {found}")

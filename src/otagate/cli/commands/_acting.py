@@ -6,16 +6,8 @@ import argparse
 
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
-from otagate.cli.render.views import (
-    channel_data,
-    channel_view,
-    next_hint,
-    outputs,
-    plan_data,
-    plan_view,
-    rollout_data,
-    rollout_view,
-)
+from otagate.cli.render.plans import plan_data, plan_view
+from otagate.cli.render.views import channel_data, channel_view, next_hint, outputs, rollout_data, rollout_view
 from otagate.flow.actions import Action
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from otagate.ci.detect import read_context
 from otagate.cli.output import CommandEnv
-from otagate.errors import UsageError
 from otagate.flow.workspace import Listener, Workspace
 from otagate.model import ChannelName, Context
 from otagate.policy.load import find_policy, load_policy
@@ -39,21 +37,3 @@ def open_workspace(args: argparse.Namespace, env: CommandEnv, *, warn: bool = Fa
 def channel_of(args: argparse.Namespace) -> ChannelName | None:
     """Give the channel that ``--channel`` names."""
     return ChannelName(args.channel) if args.channel else None
-
-
-def output_path(text: str, env: CommandEnv) -> Path:
-    """Give the file that an ``--out`` names.
-
-    Raises:
-        UsageError: Its folder does not exist, or it is a folder.
-    """
-    path = env.cwd / text
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(
-            "this file cannot be written",
-            str(path),
-            expected="a file name in an existing folder",
-            found="a folder" if path.is_dir() else "no such folder",
-            remedy="make the folder, or name another file",
-        )
-    return path

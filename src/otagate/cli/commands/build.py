@@ -9,7 +9,7 @@ from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Items, Line, Tone
-from otagate.cli.render.views import plan_data, plan_view
+from otagate.cli.render.plans import plan_data, plan_view
 from otagate.flow.publish import output_folder, run_build_command
 from otagate.plan.steps import Plan, Step, StepKind
 

@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 
 from otagate._text import size
-from otagate.cli.commands._open import open_policy, output_path
+from otagate.cli.commands._out import output_path
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Facts, Heading
-from otagate.cli.render.views import plan_data, plan_view
+from otagate.cli.render.plans import plan_data, plan_view
 from otagate.errors import UsageError
 from otagate.plan.steps import Plan, Step, StepKind
 from otagate.policy.load import find_policy
@@ -71,6 +71,8 @@ def _what(args: argparse.Namespace, env: CommandEnv) -> tuple[BundleSpec, Path]:
             find_policy(env.cwd)
         except UsageError:
             return BundleSpec(), env.cwd / args.folder
+    from otagate.cli.commands._open import open_policy  # noqa: PLC0415 - a folder of its own needs no policy
+
     policy = open_policy(args, env)
     if args.folder is not None:
         return policy.bundle, env.cwd / args.folder

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from otagate.cli.commands._material import digest_of, policy_if_any, public_text, trusted_keys, would_write
-from otagate.cli.commands._open import output_path
+from otagate.cli.commands._out import output_path
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Facts, Heading

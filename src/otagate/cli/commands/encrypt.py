@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otagate import _canonical
 from otagate._text import size
 from otagate.cli.commands._material import base_of, digest_of, policy_if_any, would_write
-from otagate.cli.commands._open import output_path
+from otagate.cli.commands._out import output_path
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Facts, Heading
@@ -82,9 +81,10 @@ def _bound(args: argparse.Namespace, policy: Policy | None, source: Path, kind: 
     if app is None or args.version is None:
         raise UsageError("aes-256-gcm binds app and version", expected="--app and --version", remedy="name both")
     from otagate.bundle.inspect import read_archive  # noqa: PLC0415 - only this format looks inside
+    from otagate.bundle.listing import content_digest  # noqa: PLC0415 - likewise
 
     files = read_archive(source)
-    content = Digest.of(_canonical.dumps([[file.path, file.size, file.digest.hex] for file in files]))
+    content = content_digest(files)
     return app, Version(args.version), Bundle(archive, length, files, content, "")
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.output import CommandEnv, Result
-from otagate.cli.render.views import plan_data, plan_view
+from otagate.cli.render.plans import plan_data, plan_view
 from otagate.flow.prepare import prepare
 from otagate.model import Version
 

@@ -9,7 +9,8 @@ from otagate.cli.commands.run import say_step, waiting
 from otagate.cli.options import add_detailed_exit, add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Line
-from otagate.cli.render.views import outcome_data, outcome_view, outputs, plan_data, plan_view
+from otagate.cli.render.plans import plan_data, plan_view
+from otagate.cli.render.views import outcome_data, outcome_view, outputs
 from otagate.errors import ExitCode
 from otagate.flow.drive import drive
 from otagate.flow.foresee import foresee

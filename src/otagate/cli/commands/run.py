@@ -11,7 +11,8 @@ from otagate._text import span
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_detailed_exit, add_dry_run
 from otagate.cli.output import CommandEnv, Result
-from otagate.cli.render.views import outcome_data, outcome_view, outputs, plan_data, plan_view
+from otagate.cli.render.plans import plan_data, plan_view
+from otagate.cli.render.views import outcome_data, outcome_view, outputs
 from otagate.errors import UsageError
 from otagate.flow.drive import drive, start
 from otagate.flow.outcome import exit_code

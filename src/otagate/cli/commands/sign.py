@@ -9,7 +9,7 @@ from otagate import _canonical
 from otagate._fs import atomic_write, translate
 from otagate._text import harmless, size
 from otagate.cli.commands._material import base_of, policy_if_any, would_write
-from otagate.cli.commands._open import output_path
+from otagate.cli.commands._out import output_path
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Facts, Heading

@@ -11,7 +11,7 @@ from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Facts, Heading
-from otagate.cli.render.views import plan_data, plan_view
+from otagate.cli.render.plans import plan_data, plan_view
 from otagate.flow.prepare import prepare_upload
 from otagate.flow.publish import publish
 from otagate.model import Version

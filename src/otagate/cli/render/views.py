@@ -1,4 +1,4 @@
-"""Plans, rollouts, gates and channels as blocks for people and as JSON-ready data."""
+"""Rollouts, gates and channels as blocks for people and as JSON-ready data."""
 
 from __future__ import annotations
 
@@ -9,52 +9,19 @@ from typing import Any
 from otagate._clock import to_text
 from otagate._text import span
 from otagate.channel.interface import ChannelReading
-from otagate.cli.render.blocks import Block, Facts, Heading, Items, Line, Table, Tone
+from otagate.cli.render.blocks import Block, Facts, Items, Line, Table, Tone
 from otagate.gate.evidence import evidence
 from otagate.gate.judge import GateResult, Verdict
 from otagate.model import ChannelState, ReleaseRef
-from otagate.plan.steps import Plan, Status
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
 
-_SIGNS = {Status.TODO: "do", Status.DONE: "done", Status.LATER: "later", Status.REFUSED: "stopped"}
 _TONES = {
     Stage.COMPLETED: Tone.GOOD,
     Stage.ROLLED_BACK: Tone.BAD,
     Stage.PAUSED: Tone.WARN,
     Stage.AWAITING_APPROVAL: Tone.WARN,
 }
-
-
-def plan_data(plan: Plan) -> dict[str, Any]:
-    """Give a plan as JSON-ready data (``otagate/plan/v1``)."""
-    return {
-        "goal": plan.goal,
-        "facts": dict(plan.facts),
-        "steps": [
-            {"kind": step.kind.value, "title": step.title, "status": step.status.value, "detail": step.detail}
-            for step in plan.steps
-        ],
-        "notes": list(plan.notes),
-        "refusal": plan.refusal,
-        "has_work": plan.has_work,
-    }
-
-
-def plan_view(plan: Plan, *, dry_run: bool = False) -> list[Block]:
-    """Show a plan."""
-    view: list[Block] = [Heading(f"plan: {plan.goal}")]
-    if plan.facts:
-        view.append(Facts(plan.facts))
-    if plan.steps:
-        rows = tuple((str(at), _SIGNS[step.status], step.title, step.detail) for at, step in enumerate(plan.steps, 1))
-        view.append(Table(("#", "status", "step", "detail"), rows))
-    view += [Line(f"note: {note}", Tone.WARN) for note in plan.notes]
-    if plan.refusal:
-        view.append(Line(f"refused: {plan.refusal}", Tone.BAD))
-    if dry_run:
-        view.append(Line("dry run: nothing was touched", Tone.DIM))
-    return view
 
 
 def rollout_data(state: RolloutState) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""Where a verb writes a file that was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from otagate.cli.output import CommandEnv
+from otagate.errors import UsageError
+
+
+def output_path(text: str, env: CommandEnv) -> Path:
+    """Give the file that an ``--out`` names.
+
+    Raises:
+        UsageError: Its folder does not exist, or it is a folder.
+    """
+    path = env.cwd / text
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(
+            "this file cannot be written",
+            str(path),
+            expected="a file name in an existing folder",
+            found="a folder" if path.is_dir() else "no such folder",
+            remedy="make the folder, or name another file",
+        )
+    return path
