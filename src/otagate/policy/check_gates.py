@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from otagate._text import harmless, nearest
 from otagate.policy import values
-from otagate.policy.defaults import ACTION_ORDER, DEFAULT_GATES, SHAPES, effective_gates, share_of
+from otagate.policy.defaults import ACTION_ORDER, DEFAULT_GATES, SHAPES, effective_gates
 from otagate.policy.findings import Findings
 from otagate.policy.problems import YamlPath
+from otagate.policy.values import length_of, share_of
 
 SOURCE_PLACEHOLDERS = ("metric", "app", "channel", "release", "start", "end", "weight", "over")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -29,6 +31,7 @@ def check_gates(findings: Findings) -> None:
             _check_source(findings, (*path, "source"))
     _check_source(findings, ("metrics",))
     _check_sources_there(findings)
+    _check_maturity(findings)
 
 
 def _check_shape(findings: Findings, given: dict[str, Any], gate: dict[str, Any], path: YamlPath) -> None:
@@ -111,21 +114,46 @@ def _check_sources_there(findings: Findings) -> None:
     ships_by_track = any(findings.text("branches", pattern, "track") in tracks for pattern in findings.mapping("branches"))
     if not ships_by_track or findings.at(("metrics",)) is not None:
         return
-    root = findings.document.data
-    given = root.get("gates") if isinstance(root, dict) else None
-    if given is not None and not isinstance(given, dict):
-        return
-    blind = {name: gate for name, gate in effective_gates(given).items() if not gate.get("source") and not gate.get("dry_run")}
+    blind = {name: gate for name, gate in _effective(findings).items() if not gate.get("source") and not gate.get("dry_run")}
     acting = [name for name, gate in blind.items() if acts(gate)]
     if acting:
         findings.error(
-            ("gates",) if given is not None else ("tracks",),
+            ("gates",) if findings.at(("gates",)) is not None else ("tracks",),
             f"nothing says where the numbers of these gates come from: {', '.join(harmless(name, 64) for name in acting)}",
             remedy="write `metrics:` with a source (docs/gates.md), or `gates: {}` to ship without gates",
         )
     for name in blind:
         if name not in acting:
             findings.warn(("gates", name), f"the gate '{name}' has no source and is never measured", remedy="write `metrics:`")
+
+
+def _check_maturity(findings: Findings) -> None:
+    """Warn of phases that end before a gate can have seen a device: they would wait for data, and then be paused."""
+    gates = _effective(findings)
+    for track in findings.mapping("tracks"):
+        for index, phase in enumerate(findings.items("tracks", track)):
+            soak = length_of(phase.get("soak", "24h")) if isinstance(phase, dict) else None
+            weights = findings.items("tracks", track, index, "weights")
+            late = [name for name, gate in gates.items() if acts(gate) and _is_late(findings, gate, soak, len(weights) or 1)]
+            if late:
+                names = ", ".join(harmless(name, 64) for name in late)
+                remedy = "make the soak longer, or the gate's `maturity` shorter"
+                findings.warn(("tracks", track, index, "soak"), f"no device can mature in this soak for {names}", remedy=remedy)
+
+
+def _is_late(findings: Findings, gate: dict[str, Any], soak: timedelta | None, steps: int) -> bool:
+    settle = length_of(findings.text("evaluation", "settle") or "0s")
+    maturity = length_of(gate.get("maturity", "0s"))
+    if soak is None or settle is None or maturity is None or not settle + maturity or gate.get("dry_run"):
+        return False
+    return soak * (steps if gate.get("evaluate") == "phase_end" else 1) <= settle + maturity
+
+
+def _effective(findings: Findings) -> dict[str, dict[str, Any]]:
+    """Give the gates in effect; none when ``gates`` is there and no mapping."""
+    root = findings.document.data
+    given = root.get("gates") if isinstance(root, dict) else None
+    return effective_gates(given) if given is None or isinstance(given, dict) else {}
 
 
 def acts(gate: dict[str, Any]) -> bool:

@@ -104,7 +104,7 @@ def _check_phase(findings: Findings, phase: dict[str, Any], path: YamlPath, earl
     if isinstance(name, str) and name in earlier:
         findings.error((*path, "phase"), "two phases of this track have the same name", found=f"'{harmless(name, 60)}'")
     _check_weights(findings, phase.get("weights"), (*path, "weights"))
-    soak = _duration(phase.get("soak", "24h"))
+    soak = values.length_of(phase.get("soak", "24h"))
     is_internal = INTERNAL in (name, phase.get("channel"))
     if soak is not None and soak < SHORT_SOAK and not is_internal and phase.get("allow_short_soak") is not True:
         remedy = "say `allow_short_soak: true` if that is meant"
@@ -129,10 +129,3 @@ def _check_weights(findings: Findings, weights: object, path: YamlPath) -> None:
         before = weight
     if not before.is_full:
         findings.error((*path, len(weights) - 1), "the last weight must be 100%", found=str(before), remedy="add 100%")
-
-
-def _duration(text: object) -> timedelta | None:
-    try:
-        return values.duration(text) if isinstance(text, str) else None
-    except ValueError:
-        return None  # the schema reports it

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otagate.policy import values
+from otagate.policy.values import share_of
 
 SHAPES = ("max", "min", "limits")
 """The keys of which a gate has exactly one."""
@@ -76,11 +76,3 @@ def _contradicts_escalation(gate: dict[str, Any]) -> bool:
         return False
     above, limit = share_of(escalation["above"]), share_of(gate.get("max"))
     return above is None or limit is None or above <= limit or gate.get("action") == escalation["action"]
-
-
-def share_of(text: object) -> Any:
-    """Read a percentage as an exact share, or give None for anything else (the schema reports it)."""
-    try:
-        return values.percent(text) if isinstance(text, str) else None
-    except ValueError:
-        return None

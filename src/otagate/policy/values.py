@@ -96,6 +96,22 @@ def share(text: str) -> Decimal:
     return value
 
 
+def length_of(text: object) -> timedelta | None:
+    """Read a length of time, or give None for anything else; for checks that leave that to the schema."""
+    try:
+        return duration(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def share_of(text: object) -> Decimal | None:
+    """Read a percentage as an exact share, or give None for anything else; for checks that leave that to the schema."""
+    try:
+        return percent(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
 def percent_text(part: Decimal) -> str:
     """Write an exact share as a policy does: ``0.5%``."""
     return f"{(part * 100).normalize():f}%"

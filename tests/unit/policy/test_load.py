@@ -217,7 +217,7 @@ def test_a_gate_that_only_alerts_may_lack_a_source_with_a_warning(tmp_path: Path
 
 
 WARNED = {
-    "tracks: {t: [{phase: beta, channel: beta, soak: 30m}]}": "a soak of 30m is short for devices of the public",
+    "tracks: {t: [{phase: beta, channel: beta, soak: 45m}]}": "a soak of 45m is short for devices of the public",
     "tracks: {t: [{phase: beta, channel: beta}], u: [{phase: a, channel: a}]}": "tracks.u: no branch ships through this track",
     "gates: {crash_rte: {max: 2%}}": "did you mean 'crash_rate'?",
     "versioning: 1.2.3": "every commit gets this version",
@@ -232,6 +232,27 @@ def test_what_is_unwise_is_a_warning_with_a_place(line: str, said: str, tmp_path
     assert len(warnings) == 1
     assert warnings[0].startswith("otagate.yml:")
     assert said in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("phase", "more", "late"),
+    [
+        ("soak: 30m", "", "device_success_rate"),
+        ("soak: 31m", "", None),
+        ("soak: 31m", "evaluation: {settle: 1m}", "device_success_rate"),
+        ("soak: 1m", "evaluation: {settle: 1m}", "crash_rate, device_success_rate, rollout_completion, verification_time"),
+        ("soak: 1m, weights: [5%, 100%]", "evaluation: {settle: 1m}", "crash_rate, device_success_rate, verification_time"),
+        ("soak: 1m", "gates: {mine: {max: 5%, maturity: 1h, dry_run: true}}", None),
+        ("soak: 1m", "gates: {mine: {max: 5%, maturity: 1h, action: alert}}", None),
+        ("soak: 0s", "", "device_success_rate"),
+    ],
+)
+def test_a_soak_in_which_no_device_can_mature_is_a_warning(phase: str, more: str, late: str | None, tmp_path: Path) -> None:
+    track = f"tracks: {{t: [{{phase: internal, channel: x, {phase}}}]}}\nmetrics: {{file: x}}\n{more}\n"
+    text = f"{MINIMAL.replace('channel: production', 'track: t')}{track}"
+    found = [warning for warning in load_policy(write(tmp_path, text)).warnings if "mature" in warning]
+    assert bool(found) is (late is not None)
+    assert late is None or f"no device can mature in this soak for {late} (" in found[0]
 
 
 @pytest.mark.parametrize(
