@@ -28,13 +28,15 @@ NOBODY = 65534
 
 
 def start(deed: str, place: Path, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+    # A worker that is killed would leave a broken file of measurements behind.
+    inherited = {name: value for name, value in os.environ.items() if deed != "churn" or not name.startswith("COVERAGE_")}
     return subprocess.Popen(
         [sys.executable, str(WORKER), deed, str(place), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # What a killed worker leaves in its folder for temporary files goes with the test's own.
-        env={**os.environ, "TMPDIR": str(place.parent), **environ},
+        env={**inherited, "TMPDIR": str(place.parent), **environ},
     )
 
 
