@@ -10,7 +10,7 @@ from otagate.model import Bundle, Digest, FileEntry
 
 
 def content_digest(files: Sequence[FileEntry]) -> Digest:
-    """Digest what a bundle holds, whatever compressed it: the canonical JSON of ``[[path, size, hex], …]`` in the zip's order."""
+    """Digest what a bundle holds, whatever compressed it: canonical JSON of ``[[path, size, hex], …]``, in the zip's order."""
     return Digest.of(_canonical.dumps([[file.path, file.size, file.digest.hex] for file in files]))
 
 

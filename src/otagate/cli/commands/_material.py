@@ -94,8 +94,7 @@ def digest_of(path: Path) -> Digest:
 
 def would_write(goal: str, paths: Sequence[Path]) -> Result:
     """Give the plan of a verb that only writes files."""
-    from otagate.cli.render.plans import plan_data
-from otagate.cli.render.views import plan_view  # noqa: PLC0415 - only for a dry run
+    from otagate.cli.render.plans import plan_data, plan_view  # noqa: PLC0415 - only for a dry run
     from otagate.plan.steps import Plan, Step, StepKind  # noqa: PLC0415 - likewise
 
     plan = Plan(goal, tuple(Step(StepKind.SEAL, f"write {path}") for path in paths))
