@@ -76,13 +76,14 @@ def do_churn(store: Store, first: str) -> None:
 def do_write(store: Store, kilobytes: str) -> None:
     """Try every way to write; tell what came of it."""
     data = os.urandom(1024 * int(kilobytes))
+    before, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         source.write_bytes(data)
         Path(folder).chmod(0o755)
         if "LIMIT" in os.environ:
             # As a full disk, but for one process: SIGXFSZ is ignored by Python, writes fail.
-            resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LIMIT"]), int(os.environ["LIMIT"])))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LIMIT"]), unlimited))
         if "BECOME" in os.environ:
             os.seteuid(int(os.environ["BECOME"]))
         there = store.documents.read("apps/there")
@@ -92,6 +93,8 @@ def do_write(store: Store, kilobytes: str) -> None:
         attempt("put", lambda: store.blobs.put(Digest.of(data), source))
         attempt("read", lambda: store.documents.read("apps/there"))
         os.seteuid(os.getuid())
+        # Whoever measures this process has a file to write at its end.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, unlimited))
 
 
 def do_peek(store: Store) -> None:
