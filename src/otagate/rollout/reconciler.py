@@ -181,5 +181,5 @@ def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: st
         return f"an approval: {state.awaiting}"
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
-    held = [f"{result.metric}: {result.reason}" for result in results if result.holds and result.is_due]
+    held = [f"{result.metric}: {result.reason}" for result in results if result.holds]
     return held_by or "; ".join(held)
