@@ -65,13 +65,20 @@ LIVES = {
         ((NOW, GOOD, ship()), *again(2), (HOUR, BAD, ship())), Stage.ROLLED_BACK, before=("0.9.0",)
     ),
     "paused and resumed by hand": Life(
-        ((NOW, GOOD, ship()), (HOUR, GOOD, PAUSE), (HOUR, GOOD, ship()), (HOUR, GOOD, RESUME), *again(3)), Stage.COMPLETED, SHORT
+        ((NOW, GOOD, ship()), (HOUR, GOOD, PAUSE), (HOUR, GOOD, ship()), (HOUR, GOOD, RESUME), *again(3)),
+        Stage.COMPLETED,
+        SHORT,
     ),
     "paused by a gate, waived": Life(
-        ((NOW, GOOD, ship()), (DAY, MEDIOCRE, ship()), (HOUR, GOOD, ship()), (HOUR, GOOD, WAIVE), *again(3)), Stage.COMPLETED, SHORT
+        ((NOW, GOOD, ship()), (DAY, MEDIOCRE, ship()), (HOUR, GOOD, ship()), (HOUR, GOOD, WAIVE), *again(3)),
+        Stage.COMPLETED,
+        SHORT,
     ),
     "rolled back by hand": Life(
-        ((NOW, GOOD, ship()), *again(2), (HOUR, GOOD, lambda world, here: roll_back(world, here))), Stage.ROLLED_BACK, SHORT, before=("0.9.0",)
+        ((NOW, GOOD, ship()), *again(2), (HOUR, GOOD, lambda world, here: roll_back(world, here))),
+        Stage.ROLLED_BACK,
+        SHORT,
+        before=("0.9.0",),
     ),
     "paused, then superseded by the fix": Life(
         ((NOW, GOOD, ship()), (HOUR, GOOD, PAUSE), (HOUR, GOOD, ship("1.0.1")), *again(3, "1.0.1")),
@@ -169,7 +176,9 @@ def test_answers_lost_doubled_and_refused_at_every_write(fault: Fault, tmp_path:
 
 def test_a_second_kill_while_it_recovers(tmp_path: Path) -> None:
     life = Life(
-        ((NOW, GOOD, ship()), (DAY, GOOD, ship()), (HOUR, BAD, ship())), Stage.ROLLED_BACK, track(phase("internal"), phase("beta", 20, 100))
+        ((NOW, GOOD, ship()), (DAY, GOOD, ship()), (HOUR, BAD, ship())),
+        Stage.ROLLED_BACK,
+        track(phase("internal"), phase("beta", 20, 100)),
     )
     first = born(tmp_path, life)
     writes, expected = undisturbed(first, life)

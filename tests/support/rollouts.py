@@ -17,7 +17,9 @@ from support.world import APP, GATES, NOW, phase, track
 TRACK = track(phase("internal"), phase("beta"))
 
 
-def fresh(version: str = "1.0.0", *, spec: TrackSpec = TRACK, gates: tuple[GateSpec, ...] = GATES, **changes: Any) -> RolloutState:
+def fresh(
+    version: str = "1.0.0", *, spec: TrackSpec = TRACK, gates: tuple[GateSpec, ...] = GATES, **changes: Any
+) -> RolloutState:
     """Give a rollout that has just been started."""
     values: dict[str, Any] = {
         "id": f"{version}-{spec.name}",

@@ -92,7 +92,12 @@ def _decode_union(args: tuple[Any, ...], data: Any, place: str) -> Any:
     if len(kinds) > 1 and isinstance(data, dict):
         kinds = [kind for kind in kinds if getattr(kind, "__name__", None) == data.get("is")]
     elif len(kinds) > 1:
-        kinds = [kind for kind in kinds if typing.get_origin(kind) is not None or isinstance(data, kind)]
+        many = isinstance(data, list)
+        kinds = [
+            kind
+            for kind in kinds
+            if (typing.get_origin(kind) is tuple if many else isinstance(kind, type) and isinstance(data, kind))
+        ]
     if not kinds:
         message = f"{place}: nothing that may stand here"
         raise ValueError(message)

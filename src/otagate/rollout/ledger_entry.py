@@ -15,10 +15,10 @@ from datetime import datetime
 from typing import Any
 
 from otagate import _canonical, _clock
+from otagate._fields import Fields
 from otagate._text import harmless
 from otagate.errors import VerificationError
 from otagate.model import Digest
-from otagate.seal._fields import Fields
 from otagate.store.interface import Document
 
 SCHEMA = "otagate/ledger/v1"

@@ -182,7 +182,7 @@ def _go_on(state: RolloutState, results: Sequence[GateResult], now: datetime, he
         return state
     if state.spec.gates and not results:
         return state  # gates that were not measured have not passed
-    held = [result for result in results if result.holds and result.is_due and not _is_waived(state, result)]
+    held = [result for result in results if result.holds and not _is_waived(state, result)]
     if held:
         return _held(state, held, now)
     if not state.is_last_step:

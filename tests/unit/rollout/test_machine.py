@@ -222,7 +222,7 @@ def test_alerts_stop_nothing() -> None:
 
 
 def test_a_gate_whose_look_is_at_the_phase_s_end_does_not_keep_it_from_the_next_weight() -> None:
-    later = (result("completion", Verdict.INCONCLUSIVE, holds=True, is_due=False),)
+    later = (result("completion", Verdict.INCONCLUSIVE, holds=False, is_due=False),)
     assert machine.decide(at_weight(0), later, SOAK_OVER).step == 1
     due = (result("completion", Verdict.INSUFFICIENT, holds=True),)
     assert machine.decide(at_weight(2), due, SOAK_OVER).stage is Stage.SOAKING
@@ -409,7 +409,12 @@ def test_events_are_numbered_so_that_writing_them_twice_is_recognised() -> None:
     state = machine.started(fresh(origin={"commit": "c0ffee"}), NOW)
     state = machine.decide(state, (), NOW)
     assert [event.id for event in state.events] == ["1.0.0-production#1", "1.0.0-production#2"]
-    assert state.events[0].data == {"rollout": "1.0.0-production", "version": "1.0.0", "track": "production", "commit": "c0ffee"}
+    assert state.events[0].data == {
+        "rollout": "1.0.0-production",
+        "version": "1.0.0",
+        "track": "production",
+        "commit": "c0ffee",
+    }
 
 
 def test_before_the_first_phase_there_is_no_weight() -> None:
