@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from otagate import _canonical, _clock
+from otagate._fields import Fields
 from otagate._text import harmless
 from otagate.channel.transitions import MAX_PREVIOUS
 from otagate.errors import VerificationError
 from otagate.model import FULL_WEIGHT, AppId, Candidate, ChannelName, ChannelState, Digest, ReleaseRef, Version, Weight
-from otagate.seal._fields import Fields
 
 PAYLOAD_TYPE = "application/vnd.otagate.channel+json"
 SCHEMA = "otagate/channel/v1"

@@ -271,12 +271,14 @@ def _refuse_lowering(before: ChannelState, ref: ReleaseRef, weight: Weight) -> N
 def _rollback_change(
     bad: ReleaseRef | None, target: ReleaseRef | None, *, named: bool
 ) -> Callable[[ChannelState], ChannelState]:
+    """Give the change of one write: off the bad release, and off a pause with it, because devices are to go back now."""
+
     def change(state: ChannelState) -> ChannelState:
-        after = transitions.withdraw(state, bad) if bad is not None and bad != target else state
         if named:
-            after = transitions.set_stable(after, target)
-        after = transitions.unpause(after) if after is not state else after
-        return after if after is state else replace(after, serial=state.serial + 1)
+            after = transitions.roll_back_to(state, target)
+        else:
+            after = transitions.withdraw(state, bad) if bad is not None else state
+        return after if after is state else replace(after, paused=False)
 
     return change
 

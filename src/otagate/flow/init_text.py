@@ -58,7 +58,7 @@ tracks:
 # an HTTP address (docs/gates.md). While there are none, a release waits in its phase and is then paused: no data is never
 # taken for good news. To ship without gates for now, write `gates: {{}}` below.
 metrics:
-  file: ".otagate/metrics/{{metric}}.json"
+  file: ".otagate/metrics/{{release}}/{{metric}}.json"
 
 # The default gates. Change a threshold by writing the gates that you want here; those that are not named are then off.
 # gates:

@@ -20,10 +20,10 @@ from __future__ import annotations
 from typing import Any
 
 from otagate import _canonical, _clock
+from otagate._fields import Fields
 from otagate._text import harmless
 from otagate.errors import VerificationError
 from otagate.model import AppId, Bundle, ChannelName, Digest, FileEntry, Release, Sealed, Version
-from otagate.seal._fields import Fields
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
