@@ -83,8 +83,8 @@ def main() -> None:
     run(app, "otagate", "status")
     say("7. All that happened, in a chain of records that cannot be changed unnoticed.")
     run(app, "otagate", "history")
-    say(f"That took {time.monotonic() - began:.0f} seconds. Look around: the app and its store are in {app.relative_to(Path.cwd()) if app.is_relative_to(Path.cwd()) else app}")
-    print("  cd .demo/app && otagate status --format json      (or .venv/bin/otagate, when otagate is not on your PATH)")
+    say(f"That took {time.monotonic() - began:.0f} seconds. The app and its store are in .demo/app; look around:")
+    print("  cd .demo/app && ../../.venv/bin/otagate status --format json")
     print("  otagate.yml is the whole policy; .otagate/store is all that a phone or another machine would see.", flush=True)
 
 

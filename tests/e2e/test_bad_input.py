@@ -32,7 +32,7 @@ class Case:
     argv: tuple[str, ...]
     code: int
     says: tuple[str, ...]
-    arrange: Callable[[Shop], None] = nothing
+    arrange: Callable[[Shop], object] = nothing
     environ: tuple[tuple[str, str], ...] = ()
 
 
@@ -60,7 +60,7 @@ def remove(name: str) -> Callable[[Shop], None]:
     return lambda shop: shop.path(name).unlink()
 
 
-def all_of(*steps: Callable[[Shop], None]) -> Callable[[Shop], None]:
+def all_of(*steps: Callable[[Shop], object]) -> Callable[[Shop], None]:
     def arrange(shop: Shop) -> None:
         for step in steps:
             step(shop)
