@@ -164,3 +164,12 @@ def test_main_ends_with_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_the_lock_and_the_source_are_where_the_checkout_has_them() -> None:
     assert boot.LOCK.is_file()
     assert (boot.SOURCE / "otagate" / "ci" / "boot.py").is_file()
+
+
+def test_the_file_runs_alone_before_anything_is_installed(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    done = subprocess.run(
+        [sys.executable, "-I", boot.__file__], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no private folder")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from otagate.ci import face
+from otagate.ci.boot import launch
 from otagate.ci.face import COMMANDS, INPUTS, make_call
 from otagate.errors import KeyMaterialError, UsageError
 
@@ -163,3 +165,11 @@ def test_main_ends_with_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert captured.out == ""
     assert captured.err.startswith("error: there is no such command for CI jobs: input command\n")
     assert "::error title=otagate::there is no such command" in captured.err
+
+
+def test_the_module_runs_as_a_process(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if name.startswith("COV")} | inputs(command="rm")
+    command = launch(sys.executable, Path(face.__file__).parents[2], "otagate.ci.face")
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: there is no such command for CI jobs")
