@@ -12,6 +12,7 @@ from otagate import _canonical
 from otagate.policy.app import AppFacts, package_version, read_app
 
 GIT_TIMEOUT_S = 10
+_GIT_SEES = ("PATH", "HOME", "XDG_CONFIG_HOME", "SYSTEMROOT", "TMPDIR")
 _PLAIN_BRANCH = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,100}", re.ASCII)
 _MAIN_NAMES = ("main", "master", "trunk")
 _CI_FILES = {
@@ -70,8 +71,8 @@ def look_around(folder: Path, environ: Mapping[str, str]) -> Surroundings:
 def _git(folder: Path, environ: Mapping[str, str], *arguments: str) -> list[str]:
     """Ask git; no git, no checkout and a git that hangs all mean that nothing is known."""
     command = ["git", "-c", f"safe.directory={folder}", *arguments]
-    # GIT_DIR and the like, as hooks set them, would point git at another repository.
-    env = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
+    # Not GIT_DIR and the like, which hooks set and which would point git at another repository; and no keys.
+    env = {name: environ[name] for name in _GIT_SEES if name in environ}
     env = {**env, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=GIT_TIMEOUT_S, check=False)  # noqa: S603

@@ -52,11 +52,12 @@ def run_build_command(workspace: Workspace) -> None:
 
 
 def _without_keys(workspace: Workspace) -> dict[str, str]:
-    """Give the environment without the variables that hold our keys, by whatever name: `build.env` cannot ask for them."""
+    """Give the environment without the variables that hold our keys, or copies of them: `build.env` cannot ask for them."""
     seal = workspace.policy.seal
     references = [seal.signing_key, seal.encryption_key, *workspace.policy.trust.keys]
     names = {ref.removeprefix("env:") for ref in references if ref and ref.startswith("env:")}
-    return {name: value for name, value in workspace.environ.items() if name not in names}
+    values = {workspace.environ[name].strip() for name in names if workspace.environ.get(name, "").strip()}
+    return {name: value for name, value in workspace.environ.items() if name not in names and value.strip() not in values}
 
 
 def output_folder(workspace: Workspace) -> Path:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from otagate._text import harmless
 from otagate.gate.interface import SourceError
+from otagate.gate.sources import _secrets
 from otagate.gate.sources._shape import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -232,9 +233,7 @@ def _retry_after(text: str, now: datetime) -> float | None:
 
 
 def _told(error: Exception, request: Request) -> str:
-    text = str(error)
-    for _, value in request.headers:
-        text = text.replace(value, "***")
+    text = _secrets.hidden(str(error), _secrets.words_of(value for _, value in request.headers))
     return f"{type(error).__name__}: {harmless(text)}"
 
 

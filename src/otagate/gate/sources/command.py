@@ -13,7 +13,7 @@ from pathlib import Path
 
 from otagate._text import harmless, span
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
-from otagate.gate.sources import _fill, _shape
+from otagate.gate.sources import _fill, _secrets, _shape
 from otagate.policy.model import CommandSource
 
 _PASSED = frozenset(
@@ -43,6 +43,7 @@ class CommandMetrics:
         self._spec = spec
         self._root = root
         self._environ = allowed_environment(environ)
+        self._secrets = _secrets.words_of(value for name, value in self._environ.items() if name.startswith("METRICS_"))
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read; one try, as only the command knows whether another makes sense."""
@@ -59,11 +60,14 @@ class CommandMetrics:
             ) from error
         with child:
             try:
-                output = _collect(child, self._spec.timeout, subject)
+                output = _collect(child, self._spec.timeout, subject, self._secrets)
             except BaseException:
                 _end(child)
                 raise
-        return _shape.measurement(output, query, subject=subject, told_over=_fill.asks_over(*self._spec.argv))
+        try:
+            return _shape.measurement(output, query, subject=subject, told_over=_fill.asks_over(*self._spec.argv))
+        except SourceError as error:
+            raise _secrets.guarded(error, output, self._secrets) from error
 
     def _start(self, argv: list[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - the policy's own command, as an argument list
@@ -77,7 +81,7 @@ class CommandMetrics:
         )
 
 
-def _collect(child: subprocess.Popen[bytes], timeout: timedelta, subject: str) -> bytes:
+def _collect(child: subprocess.Popen[bytes], timeout: timedelta, subject: str, secrets: tuple[str, ...]) -> bytes:
     deadline = time.monotonic() + timeout.total_seconds()
     output, errors = _drain(child, deadline, subject, timeout)
     try:
@@ -85,7 +89,7 @@ def _collect(child: subprocess.Popen[bytes], timeout: timedelta, subject: str) -
     except subprocess.TimeoutExpired as error:
         raise _too_slow(subject, timeout) from error
     if code != 0:
-        lines = harmless_lines(errors)
+        lines = harmless_lines(errors, secrets)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise SourceError("a metric command failed", subject=subject, found=f"{how}{f': {lines}' if lines else ''}")
     return output
@@ -114,9 +118,12 @@ def _drain(child: subprocess.Popen[bytes], deadline: float, subject: str, timeou
     return bytes(output), bytes(errors)
 
 
-def harmless_lines(errors: bytes) -> str:
-    """Give the last lines of what the command said on stderr, on one line."""
-    lines = errors.decode("utf-8", "replace").strip().splitlines()[-_TAIL_LINES:]
+def harmless_lines(errors: bytes, secrets: tuple[str, ...]) -> str:
+    """Give the last lines of what the command said on stderr, on one line and without its credentials."""
+    text = errors.decode("utf-8", "replace").strip()
+    # The first word of a tail may be the end of a credential, which would not be known again.
+    whole = text if len(errors) < _TAIL_BYTES else text.split(None, 1)[-1]
+    lines = _secrets.hidden(whole, secrets).splitlines()[-_TAIL_LINES:]
     return " | ".join(harmless(line.strip()) for line in lines)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
-from otagate.gate.sources import _dotted, _fill, _shape
+from otagate.gate.sources import _dotted, _fill, _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
 from otagate.policy.model import HttpSource
 
@@ -62,9 +62,11 @@ class HttpMetrics:
         request = Request(spec.method, url, headers, body, spec.timeout.total_seconds(), subject)
         answer = self._exchange.ask(request)
         asked = subject if body is None else f"{subject} {harmless(body, 500)}"
-        for _, value in headers:
-            asked = asked.replace(value, "***") if len(value) >= 8 else asked  # noqa: PLR2004 - shorter ones are no secrets
-        return self._measurement(answer, asked, subject)
+        words = _secrets.words_of(value for _, value in headers)
+        try:
+            return self._measurement(answer, _secrets.hidden(asked, words), subject)
+        except SourceError as error:
+            raise _secrets.guarded(error, answer.body, words) from error
 
     def _measurement(self, answer: Answer, asked: str, subject: str) -> Measurement:
         digest = hashlib.sha256(answer.body).hexdigest()
