@@ -74,10 +74,6 @@ def run_command(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdo
     except KeyboardInterrupt:
         terminal.warn("interrupted; what was done is kept, and the same command goes on from there")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output went away: nothing is left to say, and Python must not try to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
     except Exception as error:  # noqa: BLE001 - a bug must not look like a gate's verdict, nor print secrets from frames
         terminal.bug(error)
         return ExitCode.BUG

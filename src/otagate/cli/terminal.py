@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from otagate._text import harmless
@@ -39,11 +41,16 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write to stdout as it is."""
-        self._out.write(text)
+        with _reader_may_leave(self._out):
+            self._out.write(text)
 
     def result(self, result: Result) -> None:
         """Print a command's result."""
         self._close_progress()
+        with _reader_may_leave(self._out):
+            self._show(result)
+
+    def _show(self, result: Result) -> None:
         if self._format == "json":
             self._out.write(_json({"schema": result.schema, **result.data}))
         elif result.raw is not None:
@@ -64,7 +71,7 @@ class Terminal:
             data = {name: getattr(error, name) for name in fields if getattr(error, name)}
             if error.details:
                 data["details"] = list(error.details)
-            self._out.write(_json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
+            self.write(_json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
 
     def bug(self, error: Exception) -> None:
         """Print an error that no user can have caused: what, where in our code, and where to report it."""
@@ -115,8 +122,21 @@ class Terminal:
 
     def _say(self, prefix: str, text: str, code: str) -> None:
         line = f"{prefix}{text}"
-        self._err.write(f"\x1b[{code}m{line}\x1b[0m\n" if self._colour_err else f"{line}\n")
-        self._err.flush()
+        with _reader_may_leave(self._err):
+            self._err.write(f"\x1b[{code}m{line}\x1b[0m\n" if self._colour_err else f"{line}\n")
+
+
+@contextmanager
+def _reader_may_leave(stream: IO[str]) -> Iterator[None]:
+    """Write all of it now, and do not mind when whoever read it went away: what was done is done, and the exit code says so."""
+    try:
+        yield
+        stream.flush()
+    except BrokenPipeError:
+        # Python flushes what is left at exit, and would complain: let it go nowhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _json(data: Mapping[str, object]) -> str:
