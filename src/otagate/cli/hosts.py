@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from otagate.cli.output import Result
 from otagate.cli.terminal import Terminal
@@ -13,6 +14,15 @@ _MARKS = (
     *("CODEBUILD_BUILD_ID", "BUILD_ID"),
 )
 """One of these is set on every CI that is known; without them nothing is loaded."""
+
+
+def folding(environ: Mapping[str, str]) -> Callable[[str], AbstractContextManager[None]]:
+    """Give what folds lines on the CI host; elsewhere something that does nothing."""
+    if not any(environ.get(mark) for mark in _MARKS):
+        return lambda _title: nullcontext()
+    from otagate.ci.report import reporter_here  # noqa: PLC0415 - only a CI job pays for it
+
+    return reporter_here(environ).fold
 
 
 def tell_result_to_ci(verb: str, result: Result, environ: Mapping[str, str], terminal: Terminal) -> None:
@@ -28,7 +38,7 @@ def tell_result_to_ci(verb: str, result: Result, environ: Mapping[str, str], ter
     try:
         data = {"schema": result.schema, **result.data}
         tell_result(reporter_here(environ), result.outputs, data, markdown.draw(result.view))
-    except OtagateError as error:
+    except (OtagateError, OSError) as error:
         terminal.warn(f"the CI host could not be told of the result: {error}")
 
 
@@ -40,5 +50,5 @@ def tell_failure_to_ci(error: OtagateError, environ: Mapping[str, str], terminal
 
     try:
         tell_failure(reporter_here(environ), error)
-    except OtagateError as untold:
+    except (OtagateError, OSError) as untold:
         terminal.warn(f"the CI host could not be told of the failure: {untold}")

@@ -13,11 +13,12 @@ from types import FrameType, ModuleType
 from typing import IO, NoReturn
 
 from otagate import __version__
+from otagate._fs import translate
 from otagate._text import nearest
-from otagate.cli.hosts import tell_failure_to_ci, tell_result_to_ci
+from otagate.cli.hosts import folding, tell_failure_to_ci, tell_result_to_ci
 from otagate.cli.options import Parser, add_common, refuse_secrets
 from otagate.cli.output import CommandEnv, Result
-from otagate.cli.terminal import Terminal
+from otagate.cli.terminal import Terminal, standard_streams
 from otagate.errors import ExitCode, OtagateError, UsageError
 
 # Verb -> help, in the order of the flow. Modules are imported only when their verb is called.
@@ -52,7 +53,14 @@ def main() -> NoReturn:
     A CI host that cancels a job sends SIGTERM: it ends the build and us as Ctrl-C does.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run_command(sys.argv[1:], os.environ, Path.cwd(), sys.stdout, sys.stderr))
+    stdout, stderr = standard_streams()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        gone = translate(error, "the current folder cannot be used", os.environ.get("PWD", "."))
+        Terminal(os.environ, stdout, stderr).failure(gone)
+        sys.exit(gone.exit_code)
+    sys.exit(run_command(sys.argv[1:], os.environ, here, stdout, stderr))
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -101,6 +109,7 @@ def _dispatch(argv: list[str], environ: Mapping[str, str], cwd: Path, terminal: 
         note=terminal.note,
         warn=terminal.warn,
         stream=terminal.stream,
+        fold=folding(environ),
         progress=terminal.progress,
     )
     result: Result = _module(verb).run(args, env)

@@ -11,6 +11,7 @@ The contract of a command module (``otagate.cli.commands.<verb>``):
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from otagate.cli.render import blocks
 from otagate.errors import ExitCode
 
 __all__ = ["CommandEnv", "Result", "blocks"]
+
+
+def _unfolded(_title: str) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def _silent(_: str) -> None:
@@ -37,6 +42,7 @@ class CommandEnv:
         note: Says one line of progress to people, on stderr.
         warn: Says one warning to people, on stderr.
         stream: Passes on one line of a child's output (a build), on stderr.
+        fold: ``fold(title)``: a ``with`` body whose lines belong together; on a CI host that can, commands in them are inert.
         progress: ``progress(label, done, total)``: shows how far long work is; draws on a terminal only.
     """
 
@@ -46,6 +52,7 @@ class CommandEnv:
     note: Callable[[str], None] = _silent
     warn: Callable[[str], None] = _silent
     stream: Callable[[str], None] = _silent
+    fold: Callable[[str], AbstractContextManager[None]] = _unfolded
     progress: Callable[[str, int, int], None] = lambda _label, _done, _total: None
 
 

@@ -122,21 +122,46 @@ class Terminal:
 
     def _say(self, prefix: str, text: str, code: str) -> None:
         line = f"{prefix}{text}"
-        with _reader_may_leave(self._err):
+        # A log that cannot be written, or that nobody reads any more, stops no release.
+        with suppress(OSError):
             self._err.write(f"\x1b[{code}m{line}\x1b[0m\n" if self._colour_err else f"{line}\n")
+            self._err.flush()
+
+    @contextmanager
+    def _printing(self) -> Iterator[None]:
+        """Write to stdout to the end, so that what does not fit is noticed now and not when the process has ended."""
+        try:
+            yield
+            self._out.flush()
+        except BrokenPipeError:
+            # Whoever read went away, as `head` does. What was done is done, and the exit code still tells how it ended.
+            self._let_go()
+        except OSError as error:
+            self._let_go()
+            raise translate(error, "the result cannot be written", "standard output") from error
+
+    def _let_go(self) -> None:
+        """Lead stdout nowhere: Python writes what is left in its buffer once more when the process ends."""
+        with suppress(OSError):  # it is not a file
+            number = self._out.fileno()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
-@contextmanager
-def _reader_may_leave(stream: IO[str]) -> Iterator[None]:
-    """Write all of it now, and do not mind when whoever read it went away: what was done is done, and the exit code says so."""
-    try:
-        yield
-        stream.flush()
-    except BrokenPipeError:
-        # Python flushes what is left at exit, and would complain: let it go nowhere.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+def standard_streams() -> tuple[IO[str], IO[str]]:
+    """Give the process's stdout and stderr, also when it was started without them.
+
+    A closed stream's number must not go to the next file that is opened: prints would end up in the store.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    nowhere = Path(os.devnull)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a terminal that is not UTF-8 still gets its answer
+    stdout = nowhere.open("w", encoding="utf-8") if sys.stdout is None else sys.stdout
+    return stdout, nowhere.open("w", encoding="utf-8") if sys.stderr is None else sys.stderr
 
 
 def _json(data: Mapping[str, object]) -> str:

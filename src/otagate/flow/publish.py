@@ -48,7 +48,8 @@ def run_build_command(workspace: Workspace) -> None:
 
     shown = spec.command if isinstance(spec.command, str) else " ".join(spec.command)
     workspace.listener.note(f"building: {harmless(shown)}")
-    run_build(spec, workspace.policy.root, _without_keys(workspace), workspace.listener.stream)
+    with workspace.listener.fold("build"):
+        run_build(spec, workspace.policy.root, _without_keys(workspace), workspace.listener.stream)
 
 
 def _without_keys(workspace: Workspace) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -27,17 +28,22 @@ if TYPE_CHECKING:
     from otagate.store.interface import Store
 
 
+def _unfolded(_title: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 def _silent(_: str) -> None:
     """Say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told how things go: one line of progress, a warning, a line of a child's output, a bar."""
+    """Who is told how things go: progress, warnings, a child's output and what of it belongs together, a bar."""
 
     note: Callable[[str], None] = _silent
     warn: Callable[[str], None] = _silent
     stream: Callable[[str], None] = _silent
+    fold: Callable[[str], AbstractContextManager[None]] = _unfolded
     progress: Callable[[str, int, int], None] = lambda _label, _done, _total: None
 
 

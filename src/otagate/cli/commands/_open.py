@@ -30,7 +30,7 @@ def open_workspace(args: argparse.Namespace, env: CommandEnv, *, warn: bool = Fa
     """Open everything that the policy names; parts are made when they are first used."""
     policy = open_policy(args, env, warn=warn)
     context: Context = read_context(env.environ, policy.root)
-    listener = Listener(env.note, env.warn, env.stream, env.progress)
+    listener = Listener(env.note, env.warn, env.stream, env.fold, env.progress)
     return Workspace(policy, context, env.environ, env.clock, listener)
 
 
