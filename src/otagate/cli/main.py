@@ -113,8 +113,10 @@ def _dispatch(argv: list[str], environ: Mapping[str, str], cwd: Path, terminal: 
         progress=terminal.progress,
     )
     result: Result = _module(verb).run(args, env)
-    terminal.result(result)
-    tell_result_to_ci(verb, result, environ, terminal)
+    try:
+        terminal.result(result)
+    finally:
+        tell_result_to_ci(verb, result, environ, terminal)
     return result.exit_code
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from otagate._fs import translate
 from otagate._text import harmless
 from otagate.cli.output import Result
 from otagate.cli.render import human
@@ -40,14 +44,22 @@ class Terminal:
         self._format, self._quiet = output_format, quiet
 
     def write(self, text: str) -> None:
-        """Write to stdout as it is."""
-        with _reader_may_leave(self._out):
+        """Write to stdout as it is.
+
+        Raises:
+            UnavailableError: It does not take it: its disk is full.
+        """
+        with self._printing():
             self._out.write(text)
 
     def result(self, result: Result) -> None:
-        """Print a command's result."""
+        """Print a command's result.
+
+        Raises:
+            UnavailableError: Standard output does not take it: its disk is full.
+        """
         self._close_progress()
-        with _reader_may_leave(self._out):
+        with self._printing():
             self._show(result)
 
     def _show(self, result: Result) -> None:
@@ -71,7 +83,9 @@ class Terminal:
             data = {name: getattr(error, name) for name in fields if getattr(error, name)}
             if error.details:
                 data["details"] = list(error.details)
-            self.write(_json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
+            # When that does not fit either, stderr has said it and the exit code says it.
+            with suppress(OtagateError):
+                self.write(_json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
 
     def bug(self, error: Exception) -> None:
         """Print an error that no user can have caused: what, where in our code, and where to report it."""
@@ -142,7 +156,7 @@ class Terminal:
 
     def _let_go(self) -> None:
         """Lead stdout nowhere: Python writes what is left in its buffer once more when the process ends."""
-        with suppress(OSError):  # it is not a file
+        with suppress(OSError):  # a stream that is no file has no such buffer
             number = self._out.fileno()
             os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
