@@ -76,6 +76,32 @@ def fsync_dir(path: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder for unfinished work that nobody else can look into; it is gone afterwards.
+
+    Raises:
+        AccessError: No folder for temporary files can be written.
+        UnavailableError: The disk under them is full.
+    """
+    import tempfile  # noqa: PLC0415 - not every command needs it
+
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="otagate-")
+    except OSError as error:
+        raise _no_scratch(error, Path(os.environ.get("TMPDIR") or "/tmp")) from error  # noqa: S108 - only named
+    with folder as name:
+        yield Path(name)
+
+
+def _no_scratch(error: OSError, place: Path) -> OtagateError:
+    what, remedy = "there is no folder for temporary files", "set TMPDIR to a folder that can be written and has room"
+    is_full = error.errno in _FULL or (place.is_dir() and not os.statvfs(place).f_bavail)
+    if is_full:
+        return UnavailableError(what, harmless(str(place), 400), found="the disk or the quota is full", remedy=remedy)
+    return AccessError(what, harmless(str(place), 400), found="none that can be written", remedy=remedy)
+
+
 def translate(error: OSError, what: str, path: Path | str, *, missing: type[OtagateError] = NotFoundError) -> OtagateError:
     """Turn an OS error into the error of ours that names the object and the remedy.
 

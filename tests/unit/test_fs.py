@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,32 @@ def test_the_class_for_a_missing_file_can_be_chosen() -> None:
 def test_an_error_without_a_number_keeps_its_words_and_paths_are_made_harmless() -> None:
     error = _fs.translate(OSError("odd\x1b[31m"), "cannot", "a\nb")
     assert (error.found, error.subject) == ("odd\\x1b[31m", "a\\x0ab")
+
+
+def test_a_scratch_folder_is_private_and_gone_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _fs.scratch_folder() as folder:
+        (folder / "file").write_bytes(b"x")
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found"), AccessError),
+        (OSError(errno.ENOSPC, "full"), UnavailableError),
+        (PermissionError(errno.EACCES, "no"), AccessError),
+    ],
+)
+def test_no_place_for_a_scratch_folder_is_said(error: OSError, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", fail)
+    monkeypatch.setenv("TMPDIR", "/some/where")
+    with pytest.raises(kind) as caught, _fs.scratch_folder():
+        pass
+    assert "/some/where" in str(caught.value)
+    assert "TMPDIR" in str(caught.value)

@@ -10,10 +10,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from otagate import _clock
-from otagate._fs import translate
+from otagate._fs import scratch_folder, translate
 from otagate._text import harmless, size
 from otagate.bundle.listing import content_digest
 from otagate.errors import VerificationError
@@ -157,8 +156,8 @@ def _zip(release: Release, path: Path | None, opening: Opening) -> Iterator[Chec
     if kind == "clear":
         yield _tried("files", lambda: _same_files(path, bundle.files))
         return
-    with TemporaryDirectory(prefix="otagate-") as folder:
-        clear = Path(folder) / "clear.zip"
+    with scratch_folder() as folder:
+        clear = folder / "clear.zip"
         opens = _tried("opens", lambda: opened(path, clear, release, opening))
         yield opens
         if opens.result is CheckResult.HOLDS:

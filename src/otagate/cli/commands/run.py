@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from datetime import timedelta
-from pathlib import Path
 
+from otagate._fs import scratch_folder
 from otagate._text import span
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_detailed_exit, add_dry_run
@@ -74,8 +73,8 @@ def waiting(text: str | None) -> timedelta | None:
 
 
 def _ship(workspace: Workspace, shipment: Shipment, *, build: bool, wait: timedelta | None) -> Outcome:
-    with tempfile.TemporaryDirectory(prefix="otagate-") as folder:
-        published = publish(workspace, shipment, Path(folder), build=build)
+    with scratch_folder() as folder:
+        published = publish(workspace, shipment, folder, build=build)
     rollout = start(workspace, shipment, published.ref)
     return drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
 

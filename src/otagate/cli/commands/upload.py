@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
-from pathlib import Path
 
+from otagate._fs import scratch_folder
 from otagate._text import size
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_dry_run
@@ -32,8 +31,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     shipment = prepare_upload(workspace, version=Version(args.version) if args.version else None)
     if args.dry_run:
         return Result("otagate/plan/v1", plan_data(shipment.plan), plan_view(shipment.plan, dry_run=True))
-    with tempfile.TemporaryDirectory(prefix="otagate-") as folder:
-        published = publish(workspace, shipment, Path(folder), build=not args.no_build)
+    with scratch_folder() as folder:
+        published = publish(workspace, shipment, folder, build=not args.no_build)
     release = published.release
     flat = {
         "version": str(release.version),

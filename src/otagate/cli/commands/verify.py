@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, BinaryIO
 
-from otagate._fs import translate
+from otagate._fs import scratch_folder, translate
 from otagate.cli.commands._material import policy_if_any, public_text, trusted_keys
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Table, Tone
@@ -93,8 +92,8 @@ def _in_store(text: str, policy: Policy | None) -> tuple[Store, str]:
 
 @contextmanager
 def _downloaded(store: Store, digest: Digest) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="otagate-") as folder:
-        path = Path(folder) / "sealed"
+    with scratch_folder() as folder:
+        path = folder / "sealed"
         with store.blobs.open(digest) as blob:
             _copy(blob, path)
         yield path
