@@ -27,12 +27,12 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     Raises:
         ConflictError: Another rollout holds the first channel and is not paused.
     """
-    existing = workspace.rollouts.load(shipment.rollout_id)
-    if existing is not None:
-        return existing
     track = shipment.track
     if track is None:
         raise NotFoundError("there is no track to ship along", remedy="add a rule to `branches` in the policy")
+    existing = workspace.rollouts.load(shipment.rollout_id)
+    if existing is not None:
+        return existing
     first = track.phases[0].channel
     _make_room(workspace, first, shipment.rollout_id)
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.

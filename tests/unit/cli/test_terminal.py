@@ -55,9 +55,9 @@ def test_a_terminal_gets_colour_and_no_markup_from_texts() -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_colour_can_be_refused(environ: dict[str, str]) -> None:
-    screen, out, err = terminal(**environ)
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colour_can_be_refused(name: str, value: str) -> None:
+    screen, out, err = terminal(tty=True, **{name: value})
     screen.result(RESULT)
     screen.warn("careful")
     screen.progress("packing", 1, 2)

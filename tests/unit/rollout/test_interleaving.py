@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def interleave(world: World, mine: Callable[[World], object], other: Callable[[W
     results = []
     for at in range(counted.count):
         twin = world.twin()
-        store, _ = meddled(twin.store, at, lambda twin=twin: other(twin))
+        store, _ = meddled(twin.store, at, partial(other, twin))
         _as_process(twin, store, mine)
         check_invariants(twin)
         results.append((at, twin))

@@ -9,7 +9,7 @@ import pytest
 from otagate.gate.judge import Demand, GateResult, LookKind, Verdict
 from otagate.policy.model import OnInsufficient
 from otagate.rollout import machine
-from otagate.rollout.state import OpKind, RolloutState, Stage
+from otagate.rollout.state import Note, OpKind, RolloutState, Stage
 from support.rollouts import FAIL_PAUSE, FAIL_ROLLBACK, PASS, finished, fresh, result
 from support.world import DAY, HOUR, NOW, phase, track
 
@@ -211,7 +211,7 @@ def test_escalation_beats_an_override() -> None:
 
 def test_an_overridden_gate_has_no_troubles() -> None:
     silent = (result("crash_rate", Verdict.NO_DATA, holds=True), result("success", Verdict.PASS))
-    state = entered(overrides={"crash_rate": machine.Note(NOW, "known", "ana")})
+    state = entered(overrides={"crash_rate": Note(NOW, "known", "ana")})
     assert machine.decide(state, silent, SOAK_OVER).phase == 1
 
 
