@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from otagate import __version__
@@ -18,14 +19,11 @@ def main() -> None:
 
 def _version_said() -> bool:
     """Write the version; without a standard output that takes it, leave it to the command line to say so."""
-    if sys.stdout is None:
-        return False
     try:
-        sys.stdout.write(f"otagate {__version__}\n")
-        sys.stdout.flush()
+        # Past the buffer: what it did not get rid of would be tried again when the process ends.
+        return sys.stdout is not None and os.write(sys.stdout.fileno(), f"otagate {__version__}\n".encode()) > 0
     except OSError:
         return False
-    return True
 
 
 if __name__ == "__main__":

@@ -137,9 +137,11 @@ class Terminal:
     def _say(self, prefix: str, text: str, code: str) -> None:
         line = f"{prefix}{text}"
         # A log that cannot be written, or that nobody reads any more, stops no release.
-        with suppress(OSError):
+        try:
             self._err.write(f"\x1b[{code}m{line}\x1b[0m\n" if self._colour_err else f"{line}\n")
             self._err.flush()
+        except OSError:
+            _let_go(self._err)
 
     @contextmanager
     def _printing(self) -> Iterator[None]:
@@ -149,16 +151,17 @@ class Terminal:
             self._out.flush()
         except BrokenPipeError:
             # Whoever read went away, as `head` does. What was done is done, and the exit code still tells how it ended.
-            self._let_go()
+            _let_go(self._out)
         except OSError as error:
-            self._let_go()
+            _let_go(self._out)
             raise translate(error, "the result cannot be written", "standard output") from error
 
-    def _let_go(self) -> None:
-        """Lead stdout nowhere: Python writes what is left in its buffer once more when the process ends."""
-        with suppress(OSError):  # a stream that is no file has no such buffer
-            number = self._out.fileno()
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+def _let_go(stream: IO[str]) -> None:
+    """Lead a stream nowhere: Python writes what is left in its buffer once more when the process ends."""
+    with suppress(OSError):  # a stream that is no file has no such buffer
+        number = stream.fileno()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 def standard_streams() -> tuple[IO[str], IO[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,6 +9,7 @@ from otagate.flow.workspace import Workspace
 from otagate.model import Version, Weight
 from otagate.plan.compute import Progress, Snapshot, publish_plan, ship_plan
 from otagate.plan.steps import Plan
+from otagate.policy.app import package_version
 from otagate.policy.model import PhaseSpec, TrackSpec
 from otagate.policy.resolve import Target, resolve
 from otagate.policy.versioning import make_version
@@ -81,17 +81,11 @@ def track_of(target: Target | None) -> TrackSpec | None:
 
 def version_of(workspace: Workspace) -> Version:
     """Make the version that the policy's ``versioning`` gives here."""
-    package = workspace.policy.root / "package.json"
-    found: str | None = None
-    if package.is_file():
-        try:
-            data = json.loads(package.read_bytes())
-        except ValueError:
-            data = None
-        value = data.get("version") if isinstance(data, dict) else None
-        found = value if isinstance(value, str) else None
     return make_version(
-        workspace.policy.versioning, context=workspace.context, package_version=found, now=workspace.clock.now()
+        workspace.policy.versioning,
+        context=workspace.context,
+        package_version=package_version(workspace.policy.root),
+        now=workspace.clock.now(),
     )
 
 
