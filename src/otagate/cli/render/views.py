@@ -9,10 +9,10 @@ from typing import Any
 from otagate._clock import to_text
 from otagate._text import span
 from otagate.channel.interface import ChannelReading
-from otagate.cli.render.blocks import Block, Facts, Items, Line, Table, Tone
+from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.gate.evidence import evidence
 from otagate.gate.judge import GateResult, Verdict
-from otagate.model import ChannelState, ReleaseRef
+from otagate.model import ReleaseRef
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
 
@@ -190,16 +190,6 @@ def _badness(verdict: Verdict) -> int:
         Verdict.WARN,
     ]
     return order.index(verdict) if verdict in order else len(order)
-
-
-def says(channel: ChannelState) -> Items:
-    """Say in words what a channel serves."""
-    lines = [f"stable: {channel.stable or 'the built-in bundle'}"]
-    if channel.candidate:
-        lines.append(f"candidate: {channel.candidate.release} for {channel.candidate.weight} of devices")
-    if channel.paused:
-        lines.append("paused: no device is moved")
-    return Items(tuple(lines))
 
 
 def _ref(ref: ReleaseRef | None) -> dict[str, str] | None:
