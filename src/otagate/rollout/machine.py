@@ -36,7 +36,7 @@ def decide(state: RolloutState, results: Sequence[GateResult], now: datetime, *,
         state: As stored; without an intent (that is finished first), not terminal.
         results: All gates judged at ``now``; empty when the policy has none, or nothing is exposed yet.
         now: The same instant that the gates were judged at.
-        held_by: Why the next channel cannot be entered (another rollout holds it), or "".
+        held_by: Why exposure may not rise now (another rollout holds the next channel, the release has expired), or "".
 
     Returns:
         The next state; equal to ``state`` when nothing is to be done but wait.
@@ -186,7 +186,7 @@ def _go_on(state: RolloutState, results: Sequence[GateResult], now: datetime, he
     if held:
         return _held(state, held, now)
     if not state.is_last_step:
-        return _raise(state, now)
+        return state if held_by else _raise(state, now)
     if state.phase + 1 < len(state.spec.track.phases):
         return _enter(state, state.phase + 1, now, held_by)
     return _complete(state, now)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from otagate.errors import ConflictError, NotFoundError
+from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge
 from otagate.model import ChannelName
+from otagate.release.fitness import refuse_unfit
 from otagate.rollout import machine
 from otagate.rollout.effects import Effects, is_left_paused
 from otagate.rollout.ledger import Ledger
@@ -86,7 +87,7 @@ class Reconciler:
     def _decide(self, state: RolloutState) -> Outcome:
         now = self.effects.clock.now()
         results = self._judge(state, now)
-        held_by = self._held_by(state)
+        held_by = self._unfit(state, now) or self._held_by(state)
         decided = machine.decide(state, results, now, held_by=held_by)
         return Outcome(decided, results, decided != state, _waiting_for(decided, results, held_by, now))
 
@@ -149,6 +150,20 @@ class Reconciler:
             judge(gate, readings, look=look, judgement=spec.judgement, gating_metrics=count_gating(spec.gates), now=now)
             for gate in spec.gates
         )
+
+    def _unfit(self, state: RolloutState, now: datetime) -> str:
+        """Say why the release may not be exposed further, or "". Never raises for it: gates must still be able to stop it."""
+        phase = state.current
+        if state.not_before is not None and now < state.not_before:
+            return ""
+        name = machine.next_channel(state) or (str(phase.channel) if phase and not state.is_last_step else "")
+        if not name:
+            return ""
+        try:
+            refuse_unfit(self.effects.releases.resolve(state.release).release, ChannelName(name), now)
+        except (VerificationError, NotFoundError) as error:
+            return f"{error.what}: {error.subject}"
+        return ""
 
     def _held_by(self, state: RolloutState) -> str:
         """Say why the next channel cannot be entered, or ""."""

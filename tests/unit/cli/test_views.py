@@ -121,7 +121,18 @@ def test_the_command_package_is_light(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    heavy = ["httpx", "rich", "jsonschema", "cryptography", "jwcrypto", "nacl", "yaml", "deflate", "otagate.store", "otagate.seal"]
+    heavy = [
+        "httpx",
+        "rich",
+        "jsonschema",
+        "cryptography",
+        "jwcrypto",
+        "nacl",
+        "yaml",
+        "deflate",
+        "otagate.store",
+        "otagate.seal",
+    ]
     code = f"import sys, otagate.cli.main; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "[]\n"

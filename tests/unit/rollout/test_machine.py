@@ -104,8 +104,9 @@ def test_a_held_channel_is_not_entered() -> None:
     assert machine.decide(fresh(), (), NOW, held_by="internal is held") == fresh()
 
 
-def test_a_raise_needs_no_free_channel() -> None:
-    assert machine.decide(at_weight(0), PASS, SOAK_OVER, held_by="another").step == 1
+def test_what_may_not_rise_is_not_raised_and_may_still_be_stopped() -> None:
+    assert machine.decide(at_weight(0), PASS, SOAK_OVER, held_by="expired") == at_weight(0)
+    assert machine.decide(at_weight(0), FAIL_ROLLBACK, SOAK_OVER, held_by="expired").stage is Stage.ROLLED_BACK
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.flow import actions
 from otagate.model import ChannelName, Version, Weight
+from otagate.policy.model import TrustSpec
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import Intent, Op, OpKind, RolloutState, Stage
@@ -192,6 +193,19 @@ def test_the_pause_of_a_superseded_rollout_ends_when_the_fix_takes_its_place(tmp
         "blocked": [],
     }
     assert world.state().stage is Stage.SUPERSEDED
+
+
+@pytest.mark.parametrize("spec", [RAMP, track(phase("internal"), phase("beta"))])
+def test_an_expired_release_goes_no_further_and_can_still_be_stopped(spec: Any, tmp_path: Path) -> None:
+    world = World(tmp_path, spec=spec)
+    world.policy = replace(world.policy, trust=TrustSpec(world.policy.trust.keys, release_ttl=DAY))
+    begin = world.run().state
+    world.clock.pass_(DAY)
+    outcome = world.reconcile()
+    assert (outcome.state.phase, outcome.state.step, outcome.changed) == (begin.phase, begin.step, False)
+    assert "this release has expired" in outcome.waiting_for
+    world.devices.says = dict(BAD)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
 
 
 # --- foreseeing -----------------------------------------------------------------------------------------------------------
