@@ -26,6 +26,8 @@ USAGE, UNAVAILABLE = 2, 7
 
 SOURCE = Path(__file__).resolve().parents[2]
 LOCK = SOURCE.parent / "requirements" / "runtime.txt"
+COMMENT_LOCK = LOCK.with_name("comment.txt")
+"""With the libraries that write comments; other jobs do without them."""
 
 # Runs a module of a source folder in a Python that is isolated (-I) from the folder we stand in, which holds the app's files,
 # and from PYTHON* variables: either could otherwise add modules.
@@ -52,11 +54,16 @@ class BootError(Exception):
 def main() -> None:
     """Prepare the environment and go on in it."""
     try:
-        python = str(prepare(os.environ, LOCK))
+        python = str(prepare(os.environ, choose_lock(os.environ)))
     except BootError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.code)
     os.execv(python, launch(python, SOURCE, "otagate.ci.face"))  # noqa: S606 - no shell
+
+
+def choose_lock(environ: Mapping[str, str]) -> Path:
+    """Give the lock file of what this job needs, by its inputs."""
+    return COMMENT_LOCK if environ.get("OTAGATE_INPUT_COMMENT", "").strip() == "true" else LOCK
 
 
 def prepare(environ: Mapping[str, str], lock: Path) -> Path:

@@ -23,15 +23,16 @@ from otagate.errors import KeyMaterialError, OtagateError, UsageError
 
 PREFIX = "OTAGATE_INPUT_"
 
-FLAGS = ("no-build", "dry-run", "detailed-exitcode")
+FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment")
 """Inputs that are ``true``, ``false`` or empty."""
 
-SECRETS = {"signing-key": "OTAGATE_SIGNING_KEY", "encryption-key": "OTAGATE_ENCRYPTION_KEY"}
-"""Inputs that are secrets, and the variable that the policy refers to by default. They never become arguments."""
+SECRETS = {"signing-key": "OTAGATE_SIGNING_KEY", "encryption-key": "OTAGATE_ENCRYPTION_KEY", "github-token": "GITHUB_TOKEN"}
+"""Inputs that are secrets, and the variable that each becomes; the policy refers to the keys by default. They never become
+arguments."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("policy", "version", "no-build", "wait", "detailed-exitcode", "dry-run"),
-    "plan": ("policy", "version"),
+    "plan": ("policy", "version", "comment"),
     "upload": ("policy", "version", "no-build", "dry-run"),
     "reconcile": ("policy", "channel", "wait", "detailed-exitcode", "dry-run"),
     "promote": ("policy", "channel", "release", "weight", "dry-run"),
@@ -171,6 +172,8 @@ def _is_off(name: str, value: str) -> bool:
 def _call_environ(environ: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, str]:
     result = {name: value for name, value in environ.items() if not name.startswith(PREFIX)}
     for name, variable in SECRETS.items():
+        if name == "github-token" and inputs.get("comment") != "true":
+            continue  # the action always has one to give; who has no use for it does not get it
         value = inputs.get(name) or environ.get(variable, "").strip()
         if value:
             result[variable] = _secret(name, variable, value, environ)
