@@ -49,6 +49,12 @@ class Rollouts:
             state = decode(RolloutState, doc.body["rollout"])
         except (ValueError, KeyError, TypeError) as error:
             raise VerificationError("this rollout cannot be read", key, found=str(error)) from error
+        phases = state.spec.track.phases
+        steps = len(phases[state.phase].weights) if 0 <= state.phase < len(phases) else int(state.phase == -1)
+        if not 0 <= state.step < steps:
+            raise VerificationError(
+                "this rollout stands nowhere on its track", key, found=f"phase {state.phase}, step {state.step}"
+            )
         if state.id != rollout_id or state.app != self._app:
             raise VerificationError("this rollout is another one", key, expected=rollout_id, found=state.id)
         return Stored(state, doc)

@@ -320,6 +320,14 @@ def test_a_damaged_rollout_is_a_failed_verification_with_its_key(tmp_path: Path)
     assert caught.value.subject == key
 
 
+@pytest.mark.parametrize(("phase_index", "step"), [(-2, 0), (2, 0), (0, 1), (0, -1), (-1, 1)])
+def test_a_rollout_that_stands_nowhere_on_its_track_is_refused(phase_index: int, step: int, tmp_path: Path) -> None:
+    rollouts = World(tmp_path).process().rollouts
+    rollouts.create(fresh(phase=phase_index, step=step))
+    with pytest.raises(VerificationError, match="stands nowhere on its track"):
+        rollouts.load(ID)
+
+
 def test_claims_are_taken_once_and_given_up_by_their_holder_only(tmp_path: Path) -> None:
     world = World(tmp_path)
     rollouts, beta = world.process().rollouts, ChannelName("beta")
