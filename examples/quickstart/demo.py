@@ -18,6 +18,11 @@ HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
 BIN = Path(sys.executable).parent  # the private environment: its otagate, its node and npm, nobody else's
 LEFT_OUT = ("node_modules", "dist", ".otagate", "faults", "demo.py", "art", "__pycache__")
+# What tells otagate that a CI runs it, and which commit: here it is to look at the sample's own repository.
+CI_MARKS = {
+    *("GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "BUILD_TAG", "TF_BUILD", "BUILD_BUILDURI", "BITBUCKET_BUILD_NUMBER"),
+    *("CIRCLECI", "CODEBUILD_BUILD_ID", "CODEBUILD_CI", "BUILD_ID"),
+}
 BOLD, DIM, OFF = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else ("", "", "")
 
 
@@ -28,7 +33,8 @@ def say(text: str) -> None:
 def run(folder: Path, *argv: str, expect: int = 0) -> None:
     """Show a command, run it, and stop the tour when it ends otherwise than it should."""
     print(f"{DIM}$ {' '.join(argv)}{OFF}", flush=True)
-    environ = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environ = {name: value for name, value in os.environ.items() if name not in CI_MARKS}
+    environ["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     code = subprocess.run(argv, cwd=folder, env=environ, check=False).returncode
     if code != expect:
         sys.exit(f"this should have ended with {expect}, and ended with {code}: {' '.join(argv)}")
