@@ -35,12 +35,12 @@ class Told:
     app: Path
     text: str
 
-    def json(self, *argv: str, folder: Path | None = None) -> Any:
+    def read(self, *argv: str, folder: Path | None = None) -> Any:
         return json.loads(self.otagate(*argv, "--format", "json", folder=folder))
 
     def otagate(self, *argv: str, folder: Path | None = None, expect: int = 0) -> str:
         environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-        command = [js.tool("otagate"), *argv]
+        command: list[str | Path] = [js.tool("otagate"), *argv]
         done = subprocess.run(command, cwd=folder or self.app, env=environ, capture_output=True, text=True, check=False)
         assert done.returncode == expect, done.stderr
         return done.stdout
@@ -51,14 +51,14 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Give the tour once, in a folder of its own, as on a CI that has opinions about branches."""
     place = tmp_path_factory.mktemp("first-light")
     environ = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/elsewhere", "GITHUB_SHA": "0" * 40}
-    argv = [js.tool("python"), "-c", ELSEWHERE, str(SOURCE / "demo.py"), str(place)]
+    argv: list[str | Path] = [js.tool("python"), "-c", ELSEWHERE, str(SOURCE / "demo.py"), str(place)]
     done = subprocess.run(argv, cwd=place, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return Told(place / ".demo" / "app", done.stdout + done.stderr)
 
 
 def served(told: Told, folder: Path | None = None) -> dict[str, str | None]:
-    channels = told.json("status", folder=folder)["channels"]
+    channels = told.read("status", folder=folder)["channels"]
     return {one["channel"]: one["stable"]["version"] if one["stable"] else None for one in channels}
 
 
@@ -71,14 +71,14 @@ def test_the_tour_tells_its_whole_story(told: Told) -> None:
 
 
 def test_the_good_release_is_everywhere_and_the_bad_one_nowhere(told: Told) -> None:
-    status = told.json("status")
+    status = told.read("status")
     assert served(told) == {"internal": "1.0.0", "beta": "1.0.0", "stable": "1.0.0"}
     assert [one["candidate"] for one in status["channels"]] == [None, None, None]
     assert status["rollouts"] == []
 
 
 def test_no_stable_phone_ever_saw_the_bad_release(told: Told) -> None:
-    entries = told.json("history", "--limit", "0")["entries"]
+    entries = told.read("history", "--limit", "0")["entries"]
     moves = [(one["data"]["version"], one["data"]["channel"]) for one in entries if one["kind"] == "rollout.advanced"]
     assert ("1.0.0", "stable") in moves
     assert ("1.1.0", "beta") in moves
@@ -97,7 +97,7 @@ def test_the_chain_of_records_is_whole(told: Told) -> None:
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])
 def test_both_releases_verify_with_the_phones_key(version: str, told: Told) -> None:
-    report = told.json("verify", version, "--public-key", ".otagate/keys/encryption.pub.pem")
+    report = told.read("verify", version, "--public-key", ".otagate/keys/encryption.pub.pem")
     assert report["holds"] is True
     assert {check["result"] for check in report["checks"]} == {"holds"}
     assert len(report["checks"]) >= 5
@@ -109,9 +109,9 @@ def test_the_two_releases_are_different_builds(told: Told) -> None:
 
 
 def test_running_it_again_changes_nothing(told: Told) -> None:
-    before = told.json("history", "--limit", "0")["entries"]
+    before = told.read("history", "--limit", "0")["entries"]
     told.otagate("run", expect=8)
-    assert told.json("history", "--limit", "0")["entries"] == before
+    assert told.read("history", "--limit", "0")["entries"] == before
     assert served(told)["stable"] == "1.0.0"
 
 
@@ -123,9 +123,9 @@ def test_the_store_is_whole_in_another_place_without_any_private_key(told: Told,
         shutil.copy(told.app / ".otagate" / "keys" / name, elsewhere / ".otagate" / "keys")
     shutil.copy(told.app / "otagate.yml", elsewhere)
     assert served(told, elsewhere) == served(told)
-    assert told.json("history", folder=elsewhere) == told.json("history")
+    assert told.read("history", folder=elsewhere) == told.read("history")
     assert "is whole" in told.otagate("history", folder=elsewhere)
-    report = told.json("verify", "1.0.0", "--public-key", ".otagate/keys/encryption.pub.pem", folder=elsewhere)
+    report = told.read("verify", "1.0.0", "--public-key", ".otagate/keys/encryption.pub.pem", folder=elsewhere)
     assert report["holds"] is True
 
 
