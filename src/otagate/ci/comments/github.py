@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
+from typing import TypeVar
 
 import github
 import requests
@@ -22,6 +23,7 @@ TIMEOUT = 15
 MAX_COMMENTS = 5000
 """That are looked through. Ours is among the oldest."""
 
+T = TypeVar("T")
 _NOT_READABLE = (github.BadAttributeException, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 """What PyGithub raises for an answer of another shape than it expects, or for a next page on another server."""
 
@@ -107,7 +109,14 @@ class GithubThread:
 
 
 def _remark(comment: IssueComment) -> Remark:
-    return Remark(comment.id, comment.body, comment.html_url)
+    return Remark(_present(comment.id), comment.body, _present(comment.html_url))
+
+
+def _present(value: T | None) -> T:
+    """Refuse None, which PyGithub gives for what an answer lacks; it takes any answer below 400 for one."""
+    if value is None:
+        raise TypeError(value)
+    return value
 
 
 def _is_ours(comment: IssueComment, login: str | None) -> bool:

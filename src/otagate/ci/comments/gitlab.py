@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any
 
 import gitlab
@@ -19,8 +18,8 @@ from otagate.ci.comments.place import Place
 
 TIMEOUT = 15
 """Seconds for connecting, and for each silence of the host."""
-MAX_NOTES = 5000
-"""That are looked through, system notes among them; oldest first."""
+PAGE, MAX_PAGES = 100, 50
+"""Notes of a page, which is GitLab's most, and pages that are looked through, oldest first; system notes are among them."""
 
 _NOT_READABLE = (gitlab.GitlabParsingError, AssertionError, AttributeError, KeyError, TypeError, ValueError)
 """What python-gitlab raises for an answer of another shape than it expects."""
@@ -39,16 +38,13 @@ class GitlabThread:
             token: An access token of a project, a group or a person.
         """
         self._place = place
-        # As a bearer token, because that header stays behind when a server redirects to another; and pages of an answer
-        # are never fetched from another server either.
-        self._client = gitlab.Gitlab(place.api, oauth_token=token, timeout=TIMEOUT, per_page=100, keep_base_url=True)
+        # As a bearer token, because that header stays behind when a server redirects to another.
+        self._client = gitlab.Gitlab(place.api, oauth_token=token, timeout=TIMEOUT)
 
     def own(self, marker: str) -> Sequence[Remark]:
         """See Thread.own."""
         with self._told():
-            listed = self._notes().list(iterator=True, order_by="created_at", sort="asc", **_AT_ONCE)
-            notes = [note.attributes for note in islice(listed, MAX_NOTES)]
-            marked = [note for note in notes if not note["system"] and note["body"].startswith(marker)]
+            marked = [note for note in self._all() if not note["system"] and note["body"].startswith(marker)]
             if not marked:
                 return []
             user = self._client.http_get("/user", **_AT_ONCE)
@@ -69,6 +65,14 @@ class GitlabThread:
         """See Thread.remove."""
         with self._told():
             self._notes().delete(remark.id, **_AT_ONCE)
+
+    def _all(self) -> Iterator[Mapping[str, Any]]:
+        # By number: the links to next pages name whatever server a proxy makes of it.
+        for page in range(1, MAX_PAGES + 1):
+            notes = self._notes().list(page=page, per_page=PAGE, order_by="created_at", sort="asc", get_all=False, **_AT_ONCE)
+            yield from (note.attributes for note in notes)
+            if len(notes) < PAGE:
+                return
 
     def _notes(self) -> ProjectMergeRequestNoteManager:
         project = self._client.projects.get(self._place.project, lazy=True)
