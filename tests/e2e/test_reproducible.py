@@ -105,7 +105,18 @@ def bundle(base: Path, world: World, made: Mapping[str, bytes]) -> dict[str, str
     """Pack with the installed command; give what it says, and the digest of the file that it made."""
     folder = base / world.place
     write_files(folder, world, made)
-    argv: list[str | Path] = [OTAGATE, "bundle", str(folder), "-o", "out.zip", "--manifest", "files.json", "--format", "json", *world.options]
+    argv: list[str | Path] = [
+        OTAGATE,
+        "bundle",
+        str(folder),
+        "-o",
+        "out.zip",
+        "--manifest",
+        "files.json",
+        "--format",
+        "json",
+        *world.options,
+    ]
     environ = {"PATH": os.environ["PATH"], "HOME": str(base), **world.environ}
     done = subprocess.run(argv, cwd=base, env=environ, capture_output=True, umask=world.umask, check=False)
     assert done.returncode == 0, done.stderr.decode()
