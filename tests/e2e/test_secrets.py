@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -64,6 +66,18 @@ def github(folder: Path) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     files = {name: str(folder / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     return {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "a/b", "GITHUB_REF": "refs/heads/main", **files}
+
+
+def gitlab(folder: Path) -> dict[str, str]:
+    folder.mkdir(exist_ok=True)
+    job = {"CI": "true", "GITLAB_CI": "true", "CI_PROJECT_DIR": str(folder), "CI_COMMIT_BRANCH": "main"}
+    return {**job, "OTAGATE_OUTPUTS": str(folder / "otagate.env")}
+
+
+def jenkins(folder: Path) -> dict[str, str]:
+    folder.mkdir(exist_ok=True)
+    job = {"JENKINS_URL": "https://ci.example/", "BRANCH_NAME": "main", "WORKSPACE": str(folder)}
+    return {**job, "OTAGATE_OUTPUTS": str(folder / "otagate.properties")}
 
 
 def installed(shop: Shop, temp: Path, *argv: str, **environ: str) -> Said:
@@ -190,6 +204,55 @@ def test_no_verb_shows_a_key_of_any_shape(shape: str, tmp_path: Path, capsys: py
     assert hits(secrets, said, tmp_path) == []
 
 
+@pytest.mark.parametrize("host", [gitlab, jenkins])
+def test_no_file_of_a_ci_host_holds_a_key(host: Callable[[Path], dict[str, str]], tmp_path: Path) -> None:
+    shop = open_shop(tmp_path / "shop")
+    secrets = secrets_of(shop)
+    environ = {**host(tmp_path / "ci"), **in_variables(shop), "SOME_TOKEN": TOKEN, "OTAGATE_GITLAB_TOKEN": TOKEN}
+    second_release(shop)
+    said = [shop.run(*argv, **environ) for argv in (("run",), ("reconcile",), ("rollback",), ("status",), ("promote",))]
+    assert [one.code for one in said] == [0, 0, 0, 0, 2], said
+    assert "2.0.0" in Path(environ["OTAGATE_OUTPUTS"]).read_text()
+    assert hits(secrets, said, tmp_path) == []
+
+
+@pytest.mark.parametrize("output_format", ["text", "json", "markdown"])
+@pytest.mark.parametrize("argv", [("keys", "create"), ("init",)], ids=lambda argv: argv[0])
+def test_new_keys_go_to_their_files_and_nowhere_else(argv: tuple[str, ...], output_format: str, tmp_path: Path) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "capacitor.config.json").write_text('{"appId": "com.example.shop", "webDir": "dist"}')
+    shop = Shop(app)
+    said = [shop.run(*argv, "--format", output_format), shop.run("keys", "show", "--format", output_format)]
+    assert [one.code for one in said] == [0, 0], said
+    assert sorted(path.name for path in app.rglob("*") if path.name in KEY_FILES) == sorted(KEY_FILES)
+    assert hits(secrets_of(shop), said, tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [0, 3, 2], ids=["opens", "does-not-open", "no-key"])
+def test_sealing_for_recipients_shows_no_key(code: int, tmp_path: Path) -> None:
+    shop = open_shop(tmp_path / "shop")
+    secrets = secrets_of(shop)
+    shop.edit("otagate.yml", "format: capgo", "format: aes-256-gcm\n  recipients: [file:.otagate/keys/encryption.pub.pem]")
+    shop.edit("otagate.yml", "  encryption_key: file:.otagate/keys/encryption.pem\n", "")
+    second_release(shop)
+    said = [shop.run("upload")]
+    assert said[0].code == 0, said
+    statement = ".otagate/store/apps/com.example.shop/releases/2.0.0.json"
+    blob = max(
+        (path for path in shop.path(".otagate/store/blobs").rglob("*") if path.is_file()), key=lambda p: p.stat().st_mtime_ns
+    )
+    shop.path("a.sealed").write_bytes(blob.read_bytes()[:-1] + b"\0" if code == 3 else blob.read_bytes())
+    key = "env:MISSING" if code == 2 else "file:.otagate/keys/encryption.pem"
+    said.append(shop.run("decrypt", "a.sealed", "-o", "b.zip", "--statement", statement, "--key", key))
+    assert said[-1].code == code, said[-1]
+    assert shop.path("b.zip").exists() is (code == 0)
+    seal = ("--seal", "aes-256-gcm", "--recipient", "file:.otagate/keys/encryption.pub.pem", "--version", "3.0.0")
+    said += [shop.run("bundle", "-o", "c.zip"), shop.run("encrypt", "c.zip", *seal)]  # the app is the policy's
+    assert [one.code for one in said[-2:]] == [0, 0], said[-1]
+    assert hits(secrets, said, tmp_path) == []
+
+
 BROKEN: dict[str, Callable[[str], str]] = {
     "cut": lambda pem: pem[: len(pem) * 2 // 3],
     "first-line-lost": lambda pem: pem.split("\n", 1)[1],
@@ -289,7 +352,8 @@ def spied(tmp_path: Path) -> Shop:
 
 def test_children_see_no_key_and_command_lines_hold_none(spied: Shop, tmp_path: Path) -> None:
     secrets = secrets_of(spied)
-    environ = {**github(tmp_path / "ci"), **in_variables(spied), "METRICS_TOKEN": "another-word", "SOME_TOKEN": TOKEN}
+    environ = {**github(tmp_path / "ci"), **in_variables(spied), "METRICS_TOKEN": "another-word"}
+    environ |= {"SOME_TOKEN": TOKEN, "GITHUB_TOKEN": TOKEN, "OTAGATE_GITLAB_TOKEN": TOKEN}
     environ |= {"PATH": spying_on_git(tmp_path / "git")}
     said = [installed(spied, tmp_path / "temp", *argv, **environ) for argv in (("run",), ("gate", "eval"), ("init", "--force"))]
     assert [one.code for one in said] == [0, 6, 2], said
@@ -331,6 +395,33 @@ def test_a_failing_build_that_prints_its_environment_shows_no_key(spied: Shop, t
     said = [installed(spied, tmp_path / "temp", "run", "--format", name, **environ) for name in formats]
     assert {one.code for one in said} == {2}
     assert hits(secrets, said, tmp_path) == []
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
+def test_a_killed_run_leaves_no_key_behind(how: signal.Signals, spied: Shop, tmp_path: Path) -> None:
+    secrets = secrets_of(spied)
+    spied.edit("otagate.yml", 'command: "env;', 'command: "echo $$ > started; sleep 30;')
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    environ = {**spied.environ, **github(tmp_path / "ci"), **in_variables(spied), "TMPDIR": str(temp), "SOME_TOKEN": TOKEN}
+    with subprocess.Popen(
+        [OTAGATE, "run"], cwd=spied.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 30
+        while (
+            not (spied.path("started").exists() and spied.path("started").read_text().strip()) and time.monotonic() < deadline
+        ):
+            time.sleep(0.02)
+        process.send_signal(how)
+        if how is signal.SIGKILL:
+            process.wait(30)
+            os.killpg(int(spied.path("started").read_text()), how)  # who is killed so cannot end its build
+        out, err = process.communicate(timeout=30)
+    said = Said(process.returncode, out, err)
+    if how is not signal.SIGKILL:
+        assert said.code == 130
+        assert list(temp.iterdir()) == [], "temporary files stay"
+    assert hits(secrets, [said], tmp_path) == []
 
 
 def test_a_metric_command_s_own_credential_does_not_come_back(spied: Shop, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from otagate.model import AppId, Bundle, Digest, Sealed, Version
 from otagate.seal.dispatch import seal_bundle
 
 if TYPE_CHECKING:
-    from otagate.policy.model import Policy
+    pass
 
 HELP = "seal a zip for devices"
 DEFAULT_KEY = "env:OTAGATE_ENCRYPTION_KEY"
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     target = output_path(args.out or f"{args.file}.sealed", env)
     if args.dry_run:
         return would_write(f"seal {args.file}", [target])
-    app, version, bundle = _bound(args, policy, source, kind)
+    app, version, bundle = _bound(args, env, source, kind)
     sealed = seal_bundle(
         source,
         target,
@@ -71,12 +71,13 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     return _result(sealed, target, bundle.archive)
 
 
-def _bound(args: argparse.Namespace, policy: Policy | None, source: Path, kind: str) -> tuple[AppId, Version, Bundle]:
+def _bound(args: argparse.Namespace, env: CommandEnv, source: Path, kind: str) -> tuple[AppId, Version, Bundle]:
     """Give what the seal binds; only aes-256-gcm binds app, version and files."""
     archive = digest_of(source)
     length = source.stat().st_size
     if kind != "aes-256-gcm":
         return AppId("not.bound"), Version("0.0.0"), Bundle(archive, length, (), archive, "")
+    policy = None if args.app else policy_if_any(args, env)
     app = AppId(args.app) if args.app else policy.app if policy else None
     if app is None or args.version is None:
         raise UsageError("aes-256-gcm binds app and version", expected="--app and --version", remedy="name both")
