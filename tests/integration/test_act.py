@@ -7,12 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from support.ci_app import CiApp, copy_source, git, make_app, pip_settings, python_path
+from support.comment_hosts import TOKEN, FakeGithub
+from support.metric_server import send, serving
 
 pytestmark = pytest.mark.integration
 
@@ -183,6 +187,30 @@ def pull_event(repository: str | None) -> dict[str, Any]:
             "base": {"ref": "main"},
         },
     }
+
+
+def test_a_plan_is_a_comment_on_the_pull_request(tmp_path: Path, act: Act) -> None:
+    host = FakeGithub()
+
+    def respond(request: BaseHTTPRequestHandler, body: bytes) -> None:
+        path = urlsplit(request.path).path
+        host.asked.append(f"{request.command} {path}")
+        host.tokens.append(("", str(request.headers["Authorization"])))
+        status, headers, text = host.answer(request.command, path, {}, json.loads(body) if body else {})
+        send(request, text.encode(), status=status, **headers)
+
+    event, inputs = pull_event("acme/app"), ["command: plan", "comment: true", f"github-token: {TOKEN}"]
+    with serving(respond) as url:
+        app = make_app(tmp_path)
+        git(app.folder, "remote", "add", "origin", "https://github.com/acme/app.git")
+        run = act(app, inputs, event=event, environ=[f"GITHUB_API_URL={url}"])
+    assert run.code == 0, run.text
+    assert host.asked == ["GET /repos/acme/app/issues/7/comments", "POST /repos/acme/app/issues/7/comments"]
+    [comment] = host.comments
+    assert comment.body.startswith("<!-- otagate:plan:com.example.ci -->\n### after a merge into main: ship 1.0.0 along")
+    assert {token for _, token in host.tokens} == {f"token {TOKEN}"}
+    assert [line["arg"] for line in run.commands("add-mask")][-1] == TOKEN
+    assert app.stored() == {}
 
 
 def test_a_forks_pull_request_may_plan_and_may_not_ship(tmp_path: Path, act: Act) -> None:

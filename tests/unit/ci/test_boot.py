@@ -38,6 +38,21 @@ def test_another_lock_is_another_environment(tmp_path: Path, lock: Path) -> None
     assert prepare(environ, lock) != first
 
 
+@pytest.mark.parametrize(
+    ("environ", "lock"),
+    [
+        ({}, "runtime.txt"),
+        ({"OTAGATE_INPUT_COMMENT": "false"}, "runtime.txt"),
+        ({"OTAGATE_INPUT_COMMENT": "True"}, "runtime.txt"),  # which the face refuses
+        ({"OTAGATE_INPUT_COMMENT": " true\n"}, "comment.txt"),
+    ],
+)
+def test_only_jobs_that_comment_install_what_comments_need(environ: dict[str, str], lock: str) -> None:
+    path = boot.choose_lock(environ)
+    assert path.name == lock
+    assert ("pygithub==" in path.read_text()) == ("python-gitlab==" in path.read_text()) == (lock == "comment.txt")
+
+
 def test_a_module_is_launched_from_its_source_and_from_nowhere_else(tmp_path: Path) -> None:
     source, app = tmp_path / "a source", tmp_path / "app"
     for folder, word in ((source, "ours"), (app, "theirs")):

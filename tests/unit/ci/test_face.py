@@ -34,6 +34,8 @@ def inputs(**values: str) -> dict[str, str]:
         ({"command": "status", "dry_run": "false", "no_build": "false", "wait": "false"}, ["status"]),
         ({"command": "reconcile", "detailed_exitcode": "true"}, ["reconcile", "--detailed-exitcode"]),
         ({"command": "promote", "channel": "beta", "release": "1.0.0", "weight": "5%"}, ["promote", "--channel=beta", "--release=1.0.0", "--weight=5%"]),
+        ({"command": "plan", "comment": "true"}, ["plan", "--comment"]),
+        ({"command": "plan", "comment": "false", "github_token": "t"}, ["plan"]),
         ({"command": "approve", "phase": "stable", "reason": "looks good"}, ["approve", "--reason=looks good", "--", "stable"]),
         ({"command": "resume", "override": "crash_rate, error_rate\nadoption_24h,", "reason": "x"}, ["resume", "--override=crash_rate", "--override=error_rate", "--override=adoption_24h", "--reason=x"]),
         ({"command": "rollback", "to": "builtin", "reason": "$(id); `id`\n::error::x"}, ["rollback", "--to=builtin", "--reason=$(id); `id`\n::error::x"]),
@@ -56,6 +58,7 @@ def test_inputs_become_arguments(given: dict[str, str], argv: list[str], tmp_pat
         pytest.param(inputs(command="status", dry_run="True"), r"neither true nor false", id="flag in capitals"),
         pytest.param(inputs(command="status", dry_run="true"), r"(?s)`status` does not take this input: input dry-run", id="flag of others"),
         pytest.param(inputs(command="status", wait="20m"), r"wait only with run, reconcile", id="wait of others"),
+        pytest.param(inputs(command="run", comment="true"), r"comment only with plan", id="comment of others"),
         pytest.param(inputs(command="run", release="1.0.0"), r"release only with promote", id="input of others"),
         pytest.param(inputs(working_directory="missing"), r"working directory cannot be entered", id="missing folder"),
         pytest.param(inputs() | {"GITLAB_CI": "true", "CI_DEBUG_TRACE": "true"}, r"(?s)CI_DEBUG_TRACE.*replace the keys", id="debug trace"),
@@ -92,6 +95,18 @@ def test_a_secret_becomes_its_variable_and_never_an_argument(name: str, variable
 def test_a_secret_without_an_input_stays_as_the_job_has_it(tmp_path: Path) -> None:
     call = make_call(inputs(signing_key="") | {"OTAGATE_SIGNING_KEY": "QUJD"}, tmp_path)
     assert call.environ == {"OTAGATE_SIGNING_KEY": "QUJD"}
+
+
+def test_the_token_goes_to_the_plan_that_comments(tmp_path: Path) -> None:
+    given = inputs(command="plan", comment="true", github_token=" ghs_x\n") | {"GITHUB_TOKEN": "older"}
+    assert make_call(given, tmp_path).environ == {"GITHUB_TOKEN": "ghs_x"}
+
+
+@pytest.mark.parametrize("given", [inputs(), inputs(command="plan"), inputs(command="plan", comment="false")])
+def test_the_token_goes_to_nobody_else(tmp_path: Path, given: dict[str, str]) -> None:
+    token = inputs(github_token="ghs_x")
+    assert make_call(given | token, tmp_path).environ == {}
+    assert make_call(given | token | {"GITHUB_TOKEN": "the job's own"}, tmp_path).environ == {"GITHUB_TOKEN": "the job's own"}
 
 
 @pytest.mark.parametrize("host", [{}, {"GITLAB_CI": "true"}])

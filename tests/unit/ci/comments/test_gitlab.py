@@ -46,6 +46,6 @@ def test_no_more_pages_are_read_than_a_bound(host: FakeGitlab, comments: Comment
 def test_a_write_that_is_redirected_is_told(host: FakeGitlab, comments: Comments) -> None:
     elsewhere = {"Location": f"{host.api}/projects/42/merge_requests/7/notes"}
     host.faults = [None, (301, elsewhere, "")]
-    with pytest.raises(UnavailableError, match="(?s)cannot be understood.*RedirectError"):
+    with pytest.raises(UnavailableError, match=r"(?s)cannot be understood.*RedirectError"):
         comments.put(MARKER, "new")
     assert host.comments == []
