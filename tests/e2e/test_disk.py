@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -376,16 +375,14 @@ def test_no_place_for_temporary_files_at_all_is_said(guest: Shop) -> None:
     hide = "for place in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $place || exit 99; done"
     if subprocess.run(["unshare", "-m", "sh", "-c", hide], check=False, capture_output=True).returncode:
         pytest.skip("hiding /tmp needs root")
-    with TemporaryDirectory(dir="/var/lib") as elsewhere:
-        shop = Shop(Path(elsewhere) / "shop", guest.environ)
-        shutil.copytree(guest.folder, shop.folder, symlinks=True)
-        shop.folder.chmod(0o555)
-        before = contents(shop.path(".otagate/store"))
-        script = f'{hide}; cd . && exec {" ".join(without_rights())} "$@"'
-        said = installed(shop, "upload", before=("unshare", "-m", "sh", "-c", script, "sh"))
-        one_message(said, 2, "temporary files", "TMPDIR")
-        assert contents(shop.path(".otagate/store")) == before
-        shop.folder.chmod(0o755)
+    store = guest.path(".otagate/store")
+    before = contents(store)
+    guest.folder.chmod(0o555)
+    # The app stays where it is, and is seen under a name that is not below /tmp.
+    script = f'mount --bind "{guest.folder}" /mnt && {hide}; cd /mnt && exec {" ".join(without_rights())} "$@"'
+    said = installed(guest, "upload", before=("unshare", "-m", "sh", "-c", script, "sh"))
+    one_message(said, 2, "temporary files", "TMPDIR")
+    assert contents(store) == before
 
 
 @pytest.mark.parametrize("home", [None, "", "/nonexistent", "/proc", "closed"])
