@@ -100,9 +100,9 @@ def write_archive(
 
 def compressor() -> str:
     """Name what makes the bytes: library, wheel with version, level."""
-    from importlib.metadata import version  # noqa: PLC0415 - costs 10 ms that other commands need not pay
+    import deflate  # noqa: PLC0415 - compiled code that only packing needs
 
-    return f"libdeflate (deflate {version('deflate')}) level {LEVEL}"
+    return f"libdeflate (deflate {deflate.__version__}) level {LEVEL}"
 
 
 def _processors() -> int:

@@ -19,7 +19,7 @@ from otagate.flow.init_files import hand_text, read_text, write_text
 from otagate.flow.init_text import policy_text
 from otagate.flow.json_edit import get_text, set_text
 from otagate.model import AppId
-from otagate.policy.load import POLICY_NAMES
+from otagate.policy.find import POLICY_NAMES
 
 KEYS = ".otagate/keys"
 IGNORED = (".otagate/keys/", ".otagate/store/")

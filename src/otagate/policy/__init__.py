@@ -14,10 +14,10 @@ __all__ = ["find_policy", "load_policy"]
 
 
 def find_policy(start: Path) -> Path:
-    """See otagate.policy.load.find_policy."""
-    from otagate.policy import load  # noqa: PLC0415 - keeps this package light to import
+    """See otagate.policy.find.find_policy."""
+    from otagate.policy import find  # noqa: PLC0415 - keeps this package light to import
 
-    return load.find_policy(start)
+    return find.find_policy(start)
 
 
 def load_policy(path: Path) -> Policy:

@@ -8,7 +8,8 @@ from otagate.ci.detect import read_context
 from otagate.cli.output import CommandEnv
 from otagate.flow.workspace import Listener, Workspace
 from otagate.model import ChannelName, Context
-from otagate.policy.load import find_policy, load_policy
+from otagate.policy.find import find_policy
+from otagate.policy.load import load_policy
 from otagate.policy.model import Policy
 
 

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from otagate._text import size
 from otagate.cli.commands._material import base_of, digest_of, policy_if_any, would_write
 from otagate.cli.commands._out import output_path
+from otagate.cli.commands._sealing import DEFAULT_KEY, sealed_data, sealed_facts
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
-from otagate.cli.render.blocks import Facts, Heading
+from otagate.cli.render.blocks import Block, Heading
 from otagate.errors import UsageError
-from otagate.model import AppId, Bundle, Digest, Sealed, Version
+from otagate.model import AppId, Bundle, Version
 from otagate.seal.dispatch import seal_bundle
 
-if TYPE_CHECKING:
-    pass
-
 HELP = "seal a zip for devices"
-DEFAULT_KEY = "env:OTAGATE_ENCRYPTION_KEY"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +63,9 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         environ=env.environ,
         base=base_of(None if args.key or args.recipient else policy, env),
     )
-    return _result(sealed, target, bundle.archive)
+    clear = bundle.archive
+    view: list[Block] = [Heading(f"sealed with {sealed.format}"), sealed_facts(sealed, target, clear)]
+    return Result("otagate/encrypt/v1", sealed_data(sealed, target, clear), view)
 
 
 def _bound(args: argparse.Namespace, env: CommandEnv, source: Path, kind: str) -> tuple[AppId, Version, Bundle]:
@@ -87,27 +84,3 @@ def _bound(args: argparse.Namespace, env: CommandEnv, source: Path, kind: str) -
     files = read_archive(source)
     content = content_digest(files)
     return app, Version(args.version), Bundle(archive, length, files, content, "")
-
-
-def _result(sealed: Sealed, target: Path, clear: Digest) -> Result:
-    texts = {
-        "session_key": sealed.session_key,
-        "checksum_hex": sealed.checksum_hex,
-        "checksum_base64": sealed.checksum_base64,
-        "key_id": sealed.key_id,
-        "iv": sealed.iv,
-        "wrapped_key": sealed.wrapped_key,
-        "additional_data": sealed.additional_data,
-    }
-    known = {name: text for name, text in texts.items() if text is not None}
-    data = {
-        "file": str(target),
-        "format": sealed.format,
-        "blob": str(sealed.blob),
-        "size": sealed.size,
-        "clear": str(clear),
-        **known,
-    }
-    first = (("file", str(target)), ("size", size(sealed.size)), ("blob", str(sealed.blob)), ("clear", str(clear)))
-    facts = Facts((*first, *((name.replace("_", " "), text) for name, text in known.items())))
-    return Result("otagate/encrypt/v1", data, [Heading(f"sealed with {sealed.format}"), facts])
