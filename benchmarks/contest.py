@@ -90,11 +90,11 @@ class Packing:
     tree: Path
 
     def otagate(self) -> Cost:
-        """``otagate bundle``, then ``otagate encrypt``."""
+        """``otagate bundle --sealed``: vet, zip, hash and seal in one command."""
         self._fresh("ours.zip", "ours.sealed.zip")
-        packed, _ = self.shop.run(OTAGATE, "bundle", self.tree, "--out", "ours.zip")
-        sealed, _ = self.shop.run(OTAGATE, "encrypt", "ours.zip", "-o", "ours.sealed.zip", "--key", "file:keys/encryption.pem")
-        return packed + sealed
+        seal = ("--sealed", "ours.sealed.zip", "--key", "file:keys/encryption.pem")
+        cost, _ = self.shop.run(OTAGATE, "bundle", self.tree, "--out", "ours.zip", *seal)
+        return cost
 
     def capgo(self) -> Cost:
         """``capgo bundle zip``, then ``capgo bundle encrypt``."""
