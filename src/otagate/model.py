@@ -177,6 +177,8 @@ class ChannelState:
     """What ``stable`` was before, newest first, at most ten; what a rollback goes back to."""
     blocked: tuple[Version, ...] = ()
     """Releases that were rolled back here: never served on this channel again."""
+    withdrawn: Version | None = None
+    """What the newest rollback took off, until something else is promoted: by it a repeated rollback is known again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The shape, as canonical JSON; every field is always there, those marked ? may be
 
     {"schema": "otagate/channel/v1", "app": str, "channel": str, "serial": int from 1, "issued": instant, "expires": instant,
      "txn": 32 hex digits, "stable"?: ref, "candidate"?: {"version": str, "statement": digest, "weight": int, "seed": str},
-     "paused": bool, "previous": [ref or null], "blocked": [version]}
+     "paused": bool, "previous": [ref or null], "blocked": [version], "withdrawn"?: version}
 
     ref: {"version": str, "statement": "sha256:<hex>"}
 
@@ -31,7 +31,7 @@ _HEX32 = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _REF = frozenset({"version", "statement"})
 _CANDIDATE = _REF | {"weight", "seed"}
 _POINTER = frozenset(
-    "schema app channel serial issued expires txn stable candidate paused previous blocked".split()  # noqa: SIM905 - a table
+    "schema app channel serial issued expires txn stable candidate paused previous blocked withdrawn".split()  # noqa: SIM905 - a table
 )
 
 
@@ -69,6 +69,7 @@ def to_payload(pointer: Pointer) -> bytes:
             "paused": state.paused,
             "previous": [_write_ref(ref) for ref in state.previous],
             "blocked": [str(version) for version in state.blocked],
+            "withdrawn": None if state.withdrawn is None else str(state.withdrawn),
         }
     )
 
@@ -116,6 +117,7 @@ def _state(fields: Fields, subject: str) -> ChannelState:
             for index, item in enumerate(fields.list("previous"))
         ),
         blocked=fields.each("blocked", Version),
+        withdrawn=None if fields.value.get("withdrawn", 0) is None else fields.made("withdrawn", Version),
     )
 
 
@@ -128,6 +130,7 @@ def _check(pointer: Pointer, subject: str) -> None:
         (pointer.expires > pointer.issued, "expires", "an instant after `issued`", _clock.to_text(pointer.expires)),
         (len(state.previous) <= MAX_PREVIOUS, "previous", f"at most {MAX_PREVIOUS}", str(len(state.previous))),
         (len(set(state.blocked)) == len(state.blocked), "blocked", "every version once", "one twice"),
+        (state.withdrawn is None or state.withdrawn in state.blocked, "withdrawn", "a version in `blocked`", "another"),
         (not set(served) & set(state.blocked), "blocked", "no release that is served", "one that is served"),
         (len(set(served)) == len(served), "candidate", "another release than `stable`", "the same"),
     ):

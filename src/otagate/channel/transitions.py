@@ -55,8 +55,8 @@ def offer(state: ChannelState, release: ReleaseRef, weight: Weight, seed: str) -
     if candidate is not None and _is(state, candidate.release, release):
         if weight <= candidate.weight:
             return state
-        return _next(state, candidate=replace(candidate, weight=weight))
-    return _next(state, candidate=Candidate(release, weight, seed))
+        return _promoted(state, candidate=replace(candidate, weight=weight))
+    return _promoted(state, candidate=Candidate(release, weight, seed))
 
 
 def settle(state: ChannelState, release: ReleaseRef) -> ChannelState:
@@ -88,7 +88,7 @@ def settle(state: ChannelState, release: ReleaseRef) -> ChannelState:
             found=f"{release} at {candidate.weight}",
             remedy="raise its weight to 100% first",
         )
-    return _next(state, stable=release, candidate=None, previous=_push(state))
+    return _promoted(state, stable=release, candidate=None, previous=_push(state))
 
 
 def withdraw(state: ChannelState, release: ReleaseRef) -> ChannelState:
@@ -101,9 +101,9 @@ def withdraw(state: ChannelState, release: ReleaseRef) -> ChannelState:
     blocked = state.blocked if release.version in state.blocked else (*state.blocked, release.version)
     after = replace(state, blocked=blocked)
     if after.candidate is not None and after.candidate.release.version == release.version:
-        after = replace(after, candidate=None)
+        after = replace(after, candidate=None, withdrawn=release.version)
     if after.stable is not None and after.stable.version == release.version:
-        after = _fall_back(after)
+        after = replace(_fall_back(after), withdrawn=release.version)
     return state if after == state else replace(after, serial=state.serial + 1)
 
 
@@ -120,8 +120,8 @@ def set_stable(state: ChannelState, target: ReleaseRef | None) -> ChannelState:
         _refuse_blocked(state, target)
         _is(state, state.stable, target)
     if state.stable != target:
-        return _next(state, stable=target, candidate=None, previous=_push(state))
-    return state if state.candidate is None else _next(state, candidate=None)
+        return _promoted(state, stable=target, candidate=None, previous=_push(state))
+    return state if state.candidate is None else _promoted(state, candidate=None)
 
 
 def roll_back_to(state: ChannelState, target: ReleaseRef | None) -> ChannelState:
@@ -141,7 +141,7 @@ def roll_back_to(state: ChannelState, target: ReleaseRef | None) -> ChannelState
         return state
     older = state.previous[state.previous.index(target) + 1 :] if target in state.previous else state.previous
     blocked = (*state.blocked, *(version for version in gone if version not in state.blocked))
-    return _next(state, stable=target, candidate=None, previous=older, blocked=blocked)
+    return _next(state, stable=target, candidate=None, previous=older, blocked=blocked, withdrawn=gone[-1] if gone else None)
 
 
 def pause(state: ChannelState) -> ChannelState:
@@ -156,6 +156,11 @@ def unpause(state: ChannelState) -> ChannelState:
 
 def _next(state: ChannelState, **changes: object) -> ChannelState:
     return replace(state, serial=state.serial + 1, **changes)  # type: ignore[arg-type]
+
+
+def _promoted(state: ChannelState, **changes: object) -> ChannelState:
+    """Give the next state after going forward: what was rolled back before that is history."""
+    return _next(state, withdrawn=None, **changes)
 
 
 def _push(state: ChannelState) -> tuple[ReleaseRef | None, ...]:

@@ -15,7 +15,7 @@ from otagate.channel.interface import ChannelReading
 from otagate.errors import ConflictError, NotFoundError, UsageError
 from otagate.flow.foresee import steps_of
 from otagate.flow.publish import refuse_forks
-from otagate.flow.select import active_rollout
+from otagate.flow.select import active_rollout, channel_names
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ChannelState, ReleaseRef, Version, Weight
 from otagate.plan.steps import Plan, Status, Step, StepKind
@@ -148,6 +148,9 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
         if to is not None:
             raise UsageError("--to needs --channel", expected="the channel that is to serve it", remedy="add --channel NAME")
         return _command(workspace, held, lambda state, now: machine.roll_back(state, why, workspace.actor, now))
+    repeated = _already_rolled_back(workspace, name) if to is None else None
+    if repeated is not None:
+        return repeated
     channel = _named(name)
     before = read_or_new(workspace, channel)
     bad = before.candidate.release if before.candidate else before.stable
@@ -174,6 +177,35 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
         return _move(workspace, channel, change, "channel.rolled_back", data)
 
     return Action(Plan(title, (step,)), carry_out)
+
+
+def _already_rolled_back(workspace: Workspace, name: ChannelName | None) -> Action | None:
+    """Know a repeated rollback again: the same command twice is the same as once, and must not go back two releases."""
+    names = [name] if name is not None else channel_names(workspace)
+    states = [state for state in (read_or_new(workspace, one) for one in names) if state.withdrawn and not state.candidate]
+    if not states:
+        return None
+    steps = tuple(
+        Step(StepKind.ROLL_BACK, f"roll {state.name} back from {state.withdrawn}", Status.DONE, _was(state)) for state in states
+    )
+    note = f"to go further back, name what is to be served: otagate rollback --channel {states[0].name} --to VERSION"
+
+    def carry_out() -> Receipt:
+        for state in states:
+            _tell_rolled_back(workspace, state)
+        return Receipt(channel=workspace.channels_read_only.read(states[0].name))
+
+    return Action(Plan("rolled back already", steps, notes=(note,)), carry_out)
+
+
+def _tell_rolled_back(workspace: Workspace, state: ChannelState) -> None:
+    """Write the ledger entry that a killed rollback may have left out."""
+    version = str(state.withdrawn)
+    for entry in workspace.ledger.entries():
+        if entry.kind.endswith(".rolled_back") and version in {entry.data.get("from"), entry.data.get("version")}:
+            return
+    data = {"from": version, "to": str(state.stable or BUILTIN)}
+    _move(workspace, state.name, lambda channel: channel, "channel.rolled_back", data)
 
 
 def find_release(workspace: Workspace, version: Version) -> PublishedRelease:

@@ -48,7 +48,7 @@ def decide(state: RolloutState, results: Sequence[GateResult], now: datetime, *,
         return state
     if state.latched:
         return pause(state, _latched_reason(state, Demand.PAUSE), "", now)
-    trouble = _lasting_trouble(state, now)
+    trouble = _lasting_trouble(state, results, now)
     if trouble:
         return pause(state, trouble, "", now)
     return _go_on(state, results, now, held_by)
@@ -298,23 +298,27 @@ def _latched_reason(state: RolloutState, action: Demand) -> str:
 
 
 def _remember_troubles(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
+    """Keep since when each gate has been without a usable answer; from one kind of silence to another the time runs on."""
     if not results:
         return state
-    troubles = {
-        (key := f"{result.metric}:{result.verdict.value}"): state.troubles.get(key, now)
-        for result in results
-        if result.is_gating and result.verdict in _TROUBLES and result.metric not in state.overrides
-    }
+    silent = [result for result in results if _is_silent(state, result)]
+    troubles = {result.metric: state.troubles.get(result.metric, now) for result in silent}
     return state if troubles == state.troubles else replace(state, troubles=troubles)
 
 
-def _lasting_trouble(state: RolloutState, now: datetime) -> str:
+def _is_silent(state: RolloutState, result: GateResult) -> bool:
+    return result.is_gating and result.verdict in _TROUBLES and result.metric not in state.overrides
+
+
+def _lasting_trouble(state: RolloutState, results: Sequence[GateResult], now: datetime) -> str:
     """Give the reason to pause when a gate has been without an answer for longer than its grace, or ""."""
-    for key, since in state.troubles.items():
-        metric, _, verdict = key.partition(":")
-        grace: timedelta = getattr(state.spec.judgement, _TROUBLES[Verdict(verdict)])
+    for result in results:
+        since = state.troubles.get(result.metric)
+        if since is None or not _is_silent(state, result):
+            continue
+        grace: timedelta = getattr(state.spec.judgement, _TROUBLES[result.verdict])
         if now - since > grace:
-            return f"{metric} has been {verdict} for longer than {span(grace)}"
+            return f"{result.metric} has had no usable answer for longer than {span(grace)} (now {result.verdict.value})"
     return ""
 
 

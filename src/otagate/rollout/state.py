@@ -106,7 +106,7 @@ class RolloutState:
         overrides: Metric to who waived it and why.
         approvals: What was approved: ``phase:<name>`` or ``insufficient:<phase>:<step>``.
         awaiting: The approval that is waited for, or "".
-        troubles: ``<metric>:<verdict>`` to when it began, for no_data, stale and error.
+        troubles: Metric to since when its gate has had no usable answer (no_data, stale, error).
         paused_by: Why it is paused, or "".
         paused_actor: Who paused it, or "" when its gates did.
         unfinished: Effects that had been decided when it was paused and may not have happened; done again on resume.

@@ -52,7 +52,7 @@ def test_the_bytes_are_fixed() -> None:
     assert to_payload(BARE).decode() == (
         '{"app":"com.example.app","blocked":[],"candidate":null,"channel":"beta","expires":"2026-11-21T09:30:01.123456Z",'
         '"issued":"2026-11-21T09:30:00.123456Z","paused":false,"previous":[],"schema":"otagate/channel/v1","serial":1,'
-        '"stable":null,"txn":"ffffffffffffffffffffffffffffffff"}'
+        '"stable":null,"txn":"ffffffffffffffffffffffffffffffff","withdrawn":null}'
     )
 
 

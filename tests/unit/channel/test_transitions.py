@@ -103,13 +103,21 @@ def test_previous_holds_ten() -> None:
 
 def test_withdrawing_a_candidate_drops_and_blocks_it() -> None:
     after = transitions.withdraw(RAMPING_C, C)
-    assert after == replace(ON_B, serial=9, blocked=(C.version,))
+    assert after == replace(ON_B, serial=9, blocked=(C.version,), withdrawn=C.version)
 
 
 def test_withdrawing_stable_serves_what_was_served_before() -> None:
     after = transitions.withdraw(ON_B, B)
-    assert after == replace(ON_B, serial=9, stable=A, previous=(), blocked=(B.version,))
+    assert after == replace(ON_B, serial=9, stable=A, previous=(), blocked=(B.version,), withdrawn=B.version)
     assert transitions.withdraw(after, B) is after
+
+
+def test_what_was_withdrawn_is_remembered_until_something_is_promoted() -> None:
+    after = transitions.withdraw(ON_B, B)
+    assert transitions.unpause(transitions.pause(after)).withdrawn == B.version
+    assert transitions.offer(after, C, Weight(500), SEED).withdrawn is None
+    assert transitions.set_stable(after, C).withdrawn is None
+    assert transitions.roll_back_to(RAMPING_C, A).withdrawn == C.version
 
 
 def test_withdrawing_passes_over_blocked_releases() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from otagate.channel import transitions
 from otagate.errors import ConflictError, NotFoundError, UsageError, VerificationError
 from otagate.flow import actions
 from otagate.flow.workspace import Workspace
@@ -271,3 +272,45 @@ def test_overrides_are_checked(world: World) -> None:
 def test_a_fork_changes_nothing(make: Callable[[Workspace], object], idle: World) -> None:
     with pytest.raises(UsageError, match="from a fork may plan"):
         make(idle.process(is_fork=True))
+
+
+# --- the same rollback twice ----------------------------------------------------------------------------------------------
+
+
+def test_a_repeated_rollback_does_not_go_back_two_releases(idle: World) -> None:
+    actions.rollback(idle.process(), STABLE, None, "").carry_out()
+    before = idle.channel("stable")
+    told = len(idle.ledger())
+    again = actions.rollback(idle.process(), STABLE, None, "")
+    assert titles(again) == [("roll stable back from 0.9.0", "done")]
+    assert "--to VERSION" in again.plan.notes[0]
+    again.carry_out()
+    assert idle.channel("stable") == before
+    assert len(idle.ledger()) == told
+
+
+def test_a_repeated_rollback_without_a_channel_finds_what_was_done(world: World) -> None:
+    actions.rollback(world.process(), None, None, "").carry_out()
+    before = world.channel("stable")
+    told = len(world.ledger())
+    again = actions.rollback(world.process(), None, None, "")
+    assert titles(again) == [("roll stable back from 1.0.0", "done")]
+    again.carry_out()
+    assert (world.channel("stable"), len(world.ledger())) == (before, told)
+
+
+def test_going_further_back_takes_a_name(idle: World) -> None:
+    actions.rollback(idle.process(), STABLE, None, "").carry_out()
+    actions.rollback(idle.process(), STABLE, actions.BUILTIN, "").carry_out()
+    state = idle.channel("stable")
+    assert state is not None
+    assert state.stable is None
+
+
+def test_what_a_killed_rollback_did_not_write_is_written_by_the_next(idle: World) -> None:
+    workspace = idle.process()
+    bad = actions.find_release(workspace, Version("0.9.0")).ref
+    workspace.reconciler.effects.move(STABLE, lambda state: transitions.withdraw(state, bad))  # and killed here
+    actions.rollback(idle.process(), STABLE, None, "").carry_out()
+    entry = idle.ledger()[-1]
+    assert (entry.kind, entry.data["from"], entry.data["to"]) == ("channel.rolled_back", "0.9.0", "0.8.0")

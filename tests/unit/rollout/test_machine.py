@@ -287,11 +287,22 @@ def test_but_not_when_one_has_failed_meanwhile() -> None:
 def test_silence_holds_and_after_its_grace_pauses(verdict: Verdict, grace: timedelta) -> None:
     silent = (result("crash_rate", verdict, holds=True),)
     began = machine.decide(entered(), silent, SOAK_OVER)
-    assert (began.stage, began.troubles) == (Stage.SOAKING, {f"crash_rate:{verdict.value}": SOAK_OVER})
+    assert (began.stage, began.troubles) == (Stage.SOAKING, {"crash_rate": SOAK_OVER})
     assert machine.decide(began, silent, SOAK_OVER + grace) == began
     after = machine.decide(began, silent, SOAK_OVER + grace + timedelta(seconds=1))
     assert (after.stage, after.paused_actor) == (Stage.PAUSED, "")
-    assert f"crash_rate has been {verdict.value}" in after.paused_by
+    assert "crash_rate has had no usable answer" in after.paused_by
+    assert verdict.value in after.paused_by
+
+
+def test_silence_of_changing_kinds_is_one_silence() -> None:
+    silent = (result("crash_rate", Verdict.NO_DATA, holds=True),)
+    broken = (result("crash_rate", Verdict.ERROR, holds=True),)
+    state = machine.decide(entered(), silent, SOAK_OVER)
+    for hours in range(1, 3):
+        state = machine.decide(state, broken if hours % 2 else silent, SOAK_OVER + hours * HOUR)
+        assert state.stage is Stage.SOAKING
+    assert machine.decide(state, broken, SOAK_OVER + 3 * HOUR).stage is Stage.PAUSED
 
 
 def test_one_answer_ends_the_count() -> None:

@@ -26,7 +26,7 @@ def act(args: argparse.Namespace, env: CommandEnv, action: Action) -> Result:
     if args.dry_run:
         return Result("otagate/plan/v1", plan_data(action.plan), plan_view(action.plan, dry_run=True))
     receipt = action.carry_out()
-    view: list[Block] = [Heading(f"done: {action.plan.goal}")]
+    view: list[Block] = [Heading(f"done: {action.plan.goal}"), *(Line(note) for note in action.plan.notes)]
     data: dict[str, object] = {"goal": action.plan.goal}
     flat: dict[str, str] = {}
     if receipt.rollout is not None:
