@@ -21,8 +21,9 @@ from otagate.bundle.source import SourceFile, changed, opened, read
 from otagate.errors import BundleError
 from otagate.model import Bundle, Digest, FileEntry
 
-LEVEL = 7
-"""libdeflate's level: the fastest that beats zlib's level 9 on real web builds (docs/adr/0003-deterministic-zip.md)."""
+LEVEL = 6
+"""libdeflate's level: the fastest whose zips of real web builds are not larger than the Capgo CLI's
+(docs/adr/0003-deterministic-zip.md)."""
 STORE_ABOVE = 32 * 1024 * 1024
 """Bytes. Larger files are stored and streamed: libdeflate needs the whole file, and its result, in memory."""
 STORED_TYPES = frozenset(
