@@ -254,7 +254,7 @@ class Bundle:
         archive_size: Bytes of the clear zip.
         files: Every file, sorted by path.
         content: Digest over the canonical list of (path, size, digest): the same whatever compressed it.
-        compressor: What made the zip's bytes, such as ``libdeflate (deflate 0.9.0) level 7``.
+        compressor: What made the zip's bytes, such as ``libdeflate (deflate 0.9.0) level 6``.
     """
 
     archive: Digest
