@@ -74,7 +74,7 @@ def main() -> None:
     app = PROJECT / ".demo" / "app"
     say("1. A Capacitor app in a git repository, with its dependencies.")
     make_app(app)
-    run(app, "npm", "ci", "--silent", "--no-audit", "--no-fund")
+    run(app, "npm", "ci", "--loglevel=error", "--no-audit", "--no-fund")
     say("2. Keys. The private parts stay in .otagate/keys, which git ignores; phones and otagate know the public parts.")
     run(app, "otagate", "keys", "create")
     say("3. What the policy would do with this commit. Nothing is touched.")
