@@ -372,14 +372,15 @@ def test_an_unusable_tmpdir_is_done_without(place: str, argv: tuple[str, ...], g
 
 def test_no_place_for_temporary_files_at_all_is_said(guest: Shop) -> None:
     # Python looks into TMPDIR, /tmp, /var/tmp, /usr/tmp and the current folder; none of them can be written here.
-    hide = "for place in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $place || exit 99; done"
-    if subprocess.run(["unshare", "-m", "sh", "-c", hide], check=False, capture_output=True).returncode:
-        pytest.skip("hiding /tmp needs root")
+    # Closed and not hidden: the checkout, and so the command itself, may stand below /tmp.
+    close = "for at in /tmp /var/tmp; do mount --bind $at $at && mount -o remount,bind,ro $at || exit 99; done"
+    if subprocess.run(["unshare", "-m", "sh", "-c", close], check=False, capture_output=True).returncode:
+        pytest.skip("closing /tmp needs root")
     store = guest.path(".otagate/store")
     before = contents(store)
     guest.folder.chmod(0o555)
     # The app stays where it is, and is seen under a name that is not below /tmp.
-    script = f'mount --bind "{guest.folder}" /mnt && {hide}; cd /mnt && exec {" ".join(without_rights())} "$@"'
+    script = f'mount --bind "{guest.folder}" /mnt && {close}; cd /mnt && exec {" ".join(without_rights())} "$@"'
     said = installed(guest, "upload", before=("unshare", "-m", "sh", "-c", script, "sh"))
     one_message(said, 2, "temporary files", "TMPDIR")
     assert contents(store) == before
