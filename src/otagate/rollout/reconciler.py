@@ -104,12 +104,25 @@ class Reconciler:
         raise AssertionError
 
     def _step(self, stored: Stored) -> Outcome:
-        stored = self._settle(stored)
+        stored = self._settle_or_pause(stored)
         if stored.state.is_terminal:
             return Outcome(stored.state, waiting_for=stored.state.outcome)
         decision = self._decide(stored.state)
         after = self._settle(self._save(stored, replace(decision.state, last_reconcile_at=self.effects.clock.now())))
         return replace(decision, state=after.state)
+
+    def _settle_or_pause(self, stored: Stored) -> Stored:
+        """Finish the intent; when what it would expose no longer holds, pause instead, so that gates go on being judged.
+
+        The bytes of a release that vanished must not keep a rollback of that very release from happening.
+        """
+        try:
+            return self._settle(stored)
+        except VerificationError as error:
+            if stored.state.is_terminal or stored.state.stage is Stage.PAUSED:
+                raise
+            now = self.effects.clock.now()
+            return self._settle(self._save(stored, machine.pause(stored.state, f"{error.what}: {error.subject}", "", now)))
 
     def _settle(self, stored: Stored) -> Stored:
         """Finish the recorded intent and write the queued ledger entries; both are safe to do twice."""

@@ -357,3 +357,28 @@ def test_a_promotion_by_hand_counts_the_same_devices_later(tmp_path: Path) -> No
     assert (channel.serial, channel.candidate.weight.bps if channel.candidate else None) == (2, 2000)
     assert world.kinds()[-2:] == ["channel.promoted", "channel.promoted"]
     assert world.clock.now() > NOW
+
+
+# --- a release whose bytes are gone ----------------------------------------------------------------------------------------
+
+
+def without_blobs(world: World) -> None:
+    for blob in list(world.store.blobs._bytes):  # type: ignore[attr-defined]
+        world.store.blobs.delete(blob)
+
+
+def test_a_release_whose_bytes_are_gone_pauses_and_can_still_be_rolled_back_by_its_gates(world: World) -> None:
+    world.clock.pass_(DAY)
+    without_blobs(world)
+    with pytest.raises(VerificationError):
+        world.reconcile()
+    assert world.state().intent is not None, "it had decided to raise the weight"
+    outcome = world.reconcile()
+    assert (outcome.state.stage, outcome.state.paused_actor) == (Stage.PAUSED, "")
+    assert "does not give back the bytes" in outcome.state.paused_by
+    state = world.channel("stable")
+    assert state is not None
+    assert state.candidate is not None
+    assert (state.paused, state.candidate.weight) == (True, Weight(500)), "nobody else is exposed"
+    world.devices.says = dict(BAD)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
