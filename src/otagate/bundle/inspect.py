@@ -9,28 +9,24 @@ Unicode path fields, other methods) is refused, not interpreted.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from otagate._fs import TEMP_PREFIX, fsync_dir, translate
+from otagate._fs import translate
 from otagate._text import harmless, size
 from otagate.bundle import names
 from otagate.bundle import zipformat as z
 from otagate.bundle.directory import Entry, check_extra, read_directory, refuse
-from otagate.errors import ConflictError
 from otagate.model import Digest, FileEntry
 
 RATIO_FREE = 10 * 1024 * 1024
 """Bytes. Smaller contents may be packed at any ratio: a file of zeros is no bomb."""
 
 _CHUNK = 256 * 1024
-_Sink = Callable[[bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +65,6 @@ def read_archive(
         return _walk(stream, path, Limits(max_files, max_size, max_ratio))
 
 
-def extract_archive(path: Path, folder: Path, *, limits: Limits | None = None) -> tuple[FileEntry, ...]:
-    """Check a zip wholly, then unpack it; ``folder`` appears whole or not at all.
-
-    Args:
-        path: The zip.
-        folder: Where to; it must not exist yet, or be empty.
-        limits: What it may cost.
-
-    Raises:
-        ConflictError: ``folder`` holds something.
-        VerificationError: As :func:`read_archive`.
-        NotFoundError: The zip, or the parent of ``folder``, is missing.
-        AccessError: Something cannot be read or written.
-        UnavailableError: The disk is full or fails.
-    """
-    temp = folder.parent / f"{TEMP_PREFIX}{os.urandom(8).hex()}"
-    with _open(path) as stream:
-        _walk(stream, path, limits or Limits())
-        try:
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                subject = harmless(str(folder), 400)
-                raise ConflictError("the folder to unpack into is not empty", subject, remedy="name a new folder")
-            temp.mkdir()
-            # The same open file is walked again with the same checks, so nothing unchecked is written.
-            entries = _walk(stream, path, limits or Limits(), temp)
-            temp.rename(folder)
-            fsync_dir(folder.parent)
-        except OSError as error:
-            raise translate(error, "cannot unpack the archive", folder) from error
-        finally:
-            shutil.rmtree(temp, ignore_errors=True)
-    return entries
-
-
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
     try:
@@ -116,7 +78,7 @@ def _open(path: Path) -> Iterator[BinaryIO]:
             raise translate(error, "cannot read the archive", path) from error
 
 
-def _walk(stream: BinaryIO, path: Path, limits: Limits, target: Path | None = None) -> tuple[FileEntry, ...]:
+def _walk(stream: BinaryIO, path: Path, limits: Limits) -> tuple[FileEntry, ...]:
     subject = harmless(str(path), 400)
     entries, end = read_directory(stream, subject, limits.max_files)
     _check_names(entries, subject)
@@ -125,9 +87,8 @@ def _walk(stream: BinaryIO, path: Path, limits: Limits, target: Path | None = No
     files, position = [], 0
     for entry in entries:
         position = _check_local(stream, entry, position, subject)
-        found = _unpack(stream, entry, subject, target)
-        if found is not None:
-            files.append(found)
+        if not entry.is_folder:
+            files.append(_check_content(stream, entry, subject))
     if position != end:
         raise refuse(subject, "there are bytes that belong to no file", "before the central directory")
     return tuple(sorted(files, key=lambda file: file.path.encode("utf-8")))
@@ -172,24 +133,7 @@ def _check_local(stream: BinaryIO, entry: Entry, position: int, subject: str) ->
     return position + z.LOCAL.size + len(name) + len(extra) + entry.packed_size
 
 
-def _unpack(stream: BinaryIO, entry: Entry, subject: str, target: Path | None) -> FileEntry | None:
-    """Read one entry's content and check it; write it below ``target`` when that is given. Folders give None."""
-    if entry.is_folder:
-        if target is not None:
-            (target / entry.path).mkdir(parents=True, exist_ok=True)
-        return None
-    if target is None:
-        return _check_content(stream, entry, subject, lambda _: None)
-    file = target / entry.path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("xb") as output:
-        found = _check_content(stream, entry, subject, output.write)
-        output.flush()
-        os.fsync(output.fileno())
-    return found
-
-
-def _check_content(stream: BinaryIO, entry: Entry, subject: str, sink: _Sink) -> FileEntry:
+def _check_content(stream: BinaryIO, entry: Entry, subject: str) -> FileEntry:
     digest, crc, count = hashlib.sha256(), 0, 0
     for chunk in _content(stream, entry, subject):
         count += len(chunk)
@@ -197,7 +141,6 @@ def _check_content(stream: BinaryIO, entry: Entry, subject: str, sink: _Sink) ->
             raise refuse(subject, "it is larger than its header says", entry.path)
         crc = zlib.crc32(chunk, crc)
         digest.update(chunk)
-        sink(chunk)
     if count != entry.size or crc != entry.crc:
         raise refuse(subject, "its size or CRC-32 is not what its header says", entry.path)
     return FileEntry(entry.path, count, Digest(digest.hexdigest()))

@@ -1,8 +1,6 @@
-"""Which parts of a secret must never be shown, and blotting them out of text."""
+"""Which parts of a secret must never be shown."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 MIN_CHARS = 8
 """Shorter pieces are left alone: masking ``ab==`` would blot out innocent text, and hosts drop outputs that contain a mask."""
@@ -15,11 +13,3 @@ def secret_lines(secret: str) -> list[str]:
     """
     lines = (line.strip() for line in secret.replace("\\n", "\n").splitlines())
     return list(dict.fromkeys(line for line in lines if len(line) >= MIN_CHARS and not line.startswith("-----")))
-
-
-def scrub(text: str, secrets: Iterable[str]) -> str:
-    """Replace each secret, and each line of it, by ``***``."""
-    pieces = {piece for secret in secrets for piece in (secret, *secret_lines(secret)) if len(piece) >= MIN_CHARS}
-    for piece in sorted(pieces, key=len, reverse=True):
-        text = text.replace(piece, "***")
-    return text

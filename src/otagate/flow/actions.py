@@ -228,7 +228,7 @@ def find_release(workspace: Workspace, version: Version) -> PublishedRelease:
 def read_or_new(workspace: Workspace, name: ChannelName) -> ChannelState:
     """Give a channel as it is, or a new one that serves the built-in bundle."""
     reading = workspace.channels_read_only.read(name)
-    return reading.state if reading else ChannelState(workspace.policy.app, name, 0, None)
+    return reading.state if reading else transitions.unborn(workspace.policy.app, name)
 
 
 # --- how actions are made -----------------------------------------------------------------------------------------------

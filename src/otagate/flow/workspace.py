@@ -84,7 +84,7 @@ class Workspace:
         Raises:
             KeyMaterialError: It trusts none, or one of them is not usable.
         """
-        from otagate.seal.trust import TrustedKeys, parse_public_key  # noqa: PLC0415 - likewise
+        from otagate.seal.trust import load_trusted  # noqa: PLC0415 - likewise
 
         if not self.policy.trust.keys:
             raise KeyMaterialError(
@@ -93,8 +93,7 @@ class Workspace:
                 expected="at least one public key",
                 remedy="otagate keys create makes keys and says which line to add",
             )
-        keys = [parse_public_key(text, environ=self.environ, base=self.base) for text in self.policy.trust.keys]
-        return TrustedKeys(tuple(keys))
+        return load_trusted(self.policy.trust.keys, environ=self.environ, base=self.base)
 
     @cached_property
     def signer(self) -> Signer:

@@ -168,10 +168,6 @@ def _seal(given: dict[str, Any]) -> SealSpec:
     return SealSpec(**spec)
 
 
-def _track(name: str, phases: list[dict[str, Any]]) -> TrackSpec:
-    return TrackSpec(name, tuple(_phase(phase) for phase in phases))
-
-
 def _phase(given: dict[str, Any]) -> PhaseSpec:
     return PhaseSpec(given["phase"], ChannelName(given["channel"]), **_read(given, _PHASE))
 

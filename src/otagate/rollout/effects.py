@@ -92,7 +92,7 @@ class Effects:
         """
         for attempt in range(1, _TRIES + 1):
             reading = self.channels.read(name)
-            before = reading.state if reading else ChannelState(self.app, name, 0, None)
+            before = reading.state if reading else transitions.unborn(self.app, name)
             after = change(before)
             if after is before:
                 return reading

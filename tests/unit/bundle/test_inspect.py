@@ -13,10 +13,9 @@ import pytest
 
 from otagate.bundle.archive import write_archive
 from otagate.bundle.collect import collect
-from otagate.bundle.inspect import Limits, extract_archive, read_archive
-from otagate.errors import AccessError, ConflictError, NotFoundError, UnavailableError, UsageError, VerificationError
+from otagate.bundle.inspect import read_archive
+from otagate.errors import NotFoundError, UnavailableError, UsageError, VerificationError
 from otagate.policy.model import BundleSpec
-from support.files import names_in
 from support.zips import Member, deflated, make_zip
 
 _GOOD = (Member("index.html", b"<html>"), Member("assets/app.js", b"x" * 500), Member("e.txt", b"", method=0))
@@ -293,64 +292,3 @@ def test_a_folder_is_not_an_archive(tmp_path: Path) -> None:
 def test_a_disk_that_fails_while_reading() -> None:
     with pytest.raises(UnavailableError, match="/proc/self/mem"):
         read_archive(Path("/proc/self/mem"))  # its first page cannot be read: EIO
-
-
-def test_extracting(tmp_path: Path) -> None:
-    path = _write(tmp_path, make_zip(*_GOOD, Member("empty/", b"", method=0)))
-    folder = tmp_path / "out"
-    assert extract_archive(path, folder) == read_archive(path)
-    assert (folder / "index.html").read_bytes() == b"<html>"
-    assert (folder / "assets" / "app.js").read_bytes() == b"x" * 500
-    assert (folder / "empty").is_dir()
-    assert names_in(tmp_path) == ["a.zip", "out"]
-
-
-def test_extracting_into_an_empty_folder(tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    extract_archive(_write(tmp_path, make_zip(*_GOOD)), tmp_path / "out")
-    assert (tmp_path / "out" / "index.html").exists()
-
-
-@pytest.mark.parametrize("name", ["out", "a.zip"])
-def test_extracting_over_something(tmp_path: Path, name: str) -> None:
-    path = _write(tmp_path, make_zip(*_GOOD))
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "x").touch()
-    with pytest.raises(ConflictError, match=name):
-        extract_archive(path, tmp_path / name)
-    assert names_in(tmp_path / "out") == ["x"]
-
-
-def test_extracting_something_hostile_writes_nothing(tmp_path: Path) -> None:
-    path = _write(tmp_path, make_zip(Member("a"), Member("b", local={"crc": 1}, central={"crc": 1})))
-    with pytest.raises(VerificationError):
-        extract_archive(path, tmp_path / "out")
-    assert names_in(tmp_path) == ["a.zip"]
-
-
-def test_extracting_has_limits_too(tmp_path: Path) -> None:
-    with pytest.raises(VerificationError, match="more than 2"):
-        extract_archive(_write(tmp_path, make_zip(*_GOOD)), tmp_path / "out", limits=Limits(max_files=2))
-
-
-def test_a_full_disk_while_extracting_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = _write(tmp_path, make_zip(*_GOOD))
-
-    def full(handle: int) -> None:
-        raise OSError(28, "full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UnavailableError, match="full"):
-        extract_archive(path, tmp_path / "out")
-    assert names_in(tmp_path) == ["a.zip"]
-
-
-def test_a_place_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = _write(tmp_path, make_zip(*_GOOD))
-
-    def refuse(self: Path, *rest: object, **more: object) -> None:
-        raise PermissionError(13, "no")
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(AccessError, match="out"):
-        extract_archive(path, tmp_path / "out")
