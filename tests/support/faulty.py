@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum
 from io import IOBase
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import BinaryIO, TypeVar
 
 from otagate.errors import OtagateError, UnavailableError
 from otagate.model import Digest
-from otagate.store.interface import BlobStore, Document, DocumentStore, Store
+from otagate.store.interface import BlobStore, Document, DocumentStore, OnProgress, Store, StoredBlob
 
 _T = TypeVar("_T")
 
@@ -79,11 +80,20 @@ class FaultyBlobs:
     def __init__(self, inner: BlobStore, plan: Plan) -> None:
         self._inner, self._plan = inner, plan
 
-    def put(self, digest: Digest, source: Path, *, content_type: str = "application/octet-stream") -> bool:
-        return self._plan.run("blobs.put", lambda: self._inner.put(digest, source, content_type=content_type))
+    def put(
+        self,
+        digest: Digest,
+        source: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        on_progress: OnProgress | None = None,
+    ) -> bool:
+        return self._plan.run(
+            "blobs.put", lambda: self._inner.put(digest, source, content_type=content_type, on_progress=on_progress)
+        )
 
-    def open(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
-        return self._plan.run("blobs.open", lambda: self._inner.open(digest))
+    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+        return self._plan.run("blobs.open", lambda: self._inner.open(digest, start))
 
     def size(self, digest: Digest) -> int | None:
         return self._plan.run("blobs.size", lambda: self._inner.size(digest))
@@ -93,6 +103,15 @@ class FaultyBlobs:
 
     def url(self, digest: Digest) -> str:
         return self._inner.url(digest)
+
+    def signed_url(self, digest: Digest, lifetime: timedelta) -> str:
+        return self._inner.signed_url(digest, lifetime)
+
+    def list(self) -> Iterator[StoredBlob]:
+        return self._plan.run("blobs.list", lambda: iter(list(self._inner.list())))
+
+    def abort_unfinished(self, before: datetime) -> int:
+        return self._plan.run("blobs.abort", lambda: self._inner.abort_unfinished(before))
 
 
 class FaultyDocuments:
@@ -109,6 +128,9 @@ class FaultyDocuments:
 
     def replace(self, key: str, body: bytes, token: str) -> str:
         return self._plan.run(f"replace {key}", lambda: self._inner.replace(key, body, token))
+
+    def delete(self, key: str) -> None:
+        self._plan.run(f"delete {key}", lambda: self._inner.delete(key))
 
     def keys(self, prefix: str) -> Iterator[str]:
         return self._plan.run(f"keys {prefix}", lambda: iter(list(self._inner.keys(prefix))))

@@ -29,6 +29,9 @@ class MeddledDocuments:
     def replace(self, key: str, body: bytes, token: str) -> str:
         return self._tick().replace(key, body, token)
 
+    def delete(self, key: str) -> None:
+        self._tick().delete(key)
+
     def keys(self, prefix: str) -> Iterator[str]:
         return self._tick().keys(prefix)
 

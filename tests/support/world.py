@@ -136,6 +136,9 @@ class Witness:
         self.writes.append((key, body))
         return answer
 
+    def delete(self, key: str) -> None:
+        self._inner.delete(key)
+
     def keys(self, prefix: str) -> Iterator[str]:
         return self._inner.keys(prefix)
 

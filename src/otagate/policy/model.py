@@ -263,6 +263,46 @@ class TrustSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CdnSpec:
+    """What stands in front of the store and is told when something behind it changed. Any of them, or several.
+
+    Attributes:
+        cloudfront: Id of an Amazon CloudFront distribution.
+        cloud_cdn: URL map of a Google Cloud CDN: ``projects/PROJECT/global/urlMaps/NAME``.
+        front_door: Endpoint of an Azure Front Door:
+            ``/subscriptions/…/resourceGroups/…/providers/Microsoft.Cdn/profiles/…/afdEndpoints/…``.
+        webhook: Reference (``env:NAME`` or ``file:PATH``) to an address that gets the paths as JSON; it may hold a token.
+        pointers: Devices, or an update server, read channel pointers through the CDN: after a move the public address is read
+            until it shows the new pointer.
+        wait: How long to wait for that.
+    """
+
+    cloudfront: str | None = None
+    cloud_cdn: str | None = None
+    front_door: str | None = None
+    webhook: str | None = None
+    pointers: bool = False
+    wait: timedelta = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepSpec:
+    """What ``prune`` leaves, besides all that a channel or a rollout names.
+
+    Attributes:
+        releases: The newest so many releases of each app.
+        age: Releases younger than this.
+        rollbacks: The last so many releases that each channel served, so that it can go back to them.
+        grace: Nothing that was written within this time is removed, whatever it is.
+    """
+
+    releases: int = 10
+    age: timedelta = timedelta(days=30)
+    rollbacks: int = 5
+    grace: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where an effective value came from: the policy file's line, a default, or a file of the app."""
 
@@ -282,6 +322,8 @@ class Policy:
         root: ``app.dir`` resolved against the policy's folder: where builds and relative paths start.
         digest: SHA-256 hex of the policy file's bytes.
         storage: URL, with relative ``file:`` paths already resolved against the policy's folder.
+        mirrors: URLs of further stores that are kept equal, likewise resolved.
+        documents: URL of the store that holds channels, rollouts and the ledger, when that is not ``storage``; likewise.
         gates: Effective gates; empty only when the policy says ``gates: {}``.
         origins: Every effective value with its source, in schema order.
         warnings: What is allowed but unwise, as messages with file:line:column.
@@ -304,6 +346,10 @@ class Policy:
     judgement: Judgement
     native_min: str | None = None
     native_max: str | None = None
+    mirrors: tuple[str, ...] = ()
+    documents: str | None = None
+    cdn: CdnSpec | None = None
+    keep: KeepSpec = KeepSpec()
     plugin_version: str | None = None
     """Version of @capgo/capacitor-updater that the app has installed, as found in its package.json or lock; None: not found."""
     origins: tuple[Origin, ...] = field(default=(), repr=False)

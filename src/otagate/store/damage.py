@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from otagate._text import harmless
-from otagate.errors import VerificationError
+from otagate.errors import UsageError, VerificationError
 from otagate.model import Digest
 
 
@@ -29,3 +29,8 @@ def damaged_blob(digest: Digest, url: str, *, expected: int, found: int) -> Veri
         found=f"{found} bytes",
         remedy="delete it and publish again",
     )
+
+
+def unsigned(url: str, why: str = "only s3:, gs: and az: stores sign addresses") -> UsageError:
+    """Make the error for a store that has no signed addresses."""
+    return UsageError("this store cannot sign an address", url, found=why, remedy="let devices read the store, or use a bucket")

@@ -17,16 +17,18 @@ import errno
 import hashlib
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from otagate._fs import fsync_dir, translate
+from otagate._fs import TEMP_PREFIX, fsync_dir, translate
 from otagate._text import harmless
 from otagate.errors import ConflictError, NotFoundError, UnavailableError
 from otagate.model import Digest
-from otagate.store.damage import damaged_blob, wrong_source
+from otagate.store.damage import damaged_blob, unsigned, wrong_source
 from otagate.store.disk import (
     CHUNK_BYTES,
     BlobFile,
@@ -37,8 +39,8 @@ from otagate.store.disk import (
     stage,
     sweep,
 )
-from otagate.store.interface import MAX_DOCUMENT_BYTES, Document, Store
-from otagate.store.keys import BLOBS, blob_key, check_key, check_prefix, check_size
+from otagate.store.interface import MAX_DOCUMENT_BYTES, Document, OnProgress, Store, StoredBlob
+from otagate.store.keys import BLOBS, blob_key, check_key, check_prefix, check_size, digest_of
 
 LOCK_TIMEOUT_S = 30.0
 """How long a swap waits for another process's swap of the same document, in seconds; one takes milliseconds."""
@@ -68,7 +70,14 @@ class FolderBlobs:
     def __init__(self, place: _Place) -> None:
         self._place = place
 
-    def put(self, digest: Digest, source: Path, *, content_type: str = "application/octet-stream") -> bool:
+    def put(
+        self,
+        digest: Digest,
+        source: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        on_progress: OnProgress | None = None,
+    ) -> bool:
         """See BlobStore.put. A folder keeps no content type.
 
         Raises:
@@ -81,17 +90,17 @@ class FolderBlobs:
             if there is not None and there == os.fstat(stream.fileno()).st_size:
                 return False
             try:
-                self._store(digest, path, stream, source, there)
+                self._store(digest, path, _told(stream, source, on_progress), source, there)
             except OSError as error:
                 raise translate(error, "cannot store the blob", path) from error
         return True
 
-    def _store(self, digest: Digest, path: Path, stream: BinaryIO, source: Path, there: int | None) -> None:
+    def _store(self, digest: Digest, path: Path, pieces: Iterator[bytes], source: Path, there: int | None) -> None:
         for folder in (self._place.root / BLOBS / "sha256").glob("??"):
             self._place.prepare(folder)
         self._place.prepare(path.parent)
         hasher = hashlib.sha256()
-        temp = stage(path.parent, _hashed(stream, source, hasher.update))
+        temp = stage(path.parent, _hashed(pieces, hasher.update))
         try:
             found = Digest(hasher.hexdigest())
             if found != digest:
@@ -103,11 +112,12 @@ class FolderBlobs:
             temp.unlink(missing_ok=True)
         fsync_dir(path.parent)
 
-    def open(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
         """See BlobStore.open."""
         path = self._path(digest)
         try:
             raw = BlobFile(path)
+            raw.seek(start)
         except FileNotFoundError as error:
             raise NotFoundError("there is no such blob", self.url(digest), remedy="publish the release again") from error
         except OSError as error:
@@ -133,6 +143,34 @@ class FolderBlobs:
     def url(self, digest: Digest) -> str:
         """See BlobStore.url: a ``file:`` URL."""
         return self._path(digest).as_uri()
+
+    def signed_url(self, digest: Digest, lifetime: timedelta) -> str:
+        """See BlobStore.signed_url: a folder has none."""
+        raise unsigned(self.url(digest))
+
+    def list(self) -> Iterator[StoredBlob]:
+        """See BlobStore.list."""
+        folder = self._place.root / BLOBS / "sha256"
+        try:
+            for path in sorted(folder.glob("??/*")):
+                digest = digest_of(path.relative_to(self._place.root).as_posix())
+                found = path.lstat()
+                if digest is not None and stat.S_ISREG(found.st_mode):
+                    yield StoredBlob(digest, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+        except OSError as error:
+            raise translate(error, "cannot list the blobs", folder) from error
+
+    def abort_unfinished(self, before: datetime) -> int:
+        """See BlobStore.abort_unfinished: the unfinished files of killed writers."""
+        count = 0
+        try:
+            for path in (self._place.root / BLOBS / "sha256").glob(f"??/{TEMP_PREFIX}*"):
+                if path.lstat().st_mtime < before.timestamp():
+                    path.unlink(missing_ok=True)
+                    count += 1
+        except OSError as error:
+            raise translate(error, "cannot remove what an upload left", self._place.root) from error
+        return count
 
     def _path(self, digest: Digest) -> Path:
         return self._place.root / blob_key(digest)
@@ -187,6 +225,14 @@ class FolderDocuments:
                 raise _changed(key, there)
             temp.replace(path)
         return _token(body)
+
+    def delete(self, key: str) -> None:
+        """See DocumentStore.delete."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise translate(error, "cannot delete the document", path) from error
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See DocumentStore.keys."""
@@ -275,7 +321,8 @@ def _source(path: Path) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _hashed(stream: BinaryIO, source: Path, update: Callable[[bytes], None]) -> Iterator[bytes]:
+def _told(stream: BinaryIO, source: Path, on_progress: OnProgress | None) -> Iterator[bytes]:
+    done, total = 0, os.fstat(stream.fileno()).st_size
     while True:
         try:
             chunk = stream.read(CHUNK_BYTES)
@@ -283,8 +330,16 @@ def _hashed(stream: BinaryIO, source: Path, update: Callable[[bytes], None]) -> 
             raise translate(error, "cannot read the file to store", source) from error
         if not chunk:
             return
-        update(chunk)
         yield chunk
+        done += len(chunk)
+        if on_progress is not None:
+            on_progress(done, total)
+
+
+def _hashed(pieces: Iterator[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    for piece in pieces:
+        update(piece)
+        yield piece
 
 
 def _read(path: Path) -> bytes | None:

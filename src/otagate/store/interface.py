@@ -10,9 +10,10 @@ call from several threads and processes at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -22,13 +23,34 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """A document is read whole; a release statement with 20,000 files is about 3 MB."""
 
 
+OnProgress = Callable[[int, int], None]
+"""Told how many bytes are done, of how many. May be called from any thread; must be quick and must not raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob as listed: its size in bytes, and when it was last written, by the store's clock (UTC)."""
+
+    digest: Digest
+    size: int
+    modified: datetime
+
+
 class BlobStore(Protocol):
     """Immutable bytes, named by their SHA-256."""
 
-    def put(self, digest: Digest, source: Path, *, content_type: str = "application/octet-stream") -> bool:
+    def put(
+        self,
+        digest: Digest,
+        source: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        on_progress: OnProgress | None = None,
+    ) -> bool:
         """Store the file's bytes under their digest, unless they are there already.
 
-        The adapter hashes what it sends; afterwards either the whole right object is there or none.
+        The adapter hashes what it sends; afterwards either the whole right object is there or none. Memory stays bounded.
+        ``on_progress`` hears of what is sent, and nothing when nothing is.
 
         Returns:
             Whether anything was stored: False when a blob of that name and size was there.
@@ -39,8 +61,11 @@ class BlobStore(Protocol):
         """
         ...
 
-    def open(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
-        """Open a blob for streaming reads. An error in the caller's ``with`` body passes through untouched.
+    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+        """Open a blob for streaming reads from byte ``start`` on.
+
+        It comes the way devices get it: through the public address when the store has one. An error in the caller's ``with``
+        body passes through untouched. At or after the end there is nothing to read.
 
         Raises:
             NotFoundError: No blob of that name.
@@ -56,7 +81,23 @@ class BlobStore(Protocol):
         ...
 
     def url(self, digest: Digest) -> str:
-        """Give the address that devices or a person can fetch the blob from."""
+        """Give the address that devices or a person can fetch the blob from, when the store lets the public read."""
+        ...
+
+    def signed_url(self, digest: Digest, lifetime: timedelta) -> str:
+        """Give an address that holds for ``lifetime`` and needs no further permission; a secret until then.
+
+        Raises:
+            UsageError: This store, or the identity it is used with, cannot sign addresses.
+        """
+        ...
+
+    def list(self) -> Iterator[StoredBlob]:
+        """Give every blob, in no order. For pruning. What is no blob's key is passed over. Errors come while iterating."""
+        ...
+
+    def abort_unfinished(self, before: datetime) -> int:
+        """Remove what uploads that began before that instant and never ended have left; give how many there were."""
         ...
 
 
@@ -102,6 +143,10 @@ class DocumentStore(Protocol):
         """
         ...
 
+    def delete(self, key: str) -> None:
+        """Remove a document; fine when it is not there. For probes and for taking back what was only prepared."""
+        ...
+
     def keys(self, prefix: str) -> Iterator[str]:
         """List the keys below ``prefix`` (which ends in ``/``), sorted. For people and pruning; no decision depends on it.
 
@@ -112,8 +157,15 @@ class DocumentStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Both ports, as one URL gives them."""
+    """Both ports, as one URL gives them, and the stores that are kept equal to it.
+
+    Attributes:
+        url: Names it to people; holds no secret.
+        mirrors: Further stores that get every blob and every release statement before a channel moves, and a copy of every
+            channel pointer after. Decisions are made on this store's documents only.
+    """
 
     url: str
     blobs: BlobStore
     documents: DocumentStore
+    mirrors: tuple[Store, ...] = ()

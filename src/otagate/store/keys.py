@@ -74,3 +74,12 @@ def check_size(key: str, size: int) -> None:
             found="more" if size == MAX_DOCUMENT_BYTES + 1 else f"{size} bytes",
             remedy="look at what is stored under that key: something else wrote it",
         )
+
+
+def digest_of(key: str) -> Digest | None:
+    """Give the digest that a blob's key names, or None when it is no blob's key."""
+    hex_digits = key.rpartition("/")[2]
+    if not re.fullmatch(r"[0-9a-f]{64}", hex_digits, re.ASCII):
+        return None
+    digest = Digest(hex_digits)
+    return digest if blob_key(digest) == key else None

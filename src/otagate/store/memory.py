@@ -7,14 +7,15 @@ import io
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from otagate._fs import translate
 from otagate.errors import ConflictError, NotFoundError
 from otagate.model import Digest
-from otagate.store.damage import damaged_blob, wrong_source
-from otagate.store.interface import Document, Store
+from otagate.store.damage import damaged_blob, unsigned, wrong_source
+from otagate.store.interface import Document, OnProgress, Store, StoredBlob
 from otagate.store.keys import check_key, check_prefix, check_size
 
 
@@ -25,8 +26,16 @@ class MemoryBlobs:
         self._name = name
         self._lock = threading.Lock()
         self._bytes: dict[Digest, bytes] = {}
+        self._written: dict[Digest, datetime] = {}
 
-    def put(self, digest: Digest, source: Path, *, content_type: str = "application/octet-stream") -> bool:
+    def put(
+        self,
+        digest: Digest,
+        source: Path,
+        *,
+        content_type: str = "application/octet-stream",
+        on_progress: OnProgress | None = None,
+    ) -> bool:
         """See BlobStore.put."""
         try:
             data = source.read_bytes()
@@ -41,15 +50,18 @@ class MemoryBlobs:
             if there is not None:
                 raise damaged_blob(digest, self.url(digest), expected=len(data), found=len(there))
             self._bytes[digest] = data
-            return True
+            self._written[digest] = datetime.now(UTC)
+        if on_progress is not None:
+            on_progress(len(data), len(data))
+        return True
 
-    def open(self, digest: Digest) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
         """See BlobStore.open."""
         with self._lock:
             data = self._bytes.get(digest)
         if data is None:
             raise NotFoundError("there is no such blob", self.url(digest), remedy="publish the release again")
-        return io.BytesIO(data)
+        return io.BytesIO(data[start:])
 
     def size(self, digest: Digest) -> int | None:
         """See BlobStore.size."""
@@ -65,6 +77,20 @@ class MemoryBlobs:
     def url(self, digest: Digest) -> str:
         """See BlobStore.url: ``memory:NAME#sha256:<hex>``, of use inside this process only."""
         return f"memory:{self._name}#{digest}"
+
+    def signed_url(self, digest: Digest, lifetime: timedelta) -> str:
+        """See BlobStore.signed_url: memory has none."""
+        raise unsigned(self.url(digest))
+
+    def list(self) -> Iterator[StoredBlob]:
+        """See BlobStore.list."""
+        with self._lock:
+            found = [StoredBlob(digest, len(data), self._written[digest]) for digest, data in self._bytes.items()]
+        yield from found
+
+    def abort_unfinished(self, before: datetime) -> int:
+        """See BlobStore.abort_unfinished: here every upload ends."""
+        return 0
 
 
 class MemoryDocuments:
@@ -107,6 +133,12 @@ class MemoryDocuments:
                 )
             self._bodies[key] = body
         return _token(body)
+
+    def delete(self, key: str) -> None:
+        """See DocumentStore.delete."""
+        check_key(key)
+        with self._lock:
+            self._bodies.pop(key, None)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See DocumentStore.keys."""
