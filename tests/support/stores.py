@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from otagate.store.cloud import cloud_store
 from otagate.store.interface import Store
 from otagate.store.registry import open_store
+from support.buckets_memory import MemoryObjects
 
 Factory = Callable[[Path], Callable[[], Store]]
 """Given an empty folder, gives a function that opens the same, at first empty, store each time it is called."""
@@ -24,9 +26,15 @@ def _folder(folder: Path) -> Callable[[], Store]:
     return lambda: open_store(f"file:{folder / 'deep' / 'store'}")
 
 
+def _bucket(_folder: Path) -> Callable[[], Store]:
+    objects = MemoryObjects()
+    return lambda: cloud_store("bucket", objects, "some/prefix/")
+
+
 ADAPTERS: dict[str, Factory] = {
     "memory": _memory,
     "folder": _folder,
+    "bucket in memory": _bucket,
 }
 ACROSS_PROCESSES = ("folder",)
 """The adapters that several processes can share, by name."""
