@@ -18,15 +18,15 @@ from otagate.errors import (
     UsageError,
     VerificationError,
 )
-from otagate.model import AppId, Digest, Release, ReleaseRef, Version
+from otagate.model import AppId, Digest, Release, ReleaseRef, Sealed, Version
 from otagate.release.difference import difference
-from otagate.release.sealed import check_sealed, put_sealed
+from otagate.release.sealed import check_sealed, check_there, put_sealed
 from otagate.release.serial import next_serial
 from otagate.seal.dsse import sign_envelope, verify_envelope
 from otagate.seal.interface import Signer
 from otagate.seal.statement import PAYLOAD_TYPE, from_statement, to_statement
 from otagate.seal.trust import TrustedKeys
-from otagate.store.interface import Store
+from otagate.store.interface import OnProgress, Store
 from otagate.store.swap import swap
 
 
@@ -94,7 +94,9 @@ class Releases:
             )
         return found
 
-    def publish(self, release: Release, sealed_file: Path, now: datetime) -> PublishedRelease:
+    def publish(
+        self, release: Release, sealed_file: Path | None, now: datetime, on_progress: OnProgress | None = None
+    ) -> PublishedRelease:
         """Publish a release: store its blob, read that back, then put the signed statement under its version.
 
         Run again after a crash at any point it ends in the same state. When the version is there already with the same
@@ -103,8 +105,10 @@ class Releases:
 
         Args:
             release: What to publish.
-            sealed_file: The file that ``release.sealed`` describes.
+            sealed_file: The file that ``release.sealed`` describes; None when another release of the same bundle brought it
+                to the store: then only its presence is looked at, and it is read back before a channel moves.
             now: The current instant; a release that has expired is refused.
+            on_progress: Hears of what is sent.
 
         Raises:
             ConflictError: The version is taken by other files, or by the same ones for other devices or under another seal.
@@ -119,7 +123,7 @@ class Releases:
         if found is not None:
             return self._again(found, release, sealed_file)
         envelope = self._sign(release)
-        put_sealed(self._store.blobs, release.sealed, sealed_file)
+        self._bring(release.sealed, sealed_file, on_progress)
         self._create(release.version, envelope)
         return self._settled(release, sealed_file)
 
@@ -171,7 +175,13 @@ class Releases:
         self._verified(envelope, release.version)
         return envelope
 
-    def _again(self, found: PublishedRelease, release: Release, sealed_file: Path) -> PublishedRelease:
+    def _bring(self, sealed: Sealed, sealed_file: Path | None, on_progress: OnProgress | None = None) -> None:
+        if sealed_file is None:
+            check_there(self._store.blobs, sealed)
+        else:
+            put_sealed(self._store.blobs, sealed, sealed_file, on_progress)
+
+    def _again(self, found: PublishedRelease, release: Release, sealed_file: Path | None) -> PublishedRelease:
         unlike = difference(found.release, release)
         if unlike is not None:
             what, expected, given = unlike
@@ -183,7 +193,7 @@ class Releases:
                 remedy="publish under a new version",
             )
         if found.release.sealed == release.sealed:
-            put_sealed(self._store.blobs, release.sealed, sealed_file)
+            self._bring(release.sealed, sealed_file)
         else:
             self.read_back(found)
         return found
@@ -197,7 +207,7 @@ class Releases:
             if self._store.documents.read(key) is None:
                 raise
 
-    def _settled(self, release: Release, sealed_file: Path) -> PublishedRelease:
+    def _settled(self, release: Release, sealed_file: Path | None) -> PublishedRelease:
         found = self.get(release.version)
         if found is None:
             raise VerificationError(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from otagate.errors import NotFoundError, VerificationError
 from otagate.model import Digest, Sealed
-from otagate.store.interface import BlobStore
+from otagate.store.interface import BlobStore, OnProgress
 
 _CHUNK_BYTES = 1024 * 1024
 
 
-def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path) -> None:
+def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path, on_progress: OnProgress | None = None) -> None:
     """Store the blob unless it is there, and read it back.
 
     Bytes that come back wrong are deleted: they are of no use to any device, and whoever runs the command again has the right
@@ -25,11 +25,23 @@ def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path) -> None:
     size = blobs.size(sealed.blob)
     problem = None if size in {None, sealed.size} else f"{size} bytes"
     if problem is None:
-        blobs.put(sealed.blob, source)
+        blobs.put(sealed.blob, source, on_progress=on_progress)
         problem = compare(blobs, sealed)
     if problem is not None:
         blobs.delete(sealed.blob)
         raise _bad_blob(blobs, sealed, problem, "run the command again: the bad bytes were deleted, and it puts the right ones")
+
+
+def check_there(blobs: BlobStore, sealed: Sealed) -> None:
+    """Look whether the blob is there with the right size, without reading it: for bytes that were read back before.
+
+    Raises:
+        VerificationError: It is not there, or has another size.
+    """
+    found = blobs.size(sealed.blob)
+    if found != sealed.size:
+        problem = "no blob" if found is None else f"{found} bytes"
+        raise _bad_blob(blobs, sealed, problem, "run the command again: it seals the bundle anew and stores it")
 
 
 def check_sealed(blobs: BlobStore, sealed: Sealed) -> None:
