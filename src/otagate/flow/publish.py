@@ -9,6 +9,7 @@ from otagate import __version__
 from otagate._text import harmless, size
 from otagate.errors import NotFoundError, UsageError
 from otagate.flow.prepare import Shipment
+from otagate.flow.seal_once import seal_once
 from otagate.flow.workspace import Workspace
 from otagate.model import Bundle, Release, Sealed, Version
 from otagate.release.repository import PublishedRelease
@@ -85,26 +86,6 @@ def collect_output(workspace: Workspace):  # type: ignore[no-untyped-def]  # noq
     return collect(output_folder(workspace), workspace.policy.bundle)
 
 
-def seal(workspace: Workspace, archive: Path, bundle: Bundle, version: Version, folder: Path) -> tuple[Sealed, Path]:
-    """Seal the zip as the policy says and give what devices need, with the sealed file."""
-    from otagate.seal.dispatch import seal_bundle  # noqa: PLC0415 - only who seals pays for it
-
-    spec, target = workspace.policy.seal, folder / "sealed.bin"
-    sealed = seal_bundle(
-        archive,
-        target,
-        format=spec.format.value,
-        encryption_key=spec.encryption_key,
-        recipients=spec.recipients,
-        bundle=bundle,
-        app=workspace.policy.app,
-        version=version,
-        environ=workspace.environ,
-        base=workspace.base,
-    )
-    return sealed, target
-
-
 def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bool = True) -> PublishedRelease:
     """Build, bundle, seal and publish, unless this commit's release is there already. Killed anywhere, it can be run again.
 
@@ -118,8 +99,16 @@ def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bo
     version = _need_version(shipment)
     publisher = workspace.publisher  # before any build: a missing key is said at once
     bundle, archive = build_bundle(workspace, folder, build=build)
-    sealed, sealed_file = seal(workspace, archive, bundle, version, folder)
-    published = publisher.publish(_release(workspace, version, bundle, sealed), sealed_file, workspace.clock.now())
+    material = seal_once(workspace, archive, bundle, version, folder)
+    release = _release(workspace, version, bundle, material.sealed)
+    label = f"sending {size(material.sealed.size)}"
+    published = publisher.publish(
+        release,
+        material.file,
+        workspace.clock.now(),
+        on_progress=lambda done, total: workspace.listener.progress(label, done, total),
+    )
+    material.published(published)
     workspace.listener.note(f"published {version}: {published.ref.statement}")
     _tell_published(workspace, published)
     return published

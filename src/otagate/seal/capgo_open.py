@@ -49,7 +49,7 @@ def open_capgo(source: Path, target: Path, *, public_pem: str, session_key: str,
         NotFoundError, AccessError, UnavailableError, UsageError: The files cannot be read or written.
     """
     key, subject = load_rsa_public(public_pem, "the public key"), harmless(str(source), 400)
-    iv, content_key = _session(session_key, key, subject)
+    iv, content_key = recover_session(session_key, key, subject=subject)
     expected = recover_checksum(checksum, key, subject=subject)
     with one_to_one(source, target, mode=PRIVATE_MODE) as (reader, writer):
         found = _decrypt(reader, writer, iv, content_key, subject)
@@ -74,6 +74,25 @@ def recover_checksum(checksum: str, key: RSAPublicKey, *, subject: str) -> Diges
         found = f"{len(payload)} bytes of something else"
         raise VerificationError("the checksum holds no SHA-256", subject, expected="32 bytes", found=found, remedy=_REMEDY)
     return Digest(text)
+
+
+def recover_session(text: str, key: RSAPublicKey, *, subject: str) -> tuple[bytes, bytes]:
+    """Give IV and key, 16 bytes each, that a Capgo session key holds.
+
+    Raises:
+        VerificationError: It is malformed, or was not made with the private half of ``key``.
+    """
+    parts = text.split(":")
+    if len(parts) != 2:  # noqa: PLR2004 - as the expectation says
+        raise VerificationError("the session key is malformed", subject, expected="<iv>:<wrapped key>", remedy=_REMEDY)
+    iv = _unb64(parts[0], "session key", subject)
+    content_key = _recover(_unb64(parts[1], "session key", subject), key, "session key", subject)
+    if len(iv) != _BLOCK or len(content_key) != _BLOCK:
+        found = f"{len(iv)} and {len(content_key)} bytes"
+        raise VerificationError(
+            "the session key is malformed", subject, expected="iv and key of 16 bytes", found=found, remedy=_REMEDY
+        )
+    return iv, content_key
 
 
 def checksum_for_plugin(sealed: Sealed, plugin_version: str) -> str:
@@ -101,20 +120,6 @@ def checksum_for_plugin(sealed: Sealed, plugin_version: str) -> str:
         found = f"a seal of the format {sealed.format!r}"
         raise UsageError("the plugin cannot open this release", "seal", expected="capgo or none", found=found)
     return checksum
-
-
-def _session(text: str, key: RSAPublicKey, subject: str) -> tuple[bytes, bytes]:
-    parts = text.split(":")
-    if len(parts) != 2:  # noqa: PLR2004 - as the expectation says
-        raise VerificationError("the session key is malformed", subject, expected="<iv>:<wrapped key>", remedy=_REMEDY)
-    iv = _unb64(parts[0], "session key", subject)
-    content_key = _recover(_unb64(parts[1], "session key", subject), key, "session key", subject)
-    if len(iv) != _BLOCK or len(content_key) != _BLOCK:
-        found = f"{len(iv)} and {len(content_key)} bytes"
-        raise VerificationError(
-            "the session key is malformed", subject, expected="iv and key of 16 bytes", found=found, remedy=_REMEDY
-        )
-    return iv, content_key
 
 
 def _unb64(text: str, name: str, subject: str) -> bytes:
