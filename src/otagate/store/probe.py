@@ -24,7 +24,7 @@ class ProbeReport:
 
     Attributes:
         findings: One a check, in a fixed order.
-        left: Keys of probe documents that could not be removed, sorted; usually none.
+        left: Keys of probe documents that could not be removed and may be there still, sorted; usually none.
     """
 
     findings: tuple[Finding, ...]

@@ -119,7 +119,7 @@ class Room:
 def _second_create(room: Room) -> str | None:
     key, first, other = room.key(), _body("first"), _body("second")
     room.documents.create(key, first)
-    for body, which in ((other, "other bytes"), (first, "the same bytes")):
+    for body, which in ((first, "the same bytes"), (other, "other bytes")):
         if _is_written(partial(room.documents.create, key, body)):
             return f"a second create with {which} was let through"
     return _differs(room, key, first, "a create that was refused changed the document")
