@@ -246,7 +246,7 @@ def cloud_store(
         sleep: Waits between attempts; for tests.
     """
     bucket = _Bucket(objects, prefix, sleep)
-    return Store(url, CloudBlobs(bucket, reader), CloudDocuments(bucket))
+    return Store(url, CloudBlobs(bucket, reader), CloudDocuments(bucket), where=f"{objects.where}/{prefix}".rstrip("/"))
 
 
 class _Stream(io.RawIOBase):

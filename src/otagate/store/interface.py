@@ -161,6 +161,7 @@ class Store:
 
     Attributes:
         url: Names it to people; holds no secret.
+        where: Names the bucket and the service that holds it; empty for stores that are our own code.
         mirrors: Further stores that get every blob and every release statement before a channel moves, and a copy of every
             channel pointer after. Decisions are made on this store's documents only.
     """
@@ -168,4 +169,5 @@ class Store:
     url: str
     blobs: BlobStore
     documents: DocumentStore
+    where: str = ""
     mirrors: tuple[Store, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,19 @@ _memory_lock = threading.Lock()
 
 
 def open_store(url: str, environ: Mapping[str, str] = MappingProxyType({})) -> Store:
+    """Open the store that a URL names; before the first document is written to a bucket, the bucket is tried.
+
+    Arguments and errors as :func:`open_untried`; what comes of the trial is in :mod:`otagate.store.guarded`.
+    """
+    store = open_untried(url, environ)
+    if not store.where:
+        return store
+    from otagate.store.guarded import GuardedDocuments  # noqa: PLC0415 - only who uses a bucket pays for it
+
+    return replace(store, documents=GuardedDocuments(store.documents, store.where))
+
+
+def open_untried(url: str, environ: Mapping[str, str] = MappingProxyType({})) -> Store:
     """Open the store that a URL names. Nothing is created and nothing is asked for before the first use.
 
     Args:
