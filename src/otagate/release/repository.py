@@ -18,9 +18,11 @@ from otagate.errors import (
     UsageError,
     VerificationError,
 )
-from otagate.model import AppId, Digest, Release, ReleaseRef, Sealed, Version
+from otagate.model import AppId, Digest, Release, ReleaseRef, Version
+from otagate.release.asking import raise_first
 from otagate.release.difference import difference
-from otagate.release.sealed import check_sealed, check_there, put_sealed
+from otagate.release.mirroring import Parts, check_everywhere, complete, put_everywhere
+from otagate.release.sealed import check_sealed
 from otagate.release.serial import next_serial
 from otagate.seal.dsse import sign_envelope, verify_envelope
 from otagate.seal.interface import Signer
@@ -120,12 +122,15 @@ class Releases:
         """
         self._check(release, now)
         found = self.get(release.version)
-        if found is not None:
-            return self._again(found, release, sealed_file)
-        envelope = self._sign(release)
-        self._bring(release.sealed, sealed_file, on_progress)
-        self._create(release.version, envelope)
-        return self._settled(release, sealed_file)
+        if found is None:
+            envelope = self._sign(release)
+            put_everywhere(self._store, release.sealed, sealed_file, on_progress)
+            self._create(release.version, envelope)
+            found = self._settled(release, sealed_file)
+        else:
+            found = self._again(found, release, sealed_file)
+        self.complete(found)
+        return found
 
     def read_back(self, published: PublishedRelease) -> None:
         """Read the sealed zip the way devices get it and compare size and digest. Do it before a channel names the release.
@@ -134,6 +139,19 @@ class Releases:
             VerificationError: It is not there, or is not what the statement says.
         """
         check_sealed(self._store.blobs, published.release.sealed)
+
+    def read_back_everywhere(self, published: PublishedRelease) -> None:
+        """Do that in every mirror, too: a channel moves up only after this. Going back needs :meth:`read_back` alone."""
+        check_everywhere(self._store, self.parts(published))
+
+    def complete(self, published: PublishedRelease) -> None:
+        """Bring to the mirrors what they lack of a published release; raises the first mirror's error."""
+        raise_first(complete(self._store, self._store.mirrors, self.parts(published)))
+
+    def parts(self, published: PublishedRelease) -> Parts:
+        """Give what of a release has to stand in every store."""
+        version = published.ref.version
+        return Parts(self._subject(version), self._key(version), published.envelope, published.release.sealed)
 
     def next_serial(self) -> int:
         """Take the next serial of the app; see :func:`otagate.release.serial.next_serial`."""
@@ -175,12 +193,6 @@ class Releases:
         self._verified(envelope, release.version)
         return envelope
 
-    def _bring(self, sealed: Sealed, sealed_file: Path | None, on_progress: OnProgress | None = None) -> None:
-        if sealed_file is None:
-            check_there(self._store.blobs, sealed)
-        else:
-            put_sealed(self._store.blobs, sealed, sealed_file, on_progress)
-
     def _again(self, found: PublishedRelease, release: Release, sealed_file: Path | None) -> PublishedRelease:
         unlike = difference(found.release, release)
         if unlike is not None:
@@ -193,7 +205,7 @@ class Releases:
                 remedy="publish under a new version",
             )
         if found.release.sealed == release.sealed:
-            self._bring(release.sealed, sealed_file)
+            put_everywhere(self._store, release.sealed, sealed_file)
         else:
             self.read_back(found)
         return found
