@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -73,15 +73,14 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """The store of blobs and documents, with its mirrors."""
-        from otagate.store.registry import open_store  # noqa: PLC0415 - see the module's first line
+        from otagate.store.interface import Store  # noqa: PLC0415 - see the module's first line
+        from otagate.store.registry import open_store  # noqa: PLC0415 - likewise
 
         policy = self.policy
-        store = open_store(policy.storage, self.environ)
+        first = open_store(policy.storage, self.environ)
         mirrors = tuple(open_store(url, self.environ) for url in policy.mirrors)
-        if policy.documents is None:
-            return replace(store, mirrors=mirrors)
-        documents = open_store(policy.documents, self.environ)
-        return replace(store, documents=documents.documents, mirrors=mirrors)
+        documents = first if policy.documents is None else open_store(policy.documents, self.environ)
+        return Store(first.url, first.blobs, documents.documents, first.where, mirrors)
 
     @cached_property
     def trusted(self) -> TrustedKeys:
