@@ -1,0 +1,51 @@
+"""Buckets of Google Cloud Storage: opens them. Imports no library of Google's until a bucket is opened."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from otagate.errors import UsageError
+from otagate.store.objects import Objects
+from otagate.store.url import BucketUrl
+
+DEFAULT_ENDPOINT = "https://storage.googleapis.com"
+"""**Source:** Cloud Storage, "Request endpoints": the JSON API's host, also of uploads, downloads and public objects."""
+_LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?:[:/].*)?", re.ASCII)
+
+
+def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
+    """Open a bucket. Nothing is asked of the network before the first operation.
+
+    Requests go to the URL's ``endpoint`` or to Google, whatever ``STORAGE_EMULATOR_HOST`` says: a variable that somebody left
+    behind must not send a release elsewhere. An endpoint on this machine is an emulator and gets no credentials, unless the URL
+    says which ``identity`` to use.
+
+    Args:
+        url: Of the scheme ``gs``.
+        environ: Where the identity's chain looks.
+
+    Raises:
+        UsageError: The libraries of the extra ``gcs`` are not installed, or no link of the chain can give credentials.
+    """
+    try:
+        from otagate.store.gcs_objects import GoogleObjects  # noqa: PLC0415 - only who uses Google pays for its libraries
+        from otagate.store.gcs_wire import Wire  # noqa: PLC0415 - likewise
+    except ImportError as error:
+        if (error.name or "").startswith("otagate"):
+            raise
+        raise UsageError(
+            "the libraries for Google Cloud Storage are not installed",
+            url.shown,
+            found=f"no module {error.name}",
+            remedy="pip install 'otagate[gcs]'",
+        ) from error
+    endpoint = url.options.get("endpoint", DEFAULT_ENDPOINT)
+    where = url.shown if endpoint == DEFAULT_ENDPOINT else f"gs://{url.bucket} at {endpoint}"
+    service_account = url.options.get("service_account")
+    if _LOOPBACK.fullmatch(endpoint) and url.identity is None:
+        return GoogleObjects(Wire(None), endpoint, url.bucket, where, None)
+    from otagate.identity.google import google_identity  # noqa: PLC0415 - an emulator needs none
+
+    identity = google_identity(url.options.get("provider"), service_account, url.identity, environ)
+    return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where, service_account)
