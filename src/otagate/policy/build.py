@@ -16,6 +16,7 @@ from otagate.policy.model import (
     BranchRule,
     BuildSpec,
     BundleSpec,
+    CdnSpec,
     CommandSource,
     Escalation,
     Evaluate,
@@ -23,6 +24,7 @@ from otagate.policy.model import (
     GateSpec,
     HttpSource,
     Judgement,
+    KeepSpec,
     Limit,
     OnInsufficient,
     PhaseSpec,
@@ -53,6 +55,15 @@ _BUNDLE: _Readers = {
 }
 _SEAL: _Readers = {"format": SealFormat, "encryption_key": str, "recipients": tuple, "signing_key": str}
 _TRUST: _Readers = {"keys": tuple, "release_ttl": values.duration, "pointer_ttl": values.duration}
+_CDN: _Readers = {
+    "cloudfront": str,
+    "cloud_cdn": str,
+    "front_door": str,
+    "webhook": str,
+    "pointers": bool,
+    "wait": values.duration,
+}
+_KEEP: _Readers = {"releases": int, "age": values.duration, "rollbacks": int, "grace": values.duration}
 _JUDGEMENT: _Readers = {
     "settle": values.duration,
     "evaluate_every": values.duration,
@@ -102,6 +113,7 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
     """
     app = data.get("app", {})
     native = data.get("native", {})
+    storage, *mirrors = storage_urls(data.get("storage", defaults.DEFAULT_STORAGE), file.parent)
     return Policy(
         file=file,
         root=app_root(app.get("dir", "."), file),
@@ -112,7 +124,11 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
         bundle=BundleSpec(**_read(data.get("bundle", {}), _BUNDLE)),
         seal=_seal(data.get("seal", {})),
         trust=TrustSpec(**_read(data.get("trust", {}), _TRUST)),
-        storage=storage_url(data.get("storage", defaults.DEFAULT_STORAGE), file.parent),
+        storage=storage,
+        mirrors=tuple(mirrors),
+        documents=storage_url(data["documents"], file.parent) if "documents" in data else None,
+        cdn=CdnSpec(**_read(data["cdn"], _CDN)) if "cdn" in data else None,
+        keep=KeepSpec(**_read(data.get("keep", {}), _KEEP)),
         channels=data.get("channels", "hosted"),
         branches=tuple(BranchRule(pattern, **rule) for pattern, rule in data["branches"].items()),
         tracks={
@@ -131,8 +147,15 @@ def app_root(folder: str, file: Path) -> Path:
     return Path(os.path.abspath(file.parent / folder))  # noqa: PTH100 - resolve() fails on links in a circle
 
 
+def storage_urls(given: str | list[str], folder: Path) -> list[str]:
+    """Give the URLs of ``storage``, the store itself first, with folders resolved as :func:`storage_url` does."""
+    return [storage_url(url, folder) for url in ([given] if isinstance(given, str) else given)]
+
+
 def storage_url(url: str, folder: Path) -> str:
-    """Resolve a ``file:`` URL against the policy's folder: ``file:store`` is ``file:/abs/store``."""
+    """Resolve a ``file:`` URL against the policy's folder: ``file:store`` is ``file:/abs/store``; others stay as they are."""
+    if not url.startswith("file:"):
+        return url
     path = url.removeprefix("file:")
     if path.startswith("///"):
         path = path[2:]

@@ -62,7 +62,7 @@ def _rows(policy: Policy) -> Iterator[Row]:
     yield from _section(("bundle",), policy.bundle, show_unset=True)
     yield from _section(("seal",), policy.seal, show_unset=True)
     yield from _section(("trust",), policy.trust, show_unset=True)
-    yield ("storage",), policy.storage
+    yield from _store_rows(policy)
     yield ("channels",), policy.channels
     for rule in policy.branches:
         yield from _section(("branches", rule.pattern), rule, skip=("pattern",))
@@ -75,6 +75,20 @@ def _rows(policy: Policy) -> Iterator[Row]:
     for key, version in (("min", policy.native_min), ("max", policy.native_max)):
         yield ("native", key), _text(version)
     yield ("plugin_version",), _text(policy.plugin_version)
+
+
+def _store_rows(policy: Policy) -> Iterator[Row]:
+    if policy.mirrors:
+        for index, url in enumerate((policy.storage, *policy.mirrors)):
+            yield ("storage", index), url
+    else:
+        yield ("storage",), policy.storage
+    yield ("documents",), _text(policy.documents)
+    if policy.cdn is None:
+        yield ("cdn",), _text(None)
+    else:
+        yield from _section(("cdn",), policy.cdn)
+    yield from _section(("keep",), policy.keep)
 
 
 def _gate_rows(policy: Policy) -> Iterator[Row]:

@@ -33,7 +33,7 @@ def load_policy(path: Path) -> Policy:
     if document.data is None:
         raise_for(document.problems, path)
     # Other problems of the YAML are shown together with what can be judged of the rest.
-    findings = _check(document)
+    findings = _check(document, path.parent)
     facts = _facts(path, findings)
     raise_for(_errors(document, findings), path)
     policy = _build(document, path, raw, facts)
@@ -58,8 +58,8 @@ def _read(path: Path) -> bytes:
         raise translate(error, "the policy cannot be read", path) from error
 
 
-def _check(document: Document) -> Findings:
-    from otagate.policy import check_gates, check_rest, check_tracks  # noqa: PLC0415 - not for `find_policy` alone
+def _check(document: Document, folder: Path) -> Findings:
+    from otagate.policy import check_gates, check_rest, check_stores, check_tracks  # noqa: PLC0415 - not for `find_policy` alone
 
     findings = Findings(document)
     for check in (
@@ -70,8 +70,11 @@ def _check(document: Document) -> Findings:
         check_rest.check_seal,
         check_rest.check_native,
         check_rest.check_versioning,
+        check_stores.check_cdn,
+        check_stores.check_keep,
     ):
         check(findings)
+    check_stores.check_stores(findings, folder)
     return findings
 
 

@@ -13,9 +13,6 @@ _KEYS: dict[YamlPath, str] = {
     ("bundle", "optimize"): "image optimisation",
 }
 _SCHEMES = {
-    "s3": "storage in S3",
-    "gs": "storage in Google Cloud Storage",
-    "az": "storage in Azure Blob Storage",
     "awskms": "keys in AWS KMS",
     "gcpkms": "keys in Google Cloud KMS",
     "azurekms": "keys in Azure Key Vault",
@@ -24,7 +21,7 @@ _SCHEMES = {
     "command": "keys from a command",
 }
 _SCHEME = re.compile(r"([a-z0-9]+):")
-_SCHEME_PATHS = {("storage",), ("seal", "encryption_key"), ("seal", "signing_key"), ("seal", "recipients"), ("trust", "keys")}
+_SCHEME_PATHS = {("seal", "encryption_key"), ("seal", "signing_key"), ("seal", "recipients"), ("trust", "keys")}
 
 
 def unsupported_key(path: YamlPath) -> str | None:

@@ -46,6 +46,7 @@ _SYNTAX_HINTS = (
         "the indentation does not fit, or text that begins with '{' or '[' has no quotes",
         "put it in quotes",
     ),
+    ("but got '?'", "text that holds a '?' stands in brackets without quotes", "put it in quotes"),
     ("found another document", "there is a second document", "keep one document, without a further '---'"),
 )
 

@@ -23,6 +23,8 @@ SECTIONS = {
     ("bundle",): model.BundleSpec(),
     ("seal",): model.SealSpec(),
     ("trust",): model.TrustSpec(),
+    ("cdn",): model.CdnSpec(),
+    ("keep",): model.KeepSpec(),
     ("evaluation",): model.Judgement(),
 }
 DEFINITIONS = {"phase": model.PhaseSpec("x", ChannelName("x")), "gate": model.GateSpec("x")}
@@ -152,7 +154,7 @@ def test_the_default_gates_fit_the_schema(gate: Node) -> None:
 
 
 def test_the_examples_of_the_schema_make_a_policy_together(tmp_path: Path) -> None:
-    keys = ("build", "versioning", "bundle", "storage", "channels", "metrics", "gates")
+    keys = ("build", "versioning", "bundle", "storage", "documents", "cdn", "keep", "channels", "metrics", "gates")
     text = {"version": 1, "app": {"id": "com.example.app"}, "branches": schema()["properties"]["branches"]["examples"][0]}
     text["tracks"] = schema()["properties"]["tracks"]["examples"][0]
     for key in keys:

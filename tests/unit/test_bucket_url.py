@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from otagate._bucket_url import OPTIONS, BucketUrl, holds_key, parse_bucket_url
+from otagate.errors import UsageError
+from otagate.identity.interface import Kind
+
+
+def test_every_part_of_a_url_is_read() -> None:
+    url = parse_bucket_url(
+        "s3://acme.updates/a/b%2B/?region=eu-west-1&endpoint=https://x.example/&path_style=false"
+        "&role=arn:aws:iam::123456789012:role/ota/release&profile=me&public=https://cdn.example/x/&identity=oidc"
+    )
+    assert url == BucketUrl(
+        "s3",
+        "acme.updates",
+        "a/b+/",
+        {
+            "region": "eu-west-1",
+            "endpoint": "https://x.example",
+            "path_style": "false",
+            "role": "arn:aws:iam::123456789012:role/ota/release",
+            "profile": "me",
+        },
+        "https://cdn.example/x",
+        Kind.OIDC,
+    )
+    assert url.shown == "s3://acme.updates/a/b+"
+
+
+@pytest.mark.parametrize("url", ["s3://acme", "s3://acme/"])
+def test_a_bucket_alone_has_no_prefix(url: str) -> None:
+    assert parse_bucket_url(url) == BucketUrl("s3", "acme")
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("s3://", "none"),
+        ("s3://Acme", "Acme"),
+        ("az://ab", "ab"),
+        ("s3://acme/a/../b", "a/../b"),
+        ("s3://acme/.x", ".x"),
+        ("s3://acme/" + "x" * 101, "x" * 101),
+        ("s3://acme#x", "a '#'"),
+        ("s3://acme?account=x", "account"),
+        ("s3://acme?region=", "an empty region"),
+        ("s3://acme?region=a&region=b", "region twice"),
+        ("s3://acme?region=eu west", "eu west"),
+        ("s3://acme?path_style=yes", "yes"),
+        ("s3://acme?role=release", "release"),
+        ("s3://acme?identity=magic", "magic"),
+        ("s3://acme?endpoint=http://x.example", "http://x.example"),
+        ("s3://acme?public=https://", "https://"),
+        ("s3://acme?public=https://[x", "a host that is none"),
+        ("gs://acme?provider=github", "github"),
+        ("gs://acme?service_account=me", "me"),
+        ("az://acme?account=Acme", "Acme"),
+    ],
+)
+def test_what_is_wrong_is_said(url: str, found: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_bucket_url(url)
+    assert caught.value.found == found
+    assert caught.value.remedy
+
+
+def test_http_is_for_this_machine_only() -> None:
+    assert parse_bucket_url("s3://acme?endpoint=http://127.0.0.1:9000").options == {"endpoint": "http://127.0.0.1:9000"}
+    assert parse_bucket_url("s3://acme?public=http://[::1]:80/x").public == "http://[::1]:80/x"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://acme/0123456789abcdef0123456789abcdef01234567",
+        "s3://acme?role=arn:aws:iam::123456789012:role/OtagateReleaseRoleForEurope1OfTheShop123",
+        "gs://acme?provider=projects/123/locations/global/workloadIdentityPools/AcmePool1/providers/github",
+        "az://updates?account=acme&client=0a1b2c3d-0000-4000-8000-0123456789ab&tenant=acme.onmicrosoft.com",
+        "s3://acme?endpoint=https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com",
+    ],
+)
+def test_names_are_not_taken_for_keys(url: str) -> None:
+    assert not holds_key(url)
+    parse_bucket_url(url)
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    assert all(len(text) > 10 for options in OPTIONS.values() for text in options.values())
+    assert all({"public", "identity", "endpoint"} <= set(options) for options in OPTIONS.values())
