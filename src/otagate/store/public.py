@@ -20,7 +20,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
@@ -78,7 +78,7 @@ class PublicReader:
         # Whoever opens a store does not close it; its connections end with the reader, or with the process.
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
 
-    def address(self, key: str) -> str:
+    def url(self, key: str) -> str:
         """Give the address that devices fetch the object from."""
         return f"{self._base}/{quote(key, safe='/~')}"
 
@@ -100,18 +100,18 @@ class PublicReader:
         """
         return io.BufferedReader(self._stream(key, start, limit), _BUFFER_BYTES)
 
-    def get(self, key: str, limit: int, *, missing: float | None = None) -> tuple[bytes, Mapping[str, str]]:
+    def get(self, key: str, limit: int, *, within: float | None = None) -> tuple[bytes, Mapping[str, str]]:
         """Read a small object whole, with the headers it came with (names in any case).
 
         Args:
             key: The object's key, without the base.
             limit: The most bytes it may have.
-            missing: Seconds for which it is asked again when it is said not to be there; ``Bounds.missing`` when None.
+            within: Seconds for which it is asked again; as ``Bounds`` says when None. 0 asks once.
 
         Raises:
             OtagateError: As :meth:`open`.
         """
-        with self._stream(key, 0, limit, missing) as stream:
+        with self._stream(key, 0, limit, within) as stream:
             return stream.readall(), stream.headers
 
     def check_headers(self, key: str, *, is_pointer: bool) -> Served:
@@ -120,7 +120,7 @@ class PublicReader:
         Raises:
             OtagateError: As :meth:`open`.
         """
-        asked = Asked(self.address(key))
+        asked = Asked(self.url(key))
         live = self._connect(asked, self._bounds.size, None, extra=_DEVICE)
         headers = live.response.headers
         self._release(live)
@@ -130,11 +130,11 @@ class PublicReader:
         """Close idle connections."""
         self._finalizer()
 
-    def _stream(self, key: str, start: int, limit: int | None, missing: float | None = None) -> PublicStream:
+    def _stream(self, key: str, start: int, limit: int | None, within: float | None = None) -> PublicStream:
         largest = self._bounds.size if limit is None else limit
         return PublicStream(
-            Asked(self.address(key), start),
-            lambda asked: self._connect(asked, largest, missing),
+            Asked(self.url(key), start),
+            lambda asked: self._connect(asked, largest, within),
             self._release,
             self._bounds,
             largest,
@@ -146,9 +146,11 @@ class PublicReader:
         patience = self._bounds.patience
         self._pace.sleep(min(patience.first * 2**number, patience.longest) * self._pace.jitter())
 
-    def _connect(self, asked: Asked, largest: int, missing: float | None, extra: Mapping[str, str] | None = None) -> Live:
-        pace, headers = self._pace, {**asked.headers, **(extra or {})}
-        until = pace.monotonic() + (self._bounds.missing if missing is None else missing)
+    def _connect(self, asked: Asked, largest: int, within: float | None, extra: Mapping[str, str] | None = None) -> Live:
+        pace, patience, headers = self._pace, self._bounds.patience, {**asked.headers, **(extra or {})}
+        until = pace.monotonic() + (self._bounds.missing if within is None else within)
+        if within is not None:
+            patience = replace(patience, total=within)
 
         def verdict(error: Exception) -> Again | None:
             if isinstance(error, PassingError):
@@ -162,7 +164,7 @@ class PublicReader:
             return persist(
                 lambda: self._try(asked, headers, largest, is_for_device=extra is not None),
                 verdict,
-                self._bounds.patience,
+                patience,
                 sleep=pace.sleep,
                 monotonic=pace.monotonic,
                 jitter=pace.jitter,
