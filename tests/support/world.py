@@ -161,6 +161,7 @@ class WitnessedStore(Store):
         other.writes[:] = self.writes
         if isinstance(self.blobs, MemoryBlobs) and isinstance(other.blobs, MemoryBlobs):
             other.blobs._bytes.update(self.blobs._bytes)
+            other.blobs._written.update(self.blobs._written)
         return other
 
     @property
