@@ -30,7 +30,7 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
     """
     try:
         from otagate.store.gcs_objects import GoogleObjects  # noqa: PLC0415 - only who uses Google pays for its libraries
-        from otagate.store.gcs_wire import Wire  # noqa: PLC0415 - likewise
+        from otagate.store.gcs_wire import IamSigner, Wire  # noqa: PLC0415 - likewise
     except ImportError as error:
         if (error.name or "").startswith("otagate"):
             raise
@@ -42,10 +42,18 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
         ) from error
     endpoint = url.options.get("endpoint", DEFAULT_ENDPOINT)
     where = url.shown if endpoint == DEFAULT_ENDPOINT else f"gs://{url.bucket} at {endpoint}"
-    service_account = url.options.get("service_account")
     if _LOOPBACK.fullmatch(endpoint) and url.identity is None:
-        return GoogleObjects(Wire(None), endpoint, url.bucket, where, None)
-    from otagate.identity.google import google_identity  # noqa: PLC0415 - an emulator needs none
+        return GoogleObjects(Wire(None), endpoint, url.bucket, where)
+    from otagate.identity.google import CLOUD_SCOPES, google_identity  # noqa: PLC0415 - an emulator needs none
 
-    identity = google_identity(url.options.get("provider"), service_account, url.identity, environ)
-    return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where, service_account)
+    provider, account = url.options.get("provider"), url.options.get("service_account")
+    identity = google_identity(provider, account, url.identity, environ)
+    signing = account or environ.get("GOOGLE_SERVICE_ACCOUNT")
+    if not signing:
+        return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where)
+
+    def signer() -> IamSigner:
+        # Signing needs a wider token than storing, so it gets one of its own.
+        return IamSigner(Wire(google_identity(provider, account, url.identity, environ, CLOUD_SCOPES).get), signing)
+
+    return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where, signer)

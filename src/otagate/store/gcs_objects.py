@@ -2,7 +2,7 @@
 
 What is small goes through google-cloud-storage: looking, listing, deleting, opening an upload, signing. The bytes go through
 its session directly (gcs_wire.py), because the library cannot give a download piece by piece, writes documents above 8 MiB in
-several requests, and cannot take an upload back. Conditions are generations: numbers that never come back, even when the bytes do.
+several requests, and cannot take an upload back. Conditions are generations: numbers that never return, even when bytes do.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import contextlib
 import email.utils
 import json
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
 from google.api_core.client_info import ClientInfo
+from google.auth.credentials import Signing
 from google.cloud.storage import Blob, Client  # type: ignore[import-untyped]
 from requests import Response
 
 from otagate.store.gcs_errors import translated
 from otagate.store.gcs_upload import CHUNK_BYTES, Session, checksum, chunked, crc32c
-from otagate.store.gcs_wire import TIMEOUT, IamSigner, Wire
+from otagate.store.gcs_wire import TIMEOUT, Wire
 from otagate.store.interface import OnProgress
 from otagate.store.objects import (
     Absent,
@@ -47,10 +48,10 @@ _LONGEST_SIGNED = timedelta(days=7)
 class GoogleObjects:
     """See Objects."""
 
-    def __init__(self, wire: Wire, endpoint: str, bucket: str, where: str, service_account: str | None) -> None:
-        """Use a bucket; ``service_account`` signs addresses."""
+    def __init__(self, wire: Wire, endpoint: str, bucket: str, where: str, signer: Callable[[], Signing] | None = None) -> None:
+        """Use a bucket; ``signer`` gives who signs addresses."""
         self.where = where
-        self._wire, self._endpoint, self._service_account = wire, endpoint, service_account
+        self._wire, self._endpoint, self._signer = wire, endpoint, signer
         # The endpoint is always given: without it the library obeys STORAGE_EMULATOR_HOST.
         self._client = Client(
             project=None,
@@ -172,7 +173,7 @@ class GoogleObjects:
 
     def _session(self, key: str, size: int, headers: Headers) -> Session:
         blob = self._bucket.blob(key)
-        blob.cache_control = headers.cache_control
+        blob.content_type, blob.cache_control = headers.content_type, headers.cache_control
         with translated(CREATE, of_object=False):
             url = blob.create_resumable_upload_session(
                 content_type=headers.content_type, size=size, timeout=TIMEOUT, checksum=None, retry=None
@@ -213,7 +214,7 @@ class GoogleObjects:
 
     def sign(self, key: str, lifetime: timedelta) -> str:
         """See Objects.sign."""
-        if self._service_account is None or self._wire.is_anonymous:
+        if self._signer is None:
             raise UnsupportedError(
                 "an access token cannot sign: say service_account=NAME@PROJECT.iam.gserviceaccount.com in the store's URL, and "
                 "grant the caller roles/iam.serviceAccountTokenCreator on that account"
@@ -225,7 +226,7 @@ class GoogleObjects:
             method="GET",
             expiration=lifetime,
             api_access_endpoint=self._endpoint,
-            credentials=IamSigner(self._wire, self._service_account),
+            credentials=self._signer(),
         )
         return address
 

@@ -24,7 +24,7 @@ _CANCELLED = 499
 
 def crc32c(data: bytes, before: int = 0) -> int:
     """Give the CRC32C of ``data``, or of what ``before`` is the CRC32C of, followed by ``data``."""
-    return int(google_crc32c.extend(before, data))  # type: ignore[no-untyped-call]
+    return int(google_crc32c.extend(before, data))
 
 
 def checksum(crc: int) -> str:

@@ -54,11 +54,6 @@ class Wire:
         self.session.mount("http://", adapter)
         self.session.headers["User-Agent"] = "otagate"
 
-    @property
-    def is_anonymous(self) -> bool:
-        """Whether no token is sent."""
-        return isinstance(self.credentials, AnonymousCredentials)
-
     def request(
         self,
         method: str,
