@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Lock
 from typing import IO, TYPE_CHECKING
 
 from otagate._fs import translate
@@ -38,6 +39,7 @@ class Terminal:
         self._format, self._quiet = "text", False
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._drawing = Lock()
 
     def configure(self, output_format: str, *, quiet: bool) -> None:
         """Take over ``--format`` and ``--quiet``."""
@@ -113,13 +115,14 @@ class Terminal:
         """Draw a bar on a terminal; says nothing elsewhere."""
         if self._quiet or not self._colour_err:
             return
-        if self._progress is None:
-            self._progress = self._open_progress()
-        if label not in self._tasks:
-            self._tasks[label] = self._progress.add_task(label, total=total)
-        self._progress.update(self._tasks[label], completed=done, total=total)
-        if done >= total:
-            self._close_progress()
+        with self._drawing:  # parts of an upload are sent by several threads
+            if self._progress is None:
+                self._progress = self._open_progress()
+            if label not in self._tasks:
+                self._tasks[label] = self._progress.add_task(label, total=total)
+            self._progress.update(self._tasks[label], completed=done, total=total)
+            if done >= total:
+                self._close_progress()
 
     def _open_progress(self) -> Progress:
         from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it

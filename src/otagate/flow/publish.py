@@ -102,6 +102,8 @@ def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bo
     material = seal_once(workspace, archive, bundle, version, folder)
     release = _release(workspace, version, bundle, material.sealed)
     label = f"sending {size(material.sealed.size)}"
+    if material.file is not None:
+        workspace.listener.note(f"{label} to {workspace.store.url}")
     published = publisher.publish(
         release,
         material.file,
