@@ -31,12 +31,21 @@ def _bucket(_folder: Path) -> Callable[[], Store]:
     return lambda: cloud_store("bucket", objects, "some/prefix/")
 
 
+def _google(_folder: Path) -> Callable[[], Store]:
+    from support.servers import fake_gcs
+
+    base = fake_gcs.shared()
+    url = f"gs://{fake_gcs.new_bucket(base)}/some/prefix?endpoint={base}"
+    return lambda: open_store(url)
+
+
 ADAPTERS: dict[str, Factory] = {
     "memory": _memory,
     "folder": _folder,
     "bucket in memory": _bucket,
+    "gcs on fake-gcs-server": _google,
 }
-ACROSS_PROCESSES = ("folder",)
+ACROSS_PROCESSES = ("folder", "gcs on fake-gcs-server")
 """The adapters that several processes can share, by name."""
 CONTENT_TOKENS = ("memory", "folder")
 """The adapters whose tokens derive from the bytes, so that bytes that return bring the token back."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from otagate.errors import UsageError
 from otagate.store.objects import Objects
 from otagate.store.url import BucketUrl
 
@@ -26,20 +25,12 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
         environ: Where the identity's chain looks.
 
     Raises:
-        UsageError: The libraries of the extra ``gcs`` are not installed, or no link of the chain can give credentials.
+        ModuleNotFoundError: The libraries of the extra ``gcs`` are not installed.
+        AccessError: No link of the identity's chain can give credentials.
     """
-    try:
-        from otagate.store.gcs_objects import GoogleObjects  # noqa: PLC0415 - only who uses Google pays for its libraries
-        from otagate.store.gcs_wire import IamSigner, Wire  # noqa: PLC0415 - likewise
-    except ImportError as error:
-        if (error.name or "").startswith("otagate"):
-            raise
-        raise UsageError(
-            "the libraries for Google Cloud Storage are not installed",
-            url.shown,
-            found=f"no module {error.name}",
-            remedy="pip install 'otagate[gcs]'",
-        ) from error
+    from otagate.store.gcs_objects import GoogleObjects  # noqa: PLC0415 - only who uses Google pays for its libraries
+    from otagate.store.gcs_wire import IamSigner, Wire  # noqa: PLC0415 - likewise
+
     endpoint = url.options.get("endpoint", DEFAULT_ENDPOINT)
     where = url.shown if endpoint == DEFAULT_ENDPOINT else f"gs://{url.bucket} at {endpoint}"
     if _LOOPBACK.fullmatch(endpoint) and url.identity is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,9 @@ from otagate.store.objects import (
     Headers,
     MissingObjectError,
     ObjectError,
+    RefusedError,
     TransientError,
+    Unchanged,
     UnsupportedError,
 )
 
@@ -41,6 +44,7 @@ GET, CREATE = "storage.objects.get", "storage.objects.create"
 DELETE, LIST = "storage.objects.delete", "storage.objects.list"
 _FIELDS = "items(name,size,generation,updated,contentType,cacheControl),nextPageToken"
 _PIECE_BYTES = 1024 * 1024
+_GENERATION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _LONGEST_SIGNED = timedelta(days=7)
 """**Source:** Cloud Storage, "V4 signing process": ``X-Goog-Expires`` is at most 604800."""
 
@@ -105,13 +109,10 @@ class GoogleObjects:
 
     def put(self, key: str, body: bytes, headers: Headers, condition: Condition) -> str:
         """See Objects.put."""
-        match condition:
-            case Absent():
-                generation = "0"
-            case _:
-                generation = condition.token
-        if not generation.isascii() or not generation.isdigit():
-            raise BrokenRequestError("a generation is a number")
+        generation = "0" if isinstance(condition, Absent) else condition.token
+        if isinstance(condition, Unchanged) and not _GENERATION.fullmatch(generation):
+            # Another store's token; and 0 would mean that there is no object yet.
+            raise RefusedError("this token is no generation")
         return self._multipart(key, body, headers, {"ifGenerationMatch": generation})
 
     def _multipart(self, key: str, body: bytes, headers: Headers, conditions: dict[str, str]) -> str:
