@@ -1,0 +1,150 @@
+"""One question to a token service: bounded in time and size, tried again, never redirected, and never through a proxy to this machine."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from otagate._retry import Again, Patience, persist, retry_after
+from otagate._text import harmless
+from otagate.errors import UnavailableError, UsageError
+from otagate.identity import _words
+from otagate.identity._outside import Outside
+
+if TYPE_CHECKING:
+    import httpx
+
+EXCHANGE = Patience(total=30.0)
+METADATA = Patience(total=6.0, longest=1.0)
+"""A metadata service is one hop away: it answers at once, or it is not there."""
+_MAX_BYTES = 1024 * 1024
+_TRY_S, _METADATA_TRY_S = 10.0, 2.0
+_TOO_MANY = 429
+_SLOW = frozenset({408, 425, _TOO_MANY, *range(500, 600)})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: any status that is not worth another try."""
+
+    status: int
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the service did as asked."""
+        return self.status == 200  # noqa: PLR2004 - every token service says 200
+
+
+def _never(_: Answer) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question.
+
+    Attributes:
+        doing: Completes "cannot …" in messages.
+        method: GET, PUT or POST.
+        url: An address that :func:`otagate.identity._words.address` found good.
+        headers: Sent as they are; kept out of messages.
+        form: Sent as a form; kept out of messages.
+        body: Sent as it is, when there is no form; kept out of messages.
+        is_local: It goes to a metadata service: short waits, no proxy.
+        is_slow: Says of an answer that another try may help although its status does not say so.
+    """
+
+    doing: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    is_local: bool = False
+    is_slow: Callable[[Answer], bool] = _never
+
+    @property
+    def where(self) -> str:
+        """Give the address without query, for messages: some carry a secret there."""
+        parts = urlsplit(self.url)
+        return harmless(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 200)
+
+
+class NobodyThereError(UnavailableError):
+    """No try got any answer: nothing listens at that address, or nothing lets us through."""
+
+    __hash__ = Exception.__hash__
+
+
+class _TryAgainError(Exception):
+    def __init__(self, found: str, after: float | None) -> None:
+        super().__init__(found)
+        self.after = after
+
+
+def send(ask: Ask, outside: Outside) -> Answer:
+    """Ask, again and again while the service is slow or gone.
+
+    Raises:
+        UnavailableError: There was no usable answer in time; NobodyThereError when there was none at all.
+        UsageError: The address or a header cannot be sent.
+    """
+    import httpx  # noqa: PLC0415 - only who uses an identity pays for it
+
+    def verdict(error: Exception) -> Again | None:
+        if isinstance(error, _TryAgainError):
+            return Again(error.after)
+        is_ours = isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol)
+        return Again() if isinstance(error, httpx.TransportError) and not is_ours else None
+
+    patience = METADATA if ask.is_local else EXCHANGE
+    try:
+        return persist(
+            lambda: _try(ask, outside),
+            verdict,
+            patience,
+            sleep=outside.sleep,
+            monotonic=outside.monotonic,
+            jitter=random.random,
+        )
+    except _TryAgainError as error:
+        raise _unavailable(ask, str(error), UnavailableError) from error
+    except (httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL, UnicodeError):
+        # The text of such an error holds what cannot be sent, and that may be a secret.
+        found = "the token or the address of the environment holds characters that cannot be sent"
+        raise UsageError(f"cannot {ask.doing}", ask.where, None, found, "look for line breaks and the like in it") from None
+    except httpx.TransportError as error:
+        raise _unavailable(ask, f"{type(error).__name__}: {_words.said(str(error))}", NobodyThereError) from error
+
+
+def _try(ask: Ask, outside: Outside) -> Answer:
+    import httpx  # noqa: PLC0415 - likewise
+
+    limit = _METADATA_TRY_S if ask.is_local else _TRY_S
+    end = outside.monotonic() + limit
+    client = httpx.Client(timeout=limit, follow_redirects=False, trust_env=not ask.is_local, transport=outside.transport)
+    with client, client.stream(ask.method, ask.url, headers=_headers(ask), data=ask.form, content=ask.body) as response:
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > _MAX_BYTES or outside.monotonic() > end:
+                raise _TryAgainError("an answer that is too large, or does not end", None)
+        answer = Answer(response.status_code, bytes(body), dict(response.headers))
+    if answer.status in _SLOW or ask.is_slow(answer):
+        raise _TryAgainError(f"HTTP {answer.status}", retry_after(response.headers.get("Retry-After"), outside.now()))
+    return answer
+
+
+def _headers(ask: Ask) -> httpx.Headers:
+    import httpx  # noqa: PLC0415 - likewise
+
+    return httpx.Headers({"User-Agent": "otagate", "Accept": "application/json", "Accept-Encoding": "identity", **ask.headers})
+
+
+def _unavailable(ask: Ask, found: str, kind: type[UnavailableError]) -> UnavailableError:
+    return kind(f"cannot {ask.doing}", ask.where, "an answer within the time limit", found, "run the command again")
