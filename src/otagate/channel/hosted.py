@@ -6,6 +6,7 @@ and expiry are there so that who controls the storage can neither move devices b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from otagate.channel.interface import ChannelReading
@@ -18,6 +19,14 @@ from otagate.seal.trust import TrustedKeys
 from otagate.store.interface import Document, DocumentStore
 from otagate.store.jsondoc import new_txn
 from otagate.store.swap import swap
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPointer:
+    """A channel as read and verified, with the very bytes that were signed."""
+
+    reading: ChannelReading
+    envelope: bytes
 
 
 class HostedChannels:
@@ -43,6 +52,22 @@ class HostedChannels:
     def read(self, name: ChannelName) -> ChannelReading | None:
         """See Channels.read."""
         return self._reading(self._documents.read(self._key(name)), name)
+
+    def signed(self, name: ChannelName) -> SignedPointer | None:
+        """Read a channel with its signed bytes; errors as :meth:`read`."""
+        there = self._documents.read(self._key(name))
+        reading = self._reading(there, name)
+        return None if there is None or reading is None else SignedPointer(reading, there.body)
+
+    def adopt(self, name: ChannelName, envelope: bytes, token: str | None) -> None:
+        """Put bytes that were signed for this channel over the state that ``token`` names; for copies.
+
+        Raises:
+            ConflictError: Somebody else wrote it meanwhile.
+            VerificationError: They were not signed for this channel.
+        """
+        self._verify(envelope, name)
+        swap(self._documents, self._key(name), envelope, token)
 
     def move(self, state: ChannelState, token: str | None, now: datetime) -> ChannelReading:
         """See Channels.move.

@@ -74,7 +74,7 @@ def promote(workspace: Workspace, name: ChannelName, version: Version, weight: W
     step = Step(StepKind.ADVANCE, title, Status.TODO if after is not before else Status.DONE, _was(before))
 
     def carry_out() -> Receipt:
-        workspace.releases.read_back(published)
+        workspace.releases.read_back_everywhere(published)
         return _move(workspace, name, change, "channel.promoted", {"version": str(version), "weight": str(weight)})
 
     return Action(Plan(title, (step,)), carry_out)

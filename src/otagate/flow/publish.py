@@ -94,6 +94,7 @@ def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bo
     """
     refuse_forks(workspace)
     if shipment.published is not None:
+        workspace.releases.complete(shipment.published)  # a mirror may have been down when it was published
         _tell_published(workspace, shipment.published)
         return shipment.published
     version = _need_version(shipment)

@@ -17,6 +17,7 @@ from otagate.policy.model import Policy
 
 if TYPE_CHECKING:
     from otagate.channel.hosted import HostedChannels
+    from otagate.flow.mirrors import Mirrors
     from otagate.gate.judge import Reading
     from otagate.release.repository import Releases
     from otagate.rollout.ledger import Ledger
@@ -160,6 +161,13 @@ class Workspace:
         return Releases(self.store, self.policy.app, self.trusted, self.signer)
 
     @cached_property
+    def mirrors(self) -> Mirrors:
+        """The mirrors of the store; there may be none."""
+        from otagate.flow.mirrors import Mirrors  # noqa: PLC0415 - likewise
+
+        return Mirrors(self)
+
+    @cached_property
     def ledger(self) -> Ledger:
         """The record of everything that happened."""
         from otagate.rollout.ledger import Ledger  # noqa: PLC0415 - likewise
@@ -179,7 +187,7 @@ class Workspace:
         from otagate.rollout.effects import Effects  # noqa: PLC0415 - likewise
         from otagate.rollout.reconciler import Reconciler  # noqa: PLC0415 - likewise
 
-        effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.clock)
+        effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.clock, self.mirrors.follow)
         return Reconciler(effects, self.ledger, self.measure)
 
     def measure(self, state: RolloutState, now: datetime) -> Sequence[Reading]:

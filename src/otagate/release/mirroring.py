@@ -121,6 +121,16 @@ def look(mirror: Store, parts: Parts, *, thorough: bool = False) -> Gap:
     return Gap(_lacking_blob(mirror.blobs, parts.sealed, thorough=thorough), statement)
 
 
+def describe_lag(mirrors: Sequence[Store], parts: Parts) -> str:
+    """Say in a sentence why not every mirror can serve a release, going by sizes; "" when all can."""
+    for answer in ask(mirrors, lambda mirror: look(mirror, parts)):
+        if answer.error is not None:
+            return answer.error.what
+        if answer.value is not None and answer.value.is_open:
+            return f"the mirror {answer.mirror.url} lacks {parts.name} ({answer.value}): otagate mirror"
+    return ""
+
+
 def complete(store: Store, mirrors: Sequence[Store], parts: Parts, *, thorough: bool = False) -> list[Answer[Gap]]:
     """Bring to these mirrors what they lack of a release, copied from the first store and verified on both sides.
 

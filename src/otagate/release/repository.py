@@ -21,7 +21,7 @@ from otagate.errors import (
 from otagate.model import AppId, Digest, Release, ReleaseRef, Version
 from otagate.release.asking import raise_first
 from otagate.release.difference import difference
-from otagate.release.mirroring import Parts, check_everywhere, complete, put_everywhere
+from otagate.release.mirroring import Parts, check_everywhere, complete, describe_lag, put_everywhere
 from otagate.release.sealed import check_sealed
 from otagate.release.serial import next_serial
 from otagate.seal.dsse import sign_envelope, verify_envelope
@@ -147,6 +147,12 @@ class Releases:
     def complete(self, published: PublishedRelease) -> None:
         """Bring to the mirrors what they lack of a published release; raises the first mirror's error."""
         raise_first(complete(self._store, self._store.mirrors, self.parts(published)))
+
+    def lagging(self, ref: ReleaseRef) -> str:
+        """Say which mirror does not have a release, by sizes, or ""; without mirrors nothing is asked."""
+        if not self._store.mirrors:
+            return ""
+        return describe_lag(self._store.mirrors, self.parts(self.resolve(ref)))
 
     def parts(self, published: PublishedRelease) -> Parts:
         """Give what of a release has to stand in every store."""

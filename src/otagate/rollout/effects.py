@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from otagate._clock import Clock
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading, Channels
-from otagate.errors import ConflictError
+from otagate.errors import ConflictError, OtagateError
 from otagate.model import AppId, ChannelName, ChannelState, ReleaseRef, Weight
 from otagate.release.repository import Releases
 from otagate.rollout.repository import Rollouts
@@ -20,13 +20,19 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """The world that intents act on."""
+    """The world that intents act on.
+
+    Attributes:
+        follow: Told which channels were touched, after all of them were: copies of their pointers are made then, so that no
+            mirror that is down keeps a further channel from being moved. Never raises.
+    """
 
     app: AppId
     rollouts: Rollouts
     channels: Channels
     releases: Releases
     clock: Clock
+    follow: Callable[[Sequence[ChannelName]], None] = lambda _names: None
 
     def carry_out(self, state: RolloutState) -> None:
         """Do every effect of the state's intent, in order. Any error leaves the intent recorded: it is finished later.
@@ -34,8 +40,15 @@ class Effects:
         Raises:
             ConflictError: Somebody else holds the channel or moved it; or decided anew meanwhile (:meth:`is_current` tells).
         """
-        for op in state.intent.ops if state.intent else ():
-            self._do(state, op)
+        touched: dict[ChannelName, None] = {}
+        try:
+            for op in state.intent.ops if state.intent else ():
+                self._do(state, op)
+                touched[op.channel] = None
+        except OtagateError:
+            self.follow(tuple(touched))
+            raise
+        self.follow(tuple(touched))
 
     def is_current(self, state: RolloutState) -> bool:
         """Whether the state's intent is still the one that is recorded."""
@@ -58,7 +71,7 @@ class Effects:
                 self._still(state)
             return after
 
-        self.move(name, fenced)
+        self._move(name, fenced)
 
     def _do(self, state: RolloutState, op: Op) -> None:
         match op.kind:
@@ -68,7 +81,7 @@ class Effects:
                 self.rollouts.release_claim(op.channel, state.id)
             case OpKind.OFFER:
                 # Invariant: a channel never names a release whose blobs were not read back the way devices take.
-                self.releases.read_back(self.releases.resolve(state.release))
+                self.releases.read_back_everywhere(self.releases.resolve(state.release))
                 weight = op.weight
                 if weight is not None:
                     self._change(state, op.channel, lambda channel: _offer(channel, state, weight))
@@ -90,6 +103,11 @@ class Effects:
         Raises:
             ConflictError: It changed under us several times in a row, or the change is not allowed.
         """
+        reading = self._move(name, change)
+        self.follow((name,))
+        return reading
+
+    def _move(self, name: ChannelName, change: Callable[[ChannelState], ChannelState]) -> ChannelReading | None:
         for attempt in range(1, _TRIES + 1):
             reading = self.channels.read(name)
             before = reading.state if reading else transitions.unborn(self.app, name)

@@ -14,12 +14,13 @@ from datetime import datetime
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge
 from otagate.model import ChannelName
+from otagate.release.asking import MirrorUnavailableError
 from otagate.release.fitness import refuse_unfit
 from otagate.rollout import machine
 from otagate.rollout.effects import Effects, is_left_paused
 from otagate.rollout.ledger import Ledger
 from otagate.rollout.repository import Stored
-from otagate.rollout.state import RolloutState, Stage
+from otagate.rollout.state import OpKind, RolloutState, Stage
 
 _TRIES = 5
 """How often a reconcile begins anew after a lost swap, before it leaves the rollout to whoever keeps winning."""
@@ -89,6 +90,10 @@ class Reconciler:
         results = self._judge(state, now)
         held_by = self._unfit(state, now) or self._held_by(state)
         decided = machine.decide(state, results, now, held_by=held_by)
+        if decided.intent is not None and any(op.kind is OpKind.OFFER for op in decided.intent.ops):
+            # Asked only now: a mirror that is down must not keep gates from being judged, nor a rollback waiting.
+            held_by = self.effects.releases.lagging(state.release)
+            decided = machine.decide(state, results, now, held_by=held_by) if held_by else decided
         return Outcome(decided, results, decided != state, _waiting_for(decided, results, held_by, now))
 
     def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
@@ -114,11 +119,13 @@ class Reconciler:
     def _settle_or_pause(self, stored: Stored) -> Stored:
         """Finish the intent; when what it would expose no longer holds, pause instead, so that gates go on being judged.
 
+        So also when a mirror went away since the intent was decided on, and has not come back by now: the first store can
+        still roll back.
         The bytes of a release that vanished must not keep a rollback of that very release from happening.
         """
         try:
             return self._settle(stored)
-        except VerificationError as error:
+        except (VerificationError, MirrorUnavailableError) as error:
             if stored.state.is_terminal or stored.state.stage is Stage.PAUSED:
                 raise
             now = self.effects.clock.now()
