@@ -43,8 +43,8 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 """Every option of every scheme, with what it says. docs/stores.md lists them."""
 
-NO_KEYS = "keys come from the CI's identity or the environment (docs/stores.md); if this was committed, make a new one"
-"""What to do about a key in a URL."""
+_NO_KEYS = "keys come from the CI's identity or the environment (docs/stores.md); if this was committed, make a new one"
+_FORMS = f"file:FOLDER, {', '.join(f'{scheme}://BUCKET/PREFIX' for scheme in OPTIONS)}"
 
 _BUCKET = {
     "s3": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII),
@@ -55,7 +55,7 @@ _BUCKET = {
 _SEGMENT = re.compile(r"[A-Za-z0-9_+=@-][A-Za-z0-9._+=@-]*", re.ASCII)
 _MAX_PREFIX = 100
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?(?:/.*)?", re.ASCII)
-_FORMS = {
+_OPTION_FORMS = {
     "region": re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII),
     "path_style": re.compile(r"true|false"),
     "role": re.compile(r"arn:[a-z0-9-]+:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}", re.ASCII),
@@ -105,6 +105,26 @@ class BucketUrl:
         return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
 
 
+def parse_storage_url(url: str) -> BucketUrl | None:
+    """Check the URL of a store as a policy may name it, and take a bucket's apart; a folder, ``file:PATH``, gives None.
+
+    Raises:
+        UsageError: It is neither, or :func:`parse_bucket_url` refuses it.
+    """
+    scheme, colon, rest = url.partition(":")
+    if scheme != "file" and holds_key(url):
+        raise _with_key(url)
+    if colon and scheme in OPTIONS:
+        return parse_bucket_url(url)
+    if scheme == "file" and rest and not (rest.startswith("//") and not rest.startswith("///")):
+        return None
+    # A URL may hold a password: of one that is not understood no more than the scheme is shown.
+    found = f"the scheme {harmless(scheme, 20)}:" if colon else "no scheme"
+    near = nearest(scheme.lower(), ("file", *OPTIONS)) if colon else "file"
+    hint = f"did you mean {near}:?" if near and near != scheme else "a folder is file:FOLDER or file:/PATH"
+    raise UsageError("this is not a storage URL", "storage", expected=f"one of {_FORMS}", found=found, remedy=hint)
+
+
 def parse_bucket_url(url: str) -> BucketUrl:
     """Take a bucket's URL apart: one whose scheme is in ``OPTIONS``.
 
@@ -113,12 +133,12 @@ def parse_bucket_url(url: str) -> BucketUrl:
             wrong value.
     """
     if holds_key(url):
-        raise _bad("a URL", "no key in it", f"{len(url)} characters that are not shown", NO_KEYS)
+        raise _with_key(url)
     parts = _split(url)
     scheme = parts.scheme.lower()
     shown = f"{scheme}://{harmless(parts.netloc.rpartition('@')[2], 80)}"
     if "@" in parts.netloc:
-        raise _bad(shown, f"{scheme}://BUCKET/PREFIX", "a user name or password, not shown", NO_KEYS)
+        raise _bad(shown, f"{scheme}://BUCKET/PREFIX", "a user name or password, not shown", _NO_KEYS)
     if parts.fragment:
         raise _bad(shown, f"{scheme}://BUCKET/PREFIX", "a '#'", "write it as %23")
     if not _BUCKET[scheme].fullmatch(parts.netloc):
@@ -165,7 +185,7 @@ def _options(scheme: str, query: str, shown: str) -> dict[str, str]:
             raise _bad(shown, f"{name} once", f"{name} twice")
         if not value.strip():
             raise _bad(shown, known[name], f"an empty {name}")
-        if name in _FORMS and not _FORMS[name].fullmatch(value.strip()):
+        if name in _OPTION_FORMS and not _OPTION_FORMS[name].fullmatch(value.strip()):
             raise _bad(shown, f"{name}: {known[name]}", harmless(value, 120))
         found[name] = value.strip()
     if "endpoint" in found:
@@ -192,6 +212,11 @@ def _kind(value: str, shown: str) -> Kind:
         return Kind(value)
     except ValueError:
         raise _bad(shown, "identity as one of " + ", ".join(Kind), harmless(value, 40)) from None
+
+
+def _with_key(url: str) -> UsageError:
+    found = f"{len(url)} characters that are not shown"
+    return UsageError("a key stands in a storage URL", "storage", expected="no key in it", found=found, remedy=_NO_KEYS)
 
 
 def _bad(shown: str, expected: str, found: str, remedy: str = "see docs/stores.md") -> UsageError:

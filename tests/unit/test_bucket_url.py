@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otagate._bucket_url import OPTIONS, BucketUrl, holds_key, parse_bucket_url
+from otagate._bucket_url import OPTIONS, BucketUrl, holds_key, parse_bucket_url, parse_storage_url
 from otagate.errors import UsageError
 from otagate.identity.interface import Kind
 
@@ -89,3 +89,30 @@ def test_names_are_not_taken_for_keys(url: str) -> None:
 def test_every_option_says_what_it_is_for() -> None:
     assert all(len(text) > 10 for options in OPTIONS.values() for text in options.values())
     assert all({"public", "identity", "endpoint"} <= set(options) for options in OPTIONS.values())
+
+
+@pytest.mark.parametrize("url", ["file:x", "file:/srv/x", "file:///srv/x", "file:/Users/bob/Projects/Shop2/otagate/storeAB1"])
+def test_a_folder_is_storage_too(url: str) -> None:
+    assert parse_storage_url(url) is None
+
+
+def test_a_bucket_is_storage() -> None:
+    assert parse_storage_url("gs://acme/x") == BucketUrl("gs", "acme", "x/")
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("file:", "the scheme file:"),
+        ("file://host/x", "the scheme file:"),
+        ("S3://acme", "the scheme S3:"),
+        ("https://joe:sesame@x", "the scheme https:"),
+        ("x", "no scheme"),
+        ("AKIAIOSFODNN7EXAMPLE", "20 characters that are not shown"),
+    ],
+)
+def test_other_urls_are_refused(url: str, found: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_storage_url(url)
+    assert caught.value.found == found
+    assert "sesame" not in str(caught.value)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from otagate import _canonical
+from otagate._bucket_url import parse_storage_url
 from otagate._text import harmless
 from otagate.errors import ConflictError, UsageError
 from otagate.flow.init_detect import Surroundings, look_around
@@ -22,6 +23,7 @@ from otagate.model import AppId
 from otagate.policy.find import POLICY_NAMES
 
 KEYS = ".otagate/keys"
+STORAGE = "file:.otagate/store"
 IGNORED = (".otagate/keys/", ".otagate/store/")
 KEY_FILES = ("encryption.pem", "encryption.pub.pem", "signing.pem", "signing.pub.pem")
 PUBLIC_KEY_PATH = ("plugins", "CapacitorUpdater", "publicKey")
@@ -56,6 +58,7 @@ class Initialised:
         items: Every file, in the order of writing.
         found: What was detected.
         app_id: The app's id.
+        storage: URL of the store in the policy that was, or would be, written; None where a policy is.
         by_hand: What a person must add to a ``.ts`` or ``.js`` configuration, or None.
         changes: Whether anything was, or would be, written.
     """
@@ -64,6 +67,7 @@ class Initialised:
     items: tuple[Item, ...]
     found: Surroundings
     app_id: str
+    storage: str | None = None
     by_hand: str | None = None
 
     @property
@@ -72,7 +76,9 @@ class Initialised:
         return any(item.deed in {Deed.CREATE, Deed.UPDATE} for item in self.items)
 
 
-def initialise(policy: Path, environ: Mapping[str, str], *, app_id: str | None, force: bool, dry_run: bool) -> Initialised:
+def initialise(
+    policy: Path, environ: Mapping[str, str], *, app_id: str | None, force: bool, dry_run: bool, storage: str = STORAGE
+) -> Initialised:
     """Set up the app in the policy's folder.
 
     Args:
@@ -81,19 +87,22 @@ def initialise(policy: Path, environ: Mapping[str, str], *, app_id: str | None, 
         app_id: Instead of the one in Capacitor's configuration.
         force: Write a new policy over one that is there, and a new public key over another one.
         dry_run: Only say what would be done.
+        storage: URL of the store, as a policy has it. Nothing is asked of it here.
 
     Raises:
-        UsageError: The app id is unknown or none, the folder is none, or the configuration cannot be read.
+        UsageError: The app id is unknown or none, ``storage`` is no URL of a store, the folder is none, or the configuration
+            cannot be read.
         ConflictError: The app has another public key, or the set of keys is not complete. Nothing was changed.
         AccessError, UnavailableError: A file cannot be read or written.
     """
     if not policy.parent.is_dir():
         raise UsageError("there is no such folder", subject=harmless(str(policy.parent)), remedy="go to the app's folder")
+    parse_storage_url(storage)
     found = look_around(policy.parent, environ)
     there = _existing_policy(policy)
     if there is not None and not force:
         return _report(there, found, app_id)
-    job = _Job(there or policy, found, _app_id(found, app_id))
+    job = _Job(there or policy, found, _app_id(found, app_id), storage)
     job.check(force=force)
     planned = job.planned()
     return planned if dry_run else job.write(planned)
@@ -131,11 +140,12 @@ def _report(policy: Path, found: Surroundings, given: str | None) -> Initialised
 class _Job:
     """One init that may write."""
 
-    def __init__(self, policy: Path, found: Surroundings, app_id: str) -> None:
+    def __init__(self, policy: Path, found: Surroundings, app_id: str, storage: str) -> None:
         self._policy = policy
         self._folder = policy.parent
         self._found = found
         self._app_id = app_id
+        self._storage = storage
         config = found.app.config
         self._config = config.resolve() if config and config.suffix == ".json" else None
         self._config_text = ""
@@ -201,7 +211,7 @@ class _Job:
             items.append(Item(config.name, deed, ".".join(PUBLIC_KEY_PATH)))
         deed = Deed.UPDATE if self._policy.exists() else Deed.CREATE
         items.append(Item(self._policy.name, deed, f"policy of {self._app_id}"))
-        return Initialised(self._folder, tuple(items), self._found, self._app_id)
+        return Initialised(self._folder, tuple(items), self._found, self._app_id, self._storage)
 
     def _config_deed(self) -> Deed:
         now = get_text(self._config_text, PUBLIC_KEY_PATH)
@@ -220,7 +230,7 @@ class _Job:
                 write_text(self._config, set_text(self._config_text, PUBLIC_KEY_PATH, public))
         elif self._found.app.config is not None:
             by_hand = hand_text(public)
-        write_text(self._policy, policy_text(self._found, self._app_id, trust))
+        write_text(self._policy, policy_text(self._found, self._app_id, trust, self._storage))
         return replace(planned, by_hand=by_hand)
 
     def _keys(self) -> tuple[str, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 from otagate.flow.init_detect import Surroundings
 
 SCHEMA_URL = "https://otagate.dev/schema/policy/v1.json"
+
+_PLAIN_URL = re.compile(r"[a-z0-9]+:[A-Za-z0-9._+=@?&%/-][A-Za-z0-9._+=@?&%/:-]*", re.ASCII)
+"""What YAML reads as text without quotes."""
 
 _TEMPLATE = """\
 # yaml-language-server: $schema={schema}
@@ -36,8 +40,12 @@ seal:
 trust:
   keys: ["{trust}"]
 
-# A folder is enough to try everything on one machine.
-storage: file:.otagate/store
+# Where releases and channels are kept. A folder is enough to try everything on one machine. A CI needs a bucket; it gets there
+# by its own identity, without a stored key (docs/stores.md):
+#   s3://BUCKET/PREFIX?region=eu-west-1&public=https://updates.example.com
+#   gs://BUCKET/PREFIX?public=https://updates.example.com
+#   az://CONTAINER/PREFIX?account=ACCOUNT&public=https://updates.example.com
+storage: {storage}
 
 # The first pattern that matches decides; a branch that matches none is left alone.
 branches:
@@ -74,13 +82,14 @@ metrics:
 """
 
 
-def policy_text(found: Surroundings, app_id: str, trust: str) -> str:
+def policy_text(found: Surroundings, app_id: str, trust: str, storage: str) -> str:
     """Write the policy for an app.
 
     Args:
         found: What is around.
         app_id: A checked app id.
         trust: The public signing key, ``ed25519:<base64>``.
+        storage: A checked URL of a store.
     """
     return _TEMPLATE.format(
         schema=SCHEMA_URL,
@@ -88,6 +97,7 @@ def policy_text(found: Surroundings, app_id: str, trust: str) -> str:
         build=_build(found),
         versioning=_versioning(found),
         trust=trust,
+        storage=storage if _PLAIN_URL.fullmatch(storage) else json.dumps(storage, ensure_ascii=False),
         main=found.main_branch,
     )
 

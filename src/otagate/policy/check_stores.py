@@ -6,19 +6,18 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-from otagate._bucket_url import NO_KEYS, OPTIONS, BucketUrl, holds_key, parse_bucket_url
-from otagate._text import harmless, nearest, span
+from otagate._bucket_url import BucketUrl, parse_storage_url
+from otagate._text import span
 from otagate.errors import UsageError
 from otagate.policy.build import storage_url
 from otagate.policy.findings import Findings
-from otagate.policy.problems import YamlPath, secret_text
+from otagate.policy.problems import YamlPath
 from otagate.policy.values import length_of
 
 _CDNS = ("cloudfront", "cloud_cdn", "front_door", "webhook")
 _MAX_WAIT = timedelta(hours=1)
 _MIN_GRACE = timedelta(hours=1)
 """Longer than a publish takes: what it wrote first must outlive it until a release names it."""
-_FORMS = f"file:FOLDER, {', '.join(f'{scheme}://BUCKET/PREFIX' for scheme in OPTIONS)}"
 _IDENTIFYING = ("endpoint", "account")
 """The options without which two URLs of one bucket's name may be two buckets."""
 
@@ -53,27 +52,11 @@ def _stores(findings: Findings) -> list[tuple[YamlPath, str]]:
 
 def _check(findings: Findings, path: YamlPath, text: str) -> BucketUrl | None:
     """Give a bucket's URL taken apart; None for a folder, and for what is wrong and was noted."""
-    scheme, colon, rest = text.partition(":")
-    if holds_key(text):
-        findings.error(path, "a key stands in a storage URL", found=secret_text(text), remedy=NO_KEYS)
-    elif colon and scheme in OPTIONS:
-        try:
-            return parse_bucket_url(text)
-        except UsageError as error:
-            findings.error(path, error.what, expected=error.expected, found=error.found, remedy=error.remedy)
-    elif scheme != "file" or not rest or (rest.startswith("//") and not rest.startswith("///")):
-        _bad_scheme(findings, path, text)
-    return None
-
-
-def _bad_scheme(findings: Findings, path: YamlPath, text: str) -> None:
-    scheme, colon, _ = text.partition(":")
-    # A URL may hold a password: of one that is not understood no more than the scheme is shown.
-    found = f"the scheme {harmless(scheme, 20)}:" if colon else "no scheme"
-    near = nearest(scheme.lower(), ("file", *OPTIONS)) if colon else "file"
-    same = scheme == near
-    hint = "a folder has no host: write file:/PATH" if same and colon else f"did you mean {near}:?" if near else None
-    findings.error(path, "this is not a storage URL", expected=f"one of {_FORMS}", found=found, remedy=hint)
+    try:
+        return parse_storage_url(text)
+    except UsageError as error:
+        findings.error(path, error.what, expected=error.expected, found=error.found, remedy=error.remedy)
+        return None
 
 
 def _name(text: str, parsed: BucketUrl | None, folder: Path) -> str | None:

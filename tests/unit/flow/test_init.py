@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from otagate._bucket_url import parse_bucket_url
 from otagate.errors import ConflictError, NotFoundError, UsageError
-from otagate.flow.init import Deed, Initialised, initialise
+from otagate.flow.init import STORAGE, Deed, Initialised, initialise
 from otagate.flow.init_detect import look_around
 from otagate.flow.init_files import write_text
 from otagate.policy import load_policy
@@ -39,8 +41,10 @@ def make_app(tmp_path: Path) -> Path:
     return folder
 
 
-def init(folder: Path, *, app_id: str | None = None, force: bool = False, dry_run: bool = False) -> Initialised:
-    return initialise(folder / "otagate.yml", ENVIRON, app_id=app_id, force=force, dry_run=dry_run)
+def init(
+    folder: Path, *, app_id: str | None = None, force: bool = False, dry_run: bool = False, storage: str = STORAGE
+) -> Initialised:
+    return initialise(folder / "otagate.yml", ENVIRON, app_id=app_id, force=force, dry_run=dry_run, storage=storage)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -212,6 +216,42 @@ def test_the_app_id_can_be_given(app: Path) -> None:
     init(app, app_id="org.other.app")
     policy = load_policy(app / "otagate.yml")
     assert (str(policy.app), policy.build.output) == ("org.other.app", "dist")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://acme-updates/shop?region=eu-west-1&public=https://updates.example.com",
+        "gs://acme-updates",
+        "az://updates/shop?account=acme",
+        "file:/srv/a b: #c",
+    ],
+)
+def test_the_storage_is_written_as_it_was_given(url: str, app: Path) -> None:
+    done = init(app, storage=url)
+    policy = load_policy(app / "otagate.yml")
+    assert (policy.storage, done.storage, policy.warnings) == (url, url, ())
+
+
+def test_the_policy_shows_how_each_cloud_is_written(app: Path) -> None:
+    init(app)
+    text = (app / "otagate.yml").read_text()
+    for line in [line for line in text.splitlines() if re.match(r"#   (?:s3|gs|az)://", line)]:
+        url = line.removeprefix("#   ").replace("BUCKET", "abc").replace("CONTAINER", "abc").replace("PREFIX", "x")
+        assert parse_bucket_url(url.replace("ACCOUNT", "acme")).public == "https://updates.example.com"
+    assert text.count("public=https://updates.example.com") == 3
+    assert load_policy(app / "otagate.yml").storage == f"file:{app}/.otagate/store"
+
+
+@pytest.mark.parametrize(
+    "url", ["s4://x", "x", "file:", "s3://acme?regoin=x", "s3://joe:sesame@acme", "gs://AKIAIOSFODNN7EXAMPLE"]
+)
+def test_a_storage_that_is_none_is_refused_before_anything_is_written(url: str, app: Path) -> None:
+    before = tree(app)
+    with pytest.raises(UsageError, match="storage URL") as caught:
+        init(app, storage=url)
+    assert tree(app) == before
+    assert not {"sesame", "AKIA"} & set(re.findall(r"sesame|AKIA", str(caught.value)))
 
 
 def test_a_folder_that_is_not_there_is_an_error(app: Path) -> None:

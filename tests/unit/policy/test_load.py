@@ -65,7 +65,7 @@ ADDED = {
     "bundle: {source_maps: no}": "expected true or false, found 'no'",
     "channels: capgo": "does not do Capgo's own channels yet",
     "channels: other": "expected one of hosted, found 'other'",
-    "storage: file://host/x": "expected one of file:FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://BUCKET/PREFIX, found the scheme file: (a folder has no host: write file:/PATH)",
+    "storage: file://host/x": "expected one of file:FOLDER, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://BUCKET/PREFIX, found the scheme file: (a folder is file:FOLDER or file:/PATH)",
     "storage: /srv/x": "found no scheme (did you mean file:?)",
     "storage: []": "otagate.yml:5:10: storage: this does not fit; expected a storage URL",
     "storage: 5": "or a list of 1 to 8 of them, found 5",

@@ -11,12 +11,20 @@ from otagate.cli.output import CommandEnv, Result, blocks
 if TYPE_CHECKING:
     from otagate.flow.init import Initialised
 
+STORAGE = "file:.otagate/store"
+"""As otagate.flow.init has it, which is not imported for help."""
 HELP = "write a first policy and keys for this app"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
     parser.add_argument("--app-id", metavar="ID", help="the app's id (default: appId of the Capacitor configuration)")
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        default=STORAGE,
+        help="where releases and channels are kept: file:FOLDER, s3://…, gs://… or az://… (default: %(default)s)",
+    )
     parser.add_argument("--force", action="store_true", help="write a new policy over the one that is there; keys are kept")
     add_dry_run(parser)
 
@@ -30,7 +38,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.flow.init import initialise  # noqa: PLC0415 - only this verb needs it
 
     policy = env.cwd / (args.policy or "otagate.yml")
-    done = initialise(policy, env.environ, app_id=args.app_id, force=args.force, dry_run=args.dry_run)
+    done = initialise(policy, env.environ, app_id=args.app_id, force=args.force, dry_run=args.dry_run, storage=args.storage)
     for warning in done.found.app.warnings:
         env.warn(warning)
     return init_result(done, dry_run=args.dry_run)
@@ -48,6 +56,7 @@ def init_result(done: Initialised, *, dry_run: bool) -> Result:
     data = {
         "folder": str(done.folder),
         "app": done.app_id,
+        "storage": done.storage,
         "dry_run": dry_run,
         "changed": done.changes and not dry_run,
         "files": [{"path": item.path, "action": str(item.deed), "note": item.note} for item in done.items],
@@ -72,6 +81,7 @@ def _facts(done: Initialised) -> tuple[tuple[str, str], ...]:
         ("configuration", app.config.name if app.config else ""),
         ("web folder", app.web_dir.value if app.web_dir else ""),
         ("plugin", app.plugin_version.value if app.plugin_version else "not found: npm install @capgo/capacitor-updater"),
+        ("storage", done.storage or ""),
         ("branches", ", ".join(done.found.branches[:10])),
         ("CI", ", ".join(done.found.ci)),
     )

@@ -35,7 +35,10 @@ def test_check_lists_every_problem_and_ends_with_2(tmp_path: Path) -> None:
     code, out, err = command(tmp_path, "policy", "check", "--policy", "p.yml")
     assert (code, out) == (2, "")
     assert "p.yml:5:1: unknown key 'aap' (did you mean 'app'?)" in err
-    assert "p.yml:6:10: storage: this version of otagate does not do storage in S3 yet" in err
+    assert (
+        "p.yml:6:10: storage: this is not a storage URL; expected the name of a bucket after //, such as acme-updates, found x"
+        in err
+    )
     assert "Traceback" not in err
 
 
