@@ -102,8 +102,8 @@ class Lane:
         """
         import httpx  # noqa: PLC0415 - likewise
 
-        with saying(url):
-            try:
+        try:
+            with saying(url):
                 request = self._client.build_request("GET", url, headers=dict(headers), extensions={"trace": self._trace})
                 for _ in range(MAX_REDIRECTS + 1):
                     response = self._client.send(request, stream=True)
@@ -111,10 +111,9 @@ class Lane:
                         return response
                     response.close()
                     request = self._checked(response.next_request)
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.RemoteProtocolError) as error:
-                if isinstance(error, httpx.RemoteProtocolError) and "redirect" not in str(error).lower():
-                    raise
-                raise RefusedRedirectError(f"a redirect to no address: {harmless(str(error))}") from error
+        except httpx.InvalidURL as error:
+            remedy = "mend public= in the storage URL"
+            raise UnavailableError("the public address is not one", url, found=harmless(str(error)), remedy=remedy) from error
         raise RefusedRedirectError(f"more than {MAX_REDIRECTS} redirects")
 
     def _checked(self, request: httpx.Request) -> httpx.Request:
@@ -148,7 +147,8 @@ def saying(url: str) -> Iterator[None]:
 
     Raises:
         PassingError: Another try may help.
-        UnavailableError: None will.
+        RefusedRedirectError: The answer leads to what is no address.
+        UnavailableError: No other try will help.
     """
     import httpx  # noqa: PLC0415 - likewise
 
@@ -157,6 +157,8 @@ def saying(url: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise PassingError(f"no answer in time ({type(error).__name__})") from error
     except httpx.TransportError as error:
+        if "location header" in str(error):
+            raise RefusedRedirectError(f"a redirect to no address: {harmless(str(error))}") from error
         lasting = _lasting(error, url)
         if lasting is not None:
             raise lasting from error

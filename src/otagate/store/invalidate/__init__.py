@@ -1,0 +1,1 @@
+"""Telling a CDN that something behind it changed: one module per kind of CDN."""
