@@ -1,0 +1,63 @@
+"""moto's server as a second S3 on loopback: one for each test process. It checks no signature."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.servers.ports import free_ports, running
+
+BUCKET = "acme-updates"
+ACCESS_KEY = "moto-access"
+SECRET_KEY = "moto-secret-that-must-not-show"
+
+
+@functools.cache
+def shared() -> str:
+    """Give the base URL of this process's server, which keeps everything in memory and ends with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="moto-")
+    server = serving(Path(folder.name))
+    base = server.__enter__()
+
+    def end() -> None:
+        server.__exit__(None, None, None)
+        folder.cleanup()
+
+    atexit.register(end)
+    return base
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Run a server with an empty bucket until the ``with`` body ends."""
+    (port,) = free_ports(1)
+    base = f"http://127.0.0.1:{port}"
+    command = [Path(sys.executable).parent / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"{base}/moto-api/", timeout=2).is_success
+        except httpx.HTTPError:
+            return False
+
+    with running(command, is_ready, folder / f"log-{os.getpid()}"):
+        client(base).create_bucket(Bucket=BUCKET)
+        yield base
+
+
+def client(base: str) -> Any:
+    """Give a boto3 client."""
+    import boto3
+
+    return boto3.client(
+        "s3", endpoint_url=base, region_name="us-east-1", aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY
+    )

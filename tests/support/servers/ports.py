@@ -1,0 +1,51 @@
+"""Servers of other people on loopback: free ports, readiness, and an end by handle."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+READY_SECONDS = 60.0
+
+
+def free_ports(count: int, below: int = 65_536) -> list[int]:
+    """Give ports that nobody listens on now, all different and below a number."""
+    with contextlib.ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            found = held.enter_context(socket.socket())
+            found.bind(("127.0.0.1", 0))
+            port: int = found.getsockname()[1]
+            if port < below:
+                ports.append(port)
+        return ports
+
+
+@contextmanager
+def running(command: Sequence[str | Path], is_ready: Callable[[], bool], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the ``with`` body ends; the body begins when it is ready."""
+    with log.open("wb") as out:
+        process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=log.parent)
+    try:
+        wait(process, is_ready, log)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:
+    """Wait until a server is ready; fail with its log when it ends or takes too long."""
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        if is_ready():
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{process.args!r} is not ready: {log.read_text(errors='replace')[-2000:]}")
