@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "rollback": "serve the previous release again, now",
     "status": "where channels and rollouts stand",
     "history": "everything that happened, from the ledger",
+    "mirror": "bring the mirrors up to the first store",
     "gate": "judge metrics and show the evidence",
 }
 

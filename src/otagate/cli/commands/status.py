@@ -8,6 +8,7 @@ from datetime import timedelta
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
+from otagate.cli.render.mirrors import lag_data, lag_view
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
 from otagate.flow.select import active_rollouts, channel_names
 
@@ -38,6 +39,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
             text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
             view.append(Line(text, Tone.WARN))
+    lags = workspace.mirrors.glance(readings)
+    view += lag_view(lags)
     for stored in rollouts:
         view += rollout_view(stored.state)
         view += [Line(f"next: {next_hint(stored.state)}", Tone.DIM)]
@@ -49,6 +52,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "storage": workspace.policy.storage,
         "channels": [channel_data(reading, now) for reading in readings],
         "rollouts": [rollout_data(stored.state) for stored in rollouts],
+        "mirrors": [lag_data(lag) for lag in lags],
         "outputs": flat,
     }
     return Result("otagate/status/v1", data, view, outputs=flat)
