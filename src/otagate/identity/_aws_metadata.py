@@ -26,7 +26,7 @@ CONTAINER_HOSTS = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
 """Where ECS and EKS listen; the same that the AWS SDKs allow besides this machine and https."""
 INSTANCE_HOSTS = frozenset({"169.254.169.254", "fd00:ec2::254"})
 _RELATIVE, _FULL = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"
-_TOKEN, _TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"  # noqa: S105 - names
+_TOKEN, _TOKEN_FILE = "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 _ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 _TTL = {"X-aws-ec2-metadata-token-ttl-seconds": "300"}
 _PATH = "/latest/meta-data/iam/security-credentials/"
@@ -117,7 +117,8 @@ def instance_keys(environ: Mapping[str, str], outside: Outside) -> AwsKeys:
     role = listing.body.decode("utf-8", "replace").strip().partition("\n")[0].strip()
     if listing.status == _NOT_FOUND or (listing.is_fine and not _NAME.fullmatch(role)):
         raise NoIdentityError("the machine has no role")
-    answer = _fine(listing) and send(Ask(doing, "GET", f"{base}{_PATH}{role}", headers, is_local=True), outside)
+    _fine(listing)
+    answer = send(Ask(doing, "GET", f"{base}{_PATH}{role}", headers, is_local=True), outside)
     return _keys(_words.table(_fine(answer).body), doing)
 
 

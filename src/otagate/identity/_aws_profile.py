@@ -137,7 +137,9 @@ class Profile:
         return credentials
 
     def _refused(self, found: str) -> AccessError:
-        return AccessError("a profile of AWS gives no credentials", f"profile {harmless(self.found.name, 80)}", None, found, _LOG_IN)
+        return AccessError(
+            "a profile of AWS gives no credentials", f"profile {harmless(self.found.name, 80)}", None, found, _LOG_IN
+        )
 
 
 def _told(error: Exception) -> str:

@@ -32,7 +32,7 @@ _RUNS = ("GITHUB_RUN_ID", "CI_JOB_ID", "CIRCLE_WORKFLOW_ID", "BUILDKITE_BUILD_ID
 # Of a bad request, but passing: the provider of the keys did not answer AWS, or too many asked.
 _PASSING = frozenset({"IDPCommunicationError", "Throttling", "ThrottlingException", "RequestLimitExceeded"})
 _REMEDIES = {
-    "AccessDenied": "let the role's trust policy name just this sub and aud, or correct the role; docs/stores.md has one to paste",
+    "AccessDenied": "let the role's trust policy name just this sub and aud, or correct the role; see docs/stores.md",
     "InvalidIdentityToken": "create the identity provider of this iss with this aud in the account's IAM; see docs/stores.md",
     "IDPRejectedClaim": "check the identity provider in IAM and the claims that the trust policy asks for",
     "ExpiredTokenException": "run otagate earlier in the job, or in a job of its own",

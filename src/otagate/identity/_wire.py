@@ -1,4 +1,4 @@
-"""One question to a token service: bounded in time and size, tried again, never redirected, and never through a proxy to this machine."""
+"""One question to a token service: bounded in time and size, tried again, never redirected; no proxy for metadata services."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from otagate._text import harmless
 from otagate.errors import UsageError
 
-_MAX_FILE_BYTES = 64 * 1024
+_MAX_FILE_BYTES = 1024 * 1024
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}", re.ASCII)
 _MIN_SECRET = 6
 
@@ -85,7 +85,10 @@ def read_small(path: str) -> str | None:
         with Path(path).open("rb") as file:
             data = file.read(_MAX_FILE_BYTES + 1)
         return None if len(data) > _MAX_FILE_BYTES else data.decode("utf-8-sig").strip()
-    except (OSError, ValueError):  # the chain says "cannot be read" and looks further; ValueError: a NUL in the name, or no text
+    except (
+        OSError,
+        ValueError,
+    ):  # the chain says "cannot be read" and looks further; ValueError: a NUL in the name, or no text
         return None
 
 

@@ -66,7 +66,9 @@ def _exchange(job: _Job) -> Candidate[AwsKeys]:
     if ci.problem is not None:
         return missing(Kind.OIDC, ci.problem)
     if role is None:
-        return missing(Kind.OIDC, f"{ci.host} can give a token, but no role is named (`role=` in the store's URL, or AWS_ROLE_ARN)")
+        return missing(
+            Kind.OIDC, f"{ci.host} can give a token, but no role is named (`role=` in the store's URL, or AWS_ROLE_ARN)"
+        )
     exchange = _aws_sts.Exchange(_aws_sts.checked_role(role), job.environ, job.outside)
 
     def get() -> AwsKeys:

@@ -138,7 +138,7 @@ def _gitlab(job: _Job) -> CiSource:
 
 
 def _circleci(job: _Job) -> CiSource:
-    # Without --root-issuer: the organisation's own issuer is what CircleCI's guides for the clouds trust, and trusts nobody else.
+    # Without --root-issuer: the organisation's own issuer is what the guides for the clouds trust, and it serves nobody else.
     words = ("circleci", "run", "oidc", "get", "--claims", json.dumps({"aud": job.audience}))
     remedy = "use an executor with the `circleci` command, and a context or project that may use OIDC"
     return _by_program("CircleCI", words, remedy, job)
