@@ -19,7 +19,7 @@ class Served:
     """How the public address serves an object, for ``doctor``.
 
     Attributes:
-        address: The object's address.
+        url: The object's address.
         content_type: As a device gets it; likewise the next two.
         cache_control: None when there is none; likewise the others.
         content_encoding: None when the bytes come as they are stored.
@@ -27,7 +27,7 @@ class Served:
         problems: What is wrong with it, a sentence each; empty when nothing is.
     """
 
-    address: str
+    url: str
     content_type: str | None
     cache_control: str | None
     content_encoding: str | None
