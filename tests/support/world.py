@@ -222,7 +222,7 @@ class World:
             self.policy, replace(self.context, **context), {"SIGNING": key("ed25519"), "USER": "ana"}, self.clock
         )
         workspace.store = store or self.store
-        effects = Effects(APP, workspace.rollouts, workspace.channels, workspace.releases, self.clock)
+        effects = Effects(APP, workspace.rollouts, workspace.channels, workspace.releases, self.clock, workspace.mirrors.follow)
         workspace.reconciler = Reconciler(effects, workspace.ledger, self.devices)
         return workspace
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from otagate.channel.copies import PointerGap, compare, copy
 from otagate.channel.hosted import HostedChannels
 from otagate.errors import NotFoundError, UnavailableError, VerificationError
+from otagate.flow.actions import find_release
 from otagate.flow.mirror_lag import Findings, MirrorLag, ReleaseGap, fallback, served
 from otagate.flow.select import active_rollouts, channel_names
 from otagate.model import ChannelName, ReleaseRef, Version
@@ -62,18 +63,24 @@ class Mirrors:
 
         return tuple(answer.value or MirrorLag(answer.mirror.url, error=answer.error) for answer in ask(self.stores, one))
 
-    def survey(self, *, everything: bool = False, thorough: bool = False, mend: bool = False) -> tuple[MirrorLag, ...]:
+    def survey(
+        self, *, also: Version | None = None, everything: bool = False, thorough: bool = False, mend: bool = False
+    ) -> tuple[MirrorLag, ...]:
         """Give how far each mirror is behind: releases that a channel or an active rollout names, and pointers.
 
         Args:
+            also: A further release that the mirrors should have.
             everything: Every release that the first store has, not only those that are named.
             thorough: Read the blobs instead of looking at their sizes.
             mend: Bring the mirrors up. What is told is what was found; what is left has a ``problem``, or is an ``error``.
+
+        Raises:
+            NotFoundError: ``also`` is not published.
         """
         if not self.stores:
             return ()
         states = {id(mirror): Findings(mirror) for mirror in self.stores}
-        for published in self._releases(everything=everything):
+        for published in self._releases(also, everything=everything):
             self._survey_release(published, states, thorough=thorough, mend=mend)
         live = [one.mirror for one in states.values() if one.error is None]
         names = channel_names(self._workspace)
@@ -126,16 +133,15 @@ class Mirrors:
                 one.releases.append(published)
             return
         parts, version = self._workspace.releases.parts(published), str(published.ref)
-        mirrors = [one.mirror for one in live]
+        mirrors, problem = [one.mirror for one in live], ""
         try:
             if mend:
                 answers = complete(self._workspace.store, mirrors, parts, thorough=thorough)
             else:
                 answers = ask(mirrors, lambda mirror: look(mirror, parts, thorough=thorough))
         except VerificationError as error:
-            for one in live:
-                one.releases.append(ReleaseGap(version, "all of it", error.what))
-            return
+            problem = error.what  # it is the first store that cannot give it
+            answers = ask(mirrors, lambda mirror: look(mirror, parts, thorough=thorough))
         for answer in answers:
             one = states[id(answer.mirror)]
             if isinstance(answer.error, VerificationError):
@@ -143,7 +149,7 @@ class Mirrors:
             elif answer.error is not None:
                 one.error = answer.error
             elif answer.value is not None and answer.value.is_open:
-                one.releases.append(ReleaseGap(version, str(answer.value)))
+                one.releases.append(ReleaseGap(version, str(answer.value), problem))
 
     def _survey_pointers(self, mirror: Store, names: Sequence[ChannelName], found: Findings, *, mend: bool) -> None:
         here, there = self._workspace.channels_read_only, self._channels(mirror)
@@ -155,9 +161,11 @@ class Mirrors:
             if gap.is_open:
                 found.channels.append(gap)
 
-    def _releases(self, *, everything: bool) -> Iterable[PublishedRelease | ReleaseGap]:
+    def _releases(self, also: Version | None, *, everything: bool) -> Iterable[PublishedRelease | ReleaseGap]:
         """Give the releases that mirrors should have, each once; one that the first store lacks as a gap that stays."""
         releases, named = self._workspace.releases, self._named()
+        if also is not None:
+            named[find_release(self._workspace, also).ref] = None
         for ref in named:
             try:
                 yield releases.resolve(ref)

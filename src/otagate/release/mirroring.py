@@ -32,12 +32,14 @@ class Parts:
 
     Attributes:
         name: The release, for messages.
+        version: Its version, for the remedy.
         key: Where its statement stands.
         envelope: The signed statement; None: look at the blob only.
         sealed: Names the blob.
     """
 
     name: str
+    version: str
     key: str
     envelope: bytes | None
     sealed: Sealed
@@ -75,7 +77,7 @@ def put_everywhere(store: Store, sealed: Sealed, source: Path | None, on_progres
     """
     if source is None:
         check_there(store.blobs, sealed)
-        raise_first(complete(store, store.mirrors, Parts(str(sealed.blob), "", None, sealed)))
+        raise_first(complete(store, store.mirrors, Parts(str(sealed.blob), "", "", None, sealed)))
         return
     heard = _Sum(on_progress) if on_progress is not None else None
     _everywhere(store, lambda each: put_sealed(each.blobs, sealed, source, heard.of(each) if heard else None))
@@ -100,7 +102,7 @@ def check_everywhere(store: Store, parts: Parts) -> None:
                 parts.name,
                 expected=f"{parts.sealed.blob}, {parts.sealed.size} bytes, and the statement",
                 found=str(gap),
-                remedy="otagate mirror brings it there; then run the command again",
+                remedy=f"otagate mirror --version {parts.version} brings it there; then run the command again",
             )
 
     _everywhere(store, check)
@@ -245,7 +247,7 @@ def _other_statement(parts: Parts, found: bytes) -> VerificationError:
         parts.name,
         expected=str(Digest.of(parts.envelope or b"")),
         found=str(Digest.of(found)),
-        remedy=f"find out who wrote it; remove {parts.key} there, then: otagate mirror",
+        remedy=f"find out who wrote it; remove {parts.key} there, then: otagate mirror --version {parts.version}",
     )
 
 

@@ -157,7 +157,7 @@ class Releases:
     def parts(self, published: PublishedRelease) -> Parts:
         """Give what of a release has to stand in every store."""
         version = published.ref.version
-        return Parts(self._subject(version), self._key(version), published.envelope, published.release.sealed)
+        return Parts(self._subject(version), str(version), self._key(version), published.envelope, published.release.sealed)
 
     def next_serial(self) -> int:
         """Take the next serial of the app; see :func:`otagate.release.serial.next_serial`."""

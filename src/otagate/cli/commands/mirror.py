@@ -8,11 +8,12 @@ from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
-from otagate.cli.render.mirrors import lag_data
+from otagate.cli.render.mirrors import mended_data
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.errors import ExitCode
 from otagate.flow.mirror_lag import MirrorLag
 from otagate.flow.publish import refuse_forks
+from otagate.model import Version
 from otagate.plan.steps import Plan, Status, Step, StepKind
 
 HELP = "bring the mirrors up to the first store"
@@ -20,6 +21,7 @@ HELP = "bring the mirrors up to the first store"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
+    parser.add_argument("--version", metavar="V", help="this release, too, whether a channel names it or not")
     parser.add_argument(
         "--all", action="store_true", help="every release of the app (default: those that a channel or a rollout names)"
     )
@@ -31,12 +33,13 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     workspace = open_workspace(args, env)
     if not args.dry_run:
         refuse_forks(workspace)
-    lags = workspace.mirrors.survey(everything=args.all, thorough=True, mend=not args.dry_run)
+    also = Version(args.version) if args.version else None
+    lags = workspace.mirrors.survey(also=also, everything=args.all, thorough=True, mend=not args.dry_run)
     code = max((lag.exit_code for lag in lags), default=ExitCode.DONE)
     if args.dry_run:
         plan = _plan(lags)
         return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True), code)
-    data = {"storage": workspace.store.url, "mirrors": [lag_data(lag) for lag in lags]}
+    data = {"storage": workspace.store.url, "mirrors": [mended_data(lag) for lag in lags]}
     return Result("otagate/mirror/v1", data, _view(lags), code)
 
 

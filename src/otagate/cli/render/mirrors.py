@@ -22,6 +22,17 @@ def lag_data(lag: MirrorLag) -> dict[str, Any]:
     }
 
 
+def mended_data(lag: MirrorLag) -> dict[str, Any]:
+    """Give what was done for a mirror as JSON-ready data."""
+    return {
+        "url": lag.url,
+        "in_step": not lag.problems,
+        "releases": [one.version for one in lag.releases if not one.problem],
+        "channels": [str(gap.channel) for gap in lag.channels if not gap.problem],
+        "problems": list(lag.problems),
+    }
+
+
 def lag_view(lags: Sequence[MirrorLag]) -> list[Block]:
     """Show how far each mirror is behind; nothing when there are none."""
     if not lags:
