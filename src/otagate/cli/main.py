@@ -44,7 +44,9 @@ VERBS: dict[str, str] = {
     "status": "where channels and rollouts stand",
     "history": "everything that happened, from the ledger",
     "mirror": "bring the mirrors up to the first store",
+    "prune": "remove the bundles that no release, channel, rollout or device needs any more",
     "gate": "judge metrics and show the evidence",
+    "doctor": "find out what is wrong here, and what mends it",
 }
 
 
