@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     pass
 
 
+_MIN_SECRET = 16
+"""Characters that a key or token has at least; an AWS key's id has 16 to 128. **Source:** AWS STS, "Credentials"."""
+
+
 def build_bundle(workspace: Workspace, folder: Path, *, build: bool = True) -> tuple[Bundle, Path]:
     """Build, vet and pack.
 
@@ -54,12 +58,20 @@ def run_build_command(workspace: Workspace) -> None:
 
 
 def _without_keys(workspace: Workspace) -> dict[str, str]:
-    """Give the environment without the variables that hold our keys, or copies of them: `build.env` cannot ask for them."""
-    seal = workspace.policy.seal
-    references = [seal.signing_key, seal.encryption_key, *workspace.policy.trust.keys]
+    """Give the environment without keys, ours and the store's, and without copies of them: `build.env` cannot ask for them.
+
+    A build runs the scripts of every package that it installs.
+    """
+    from otagate.bundle.environment import never_passes  # noqa: PLC0415 - only who builds pays for it
+
+    policy, environ = workspace.policy, workspace.environ
+    references = [policy.seal.signing_key, policy.seal.encryption_key, *policy.trust.keys]
+    references.append(policy.cdn.webhook if policy.cdn else None)
     names = {ref.removeprefix("env:") for ref in references if ref and ref.startswith("env:")}
-    values = {workspace.environ[name].strip() for name in names if workspace.environ.get(name, "").strip()}
-    return {name: value for name, value in workspace.environ.items() if name not in names and value.strip() not in values}
+    values = {environ[name].strip() for name in names if environ.get(name, "").strip()}
+    # Of shorter ones a copy is chance: `true` in a variable that is called a token.
+    values |= {text.strip() for name, text in environ.items() if never_passes(name) and len(text.strip()) >= _MIN_SECRET}
+    return {name: value for name, value in environ.items() if name not in names and value.strip() not in values}
 
 
 def output_folder(workspace: Workspace) -> Path:

@@ -39,8 +39,26 @@ def test_named_variables_pass_too_and_secrets_only_when_named_in_full(extra: tup
     assert set(build_environment(_ENVIRON, extra)) == _ALWAYS | more
 
 
-@pytest.mark.parametrize("name", ["OTAGATE_SIGNING_KEY", "OTAGATE_ENCRYPTION_KEY", "otagate_signing_key", "OTAGATE_KEY_B64"])
-def test_our_own_keys_cannot_even_be_named(name: str) -> None:
+_REFUSED = [
+    "OTAGATE_SIGNING_KEY", "OTAGATE_ENCRYPTION_KEY", "otagate_signing_key", "OTAGATE_KEY_B64", "OTAGATE_OIDC_TOKEN",
+    "OTAGATE_GITLAB_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "CIRCLE_OIDC_TOKEN",
+    "CIRCLE_OIDC_TOKEN_V2", "BUILDKITE_AGENT_ACCESS_TOKEN", "AWS_ID_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING", "IDENTITY_HEADER", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_GHA_CREDS_PATH",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("extra", ["AWS_*", "AZURE_*", "GOOGLE_*", "IDENTITY_*", "ACTIONS_*", "OTAGATE_*", "*"])
+def test_a_prefix_brings_no_key_of_a_store(extra: str) -> None:
+    plain = {"AWS_REGION": "eu-west-1", "AWS_ROLE_ARN": "arn", "AZURE_TENANT_ID": "t"}
+    passed = build_environment(dict.fromkeys(_REFUSED, "hunter2") | plain, (extra,))
+    assert "hunter2" not in passed.values()
+    assert passed == {name: value for name, value in plain.items() if name.startswith(extra[:-1])}
+
+
+@pytest.mark.parametrize("name", _REFUSED)
+def test_keys_of_ours_and_of_stores_cannot_even_be_named(name: str) -> None:
     with pytest.raises(BuildError) as caught:
         build_environment({name: "hunter2"}, (name,))
     assert name in (caught.value.found or "")
