@@ -143,7 +143,6 @@ def open_cdn(
     folder: Path,
     *,
     wire: Wire | None = None,
-    pace: Pace | None = None,
     bounds: Bounds | None = None,
 ) -> Cdn:
     """Open the CDNs of a policy. Nothing is asked of the network, and no identity looked for.
@@ -154,8 +153,7 @@ def open_cdn(
             CDN knows; without one the paths are those in the bucket.
         environ: The environment of the process.
         folder: The policy's folder.
-        wire: Time and network of the control services; for tests.
-        pace: Time; for tests.
+        wire: Time and network; for tests.
         bounds: Of reading the public address; for tests.
 
     Raises:
@@ -169,8 +167,10 @@ def open_cdn(
             expected="public=https://HOST in the storage URL",
             remedy="add it, such as s3://BUCKET?public=https://updates.example.com, or take `pointers` out",
         )
+    wire = wire or Wire()
+    pace = Pace(wire.sleep, wire.monotonic, wire.jitter)
     invalidators = open_invalidators(spec, environ, folder, bucket=bucket, wire=wire)
-    reader = PublicReader(public, bounds=bounds, pace=pace) if spec.pointers and public is not None else None
+    reader = PublicReader(public, bounds=bounds, pace=pace, transport=wire.transport) if spec.pointers and public else None
     return Cdn(spec, invalidators, _base_path(bucket), reader, pace)
 
 
