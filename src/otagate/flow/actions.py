@@ -7,6 +7,7 @@ prints the first and never calls the second.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ChannelState, ReleaseRef, Version, Weight
 from otagate.plan.steps import Plan, Status, Step, StepKind
 from otagate.release.fitness import refuse_unfit
+from otagate.release.pruning import CHECK_HOLDS_S
 from otagate.release.repository import PublishedRelease
 from otagate.rollout import machine
 from otagate.rollout.reconciler import Command
@@ -75,7 +77,8 @@ def promote(workspace: Workspace, name: ChannelName, version: Version, weight: W
 
     def carry_out() -> Receipt:
         workspace.releases.read_back_everywhere(published)
-        return _move(workspace, name, change, "channel.promoted", {"version": str(version), "weight": str(weight)})
+        data = {"version": str(version), "weight": str(weight)}
+        return _move_to(workspace, published, name, change, ("channel.promoted", data))
 
     return Action(Plan(title, (step,)), carry_out)
 
@@ -164,8 +167,9 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
         )
     change = _rollback_change(bad, target, named=to is not None)
     after = change(before)
-    if after.stable is not None:
-        workspace.releases.read_back(workspace.releases.resolve(after.stable))
+    serves = workspace.releases.resolve(after.stable) if after.stable is not None else None
+    if serves is not None:
+        workspace.releases.read_back(serves)
     goes_to = str(after.stable) if after.stable else "the built-in bundle"
     title = f"roll {channel} back to {goes_to}"
     step = Step(StepKind.ROLL_BACK, title, Status.TODO if after is not before else Status.DONE, _was(before))
@@ -174,7 +178,10 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
         if held is not None:
             workspace.reconciler.command(held.state.id, lambda s, now: machine.roll_back(s, why, workspace.actor, now))
         data = {"to": goes_to, "from": str(bad) if bad else BUILTIN, "reason": why}
-        return _move(workspace, channel, change, "channel.rolled_back", data)
+        if serves is None or to is None:
+            # Without --to it goes back to what the pointer itself remembers, which prune keeps.
+            return _move(workspace, channel, change, "channel.rolled_back", data)
+        return _move_to(workspace, serves, channel, change, ("channel.rolled_back", data))
 
     return Action(Plan(title, (step,)), carry_out)
 
@@ -278,6 +285,29 @@ def _move(
     entry_id = f"channel:{name}:{reading.state.serial}"
     workspace.ledger.append(kind, entry_id, {**data, **who}, workspace.clock.now(), since=reading.issued)
     return Receipt(channel=reading)
+
+
+def _move_to(
+    workspace: Workspace,
+    published: PublishedRelease,
+    name: ChannelName,
+    change: Callable[[ChannelState], ChannelState],
+    told: tuple[str, dict[str, str]],
+) -> Receipt:
+    """Move a channel to a release that a prune may be removing: refused then (docs/adr/0010-prune.md)."""
+    looked: list[float] = []
+
+    def fenced(state: ChannelState) -> ChannelState:
+        after = change(state)
+        if after is not state:
+            looked[:] = [time.monotonic()]
+            workspace.releases.refuse_condemned(published, workspace.clock.now())
+        return after
+
+    receipt = _move(workspace, name, fenced, *told)
+    if looked and time.monotonic() - looked[0] > CHECK_HOLDS_S:
+        workspace.releases.refuse_condemned(published, workspace.clock.now())
+    return receipt
 
 
 def _promotion(ref: ReleaseRef, weight: Weight) -> Callable[[ChannelState], ChannelState]:

@@ -25,7 +25,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     """Start the rollout, or find the one that was started before.
 
     Raises:
-        ConflictError: Another rollout holds the first channel and is not paused.
+        ConflictError: Another rollout holds the first channel and is not paused; or a prune is removing the bundle.
     """
     track = shipment.track
     if track is None:
@@ -38,6 +38,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
     state = machine.started(_first_state(workspace, shipment, track, ref), workspace.clock.now())
+    workspace.releases.refuse_condemned(workspace.releases.resolve(ref), workspace.clock.now())
     try:
         return workspace.rollouts.create(state)
     except ConflictError:

@@ -24,6 +24,7 @@ class StepKind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     ROLL_BACK = "roll_back"
+    PRUNE = "prune"
 
 
 class Status(StrEnum):

@@ -1,6 +1,6 @@
 """The announcement of a prune: what it is about to remove, so that nobody makes just that reachable meanwhile.
 
-``prune.json``: ``{"schema": "otagate/prune/v1", "id": 32 hex digits or "", "until": instant, "condemned": [hex], "actor": str}``.
+``prune.json``: ``{"schema": "otagate/prune/v1", "id": hex or "", "until": instant, "condemned": [hex], "actor": str}``.
 Whoever prunes announces (:mod:`otagate.release.announcing`), waits longer than anybody takes between looking and writing, looks
 again, and only then removes. Whoever makes a blob reachable looks at the announcement right before he writes. So one of the two
 sees the other.

@@ -18,11 +18,12 @@ from otagate.errors import (
     UsageError,
     VerificationError,
 )
-from otagate.model import AppId, Digest, Release, ReleaseRef, Version
+from otagate.model import AppId, Digest, Release, ReleaseRef, Sealed, Version
 from otagate.release.asking import raise_first
 from otagate.release.difference import difference
 from otagate.release.mirroring import Parts, check_everywhere, complete, describe_lag, put_everywhere
-from otagate.release.sealed import check_sealed
+from otagate.release.pruning import refuse_condemned
+from otagate.release.sealed import check_sealed, check_there
 from otagate.release.serial import next_serial
 from otagate.seal.dsse import sign_envelope, verify_envelope
 from otagate.seal.interface import Signer
@@ -125,12 +126,23 @@ class Releases:
         if found is None:
             envelope = self._sign(release)
             put_everywhere(self._store, release.sealed, sealed_file, on_progress)
+            self._refuse_condemned(release.sealed, now)
             self._create(release.version, envelope)
             found = self._settled(release, sealed_file)
         else:
             found = self._again(found, release, sealed_file)
+            self._refuse_condemned(found.release.sealed, now)
         self.complete(found)
         return found
+
+    def refuse_condemned(self, published: PublishedRelease, now: datetime) -> None:
+        """Refuse when a prune is removing the release's bundle, or has. Call it directly before a rollout or channel names it.
+
+        Raises:
+            ConflictError: A prune is removing it.
+            VerificationError: It is gone.
+        """
+        self._refuse_condemned(published.release.sealed, now)
 
     def read_back(self, published: PublishedRelease) -> None:
         """Read the sealed zip the way devices get it and compare size and digest. Do it before a channel names the release.
@@ -162,6 +174,12 @@ class Releases:
     def next_serial(self) -> int:
         """Take the next serial of the app; see :func:`otagate.release.serial.next_serial`."""
         return next_serial(self._store.documents, self._app)
+
+    def _refuse_condemned(self, sealed: Sealed, now: datetime) -> None:
+        refuse_condemned(self._store.documents, sealed.blob, now)
+        # In this order: a prune that ended just before that look has removed what it wanted, and this sees it.
+        for place in (self._store, *self._store.mirrors):
+            check_there(place.blobs, sealed, "run it again when the prune is over: publish the app, then serve it")
 
     def _check(self, release: Release, now: datetime) -> None:
         if release.app != self._app:

@@ -10,6 +10,7 @@ from otagate.model import Digest, Sealed
 from otagate.store.interface import BlobStore, OnProgress
 
 _CHUNK_BYTES = 1024 * 1024
+_SEAL_AGAIN = "run the command again: it seals the bundle anew and stores it"
 
 
 def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path, on_progress: OnProgress | None = None) -> None:
@@ -32,7 +33,7 @@ def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path, on_progress: OnPr
         raise _bad_blob(blobs, sealed, problem, "run the command again: the bad bytes were deleted, and it puts the right ones")
 
 
-def check_there(blobs: BlobStore, sealed: Sealed) -> None:
+def check_there(blobs: BlobStore, sealed: Sealed, remedy: str = _SEAL_AGAIN) -> None:
     """Look whether the blob is there with the right size, without reading it: for bytes that were read back before.
 
     Raises:
@@ -41,7 +42,7 @@ def check_there(blobs: BlobStore, sealed: Sealed) -> None:
     found = blobs.size(sealed.blob)
     if found != sealed.size:
         problem = "no blob" if found is None else f"{found} bytes"
-        raise _bad_blob(blobs, sealed, problem, "run the command again: it seals the bundle anew and stores it")
+        raise _bad_blob(blobs, sealed, problem, remedy)
 
 
 def check_sealed(blobs: BlobStore, sealed: Sealed) -> None:

@@ -81,7 +81,9 @@ class Effects:
                 self.rollouts.release_claim(op.channel, state.id)
             case OpKind.OFFER:
                 # Invariant: a channel never names a release whose blobs were not read back the way devices take.
-                self.releases.read_back_everywhere(self.releases.resolve(state.release))
+                published = self.releases.resolve(state.release)
+                self.releases.read_back_everywhere(published)
+                self.releases.refuse_condemned(published, self.clock.now())
                 weight = op.weight
                 if weight is not None:
                     self._change(state, op.channel, lambda channel: _offer(channel, state, weight))
