@@ -1,10 +1,13 @@
-"""Buckets of Google Cloud Storage: opens them. Imports no library of Google's until a bucket is opened."""
+"""Buckets of Google Cloud Storage: opens them, with the credentials that their URL asks for."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+from otagate.store.gcs_objects import GoogleObjects
+from otagate.store.gcs_sign import Signer
+from otagate.store.gcs_wire import Wire
 from otagate.store.objects import Objects
 from otagate.store.url import BucketUrl
 
@@ -25,12 +28,8 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
         environ: Where the identity's chain looks.
 
     Raises:
-        ModuleNotFoundError: The libraries of the extra ``gcs`` are not installed.
         AccessError: No link of the identity's chain can give credentials.
     """
-    from otagate.store.gcs_objects import GoogleObjects  # noqa: PLC0415 - only who uses Google pays for its libraries
-    from otagate.store.gcs_wire import IamSigner, Wire  # noqa: PLC0415 - likewise
-
     endpoint = url.options.get("endpoint", DEFAULT_ENDPOINT)
     where = url.shown if endpoint == DEFAULT_ENDPOINT else f"gs://{url.bucket} at {endpoint}"
     if _LOOPBACK.fullmatch(endpoint) and url.identity is None:
@@ -40,11 +39,8 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
     provider, account = url.options.get("provider"), url.options.get("service_account")
     identity = google_identity(provider, account, url.identity, environ)
     signing = account or environ.get("GOOGLE_SERVICE_ACCOUNT")
-    if not signing:
-        return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where)
-
-    def signer() -> IamSigner:
-        # Signing needs a wider token than storing, so it gets one of its own.
-        return IamSigner(Wire(google_identity(provider, account, url.identity, environ, CLOUD_SCOPES).get), signing)
-
+    signer = None
+    if signing:
+        # A wider token than storing needs, so it is one of its own, and only taken when something is signed.
+        signer = Signer(lambda: Wire(google_identity(provider, account, url.identity, environ, CLOUD_SCOPES).get), signing)
     return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where, signer)
