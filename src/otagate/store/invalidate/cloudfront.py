@@ -68,9 +68,9 @@ class CloudFront:
 
     def _signed(self, body: bytes) -> Request:
         try:
-            from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # noqa: PLC0415 - only who tells CloudFront pays
-            from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # noqa: PLC0415 - only who tells CloudFront pays
-            from botocore.credentials import Credentials  # type: ignore[import-untyped]  # noqa: PLC0415 - only who tells CloudFront pays
+            from botocore.auth import SigV4Auth  # noqa: PLC0415 - only who tells CloudFront pays
+            from botocore.awsrequest import AWSRequest  # noqa: PLC0415 - only who tells CloudFront pays
+            from botocore.credentials import Credentials  # noqa: PLC0415 - only who tells CloudFront pays
         except ImportError as error:
             raise UsageError(
                 "CloudFront needs a library that is not here", "botocore", remedy="pip install 'otagate[s3]'"
