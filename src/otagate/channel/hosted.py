@@ -51,13 +51,21 @@ class HostedChannels:
 
     def read(self, name: ChannelName) -> ChannelReading | None:
         """See Channels.read."""
-        return self._reading(self._documents.read(self._key(name)), name)
+        return self._reading(self._documents.read(self.key(name)), name)
 
     def signed(self, name: ChannelName) -> SignedPointer | None:
         """Read a channel with its signed bytes; errors as :meth:`read`."""
-        there = self._documents.read(self._key(name))
+        there = self._documents.read(self.key(name))
         reading = self._reading(there, name)
         return None if there is None or reading is None else SignedPointer(reading, there.body)
+
+    def serial_of(self, name: ChannelName, envelope: bytes) -> int:
+        """Give the serial of bytes that may be this channel's pointer.
+
+        Raises:
+            VerificationError: They were not signed for this channel.
+        """
+        return self._verify(envelope, name).state.serial
 
     def adopt(self, name: ChannelName, envelope: bytes, token: str | None) -> None:
         """Put bytes that were signed for this channel over the state that ``token`` names; for copies.
@@ -67,7 +75,7 @@ class HostedChannels:
             VerificationError: They were not signed for this channel.
         """
         self._verify(envelope, name)
-        swap(self._documents, self._key(name), envelope, token)
+        swap(self._documents, self.key(name), envelope, token)
 
     def move(self, state: ChannelState, token: str | None, now: datetime) -> ChannelReading:
         """See Channels.move.
@@ -82,7 +90,7 @@ class HostedChannels:
         pointer = Pointer(state, now, now + self._ttl, new_txn())
         body = self._sign(pointer)
         try:
-            written = swap(self._documents, self._key(state.name), body, token)
+            written = swap(self._documents, self.key(state.name), body, token)
         except ConflictError as error:
             raise _moved(state, self.read(state.name)) from error
         return self._read_back(pointer, body, written)
@@ -97,7 +105,7 @@ class HostedChannels:
             except UsageError:
                 # Somebody's stray file: it must not keep people from seeing the channels.
                 continue
-            if dot and self._key(name) == key:
+            if dot and self.key(name) == key:
                 found.append(name)
         return sorted(found, key=str)
 
@@ -136,7 +144,7 @@ class HostedChannels:
 
     def _read_back(self, pointer: Pointer, body: bytes, token: str) -> ChannelReading:
         state = pointer.state
-        there = self._documents.read(self._key(state.name))
+        there = self._documents.read(self.key(state.name))
         reading = self._reading(there, state.name)
         if reading is not None and there is not None and there.body == body:
             return reading
@@ -173,7 +181,8 @@ class HostedChannels:
     def _prefix(self) -> str:
         return f"apps/{self._app}/channels/"
 
-    def _key(self, name: ChannelName) -> str:
+    def key(self, name: ChannelName) -> str:
+        """Give the key of a channel's pointer."""
         return f"{self._prefix()}{name}.json"
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from otagate._clock import Clock, SystemClock
 from otagate.errors import KeyMaterialError
-from otagate.model import Context
+from otagate.model import ChannelName, Context
 from otagate.policy.model import Policy
 
 if TYPE_CHECKING:
     from otagate.channel.hosted import HostedChannels
+    from otagate.flow.edge import Edge
     from otagate.flow.mirrors import Mirrors
     from otagate.gate.judge import Reading
     from otagate.release.repository import Releases
@@ -158,7 +159,7 @@ class Workspace:
         """The published releases, for adding to them; needs the signing key."""
         from otagate.release.repository import Releases  # noqa: PLC0415 - likewise
 
-        return Releases(self.store, self.policy.app, self.trusted, self.signer)
+        return Releases(self.edge.watched(self.store), self.policy.app, self.trusted, self.signer)
 
     @cached_property
     def mirrors(self) -> Mirrors:
@@ -182,12 +183,24 @@ class Workspace:
         return Rollouts(self.store.documents, self.policy.app)
 
     @cached_property
+    def edge(self) -> Edge:
+        """The CDN in front of the store; there may be none."""
+        from otagate.flow.edge import Edge  # noqa: PLC0415 - likewise
+
+        return Edge(self)
+
+    def follow(self, names: Sequence[ChannelName]) -> None:
+        """Have everything that shows channels follow those that were moved: mirrors, then the CDN. Never raises."""
+        self.mirrors.follow(names)
+        self.edge.follow(names)
+
+    @cached_property
     def reconciler(self) -> Reconciler:
         """What drives rollouts."""
         from otagate.rollout.effects import Effects  # noqa: PLC0415 - likewise
         from otagate.rollout.reconciler import Reconciler  # noqa: PLC0415 - likewise
 
-        effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.clock, self.mirrors.follow)
+        effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.clock, self.follow)
         return Reconciler(effects, self.ledger, self.measure)
 
     def measure(self, state: RolloutState, now: datetime) -> Sequence[Reading]:

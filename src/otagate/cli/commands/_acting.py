@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
+from otagate.cli.commands._open import open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.cli.render.views import channel_data, channel_view, next_hint, outputs, rollout_data, rollout_view
 from otagate.flow.actions import Action
+from otagate.flow.workspace import Workspace
 
 
 def add_channel(parser: argparse.ArgumentParser) -> None:
@@ -21,11 +24,18 @@ def add_reason(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
 
 
-def act(args: argparse.Namespace, env: CommandEnv, action: Action) -> Result:
-    """Show the plan on ``--dry-run``; otherwise carry it out."""
+def act(args: argparse.Namespace, env: CommandEnv, decide: Callable[[Workspace], Action]) -> Result:
+    """Decide on what is there; show the plan on ``--dry-run``, otherwise carry it out.
+
+    Raises:
+        OtagateError: Also when all is done and the CDN in front of the store does not show it.
+    """
+    workspace = open_workspace(args, env)
+    action = decide(workspace)
     if args.dry_run:
         return Result("otagate/plan/v1", plan_data(action.plan), plan_view(action.plan, dry_run=True))
     receipt = action.carry_out()
+    workspace.edge.settle()
     view: list[Block] = [Heading(f"done: {action.plan.goal}"), *(Line(note) for note in action.plan.notes)]
     data: dict[str, object] = {"goal": action.plan.goal}
     flat: dict[str, str] = {}

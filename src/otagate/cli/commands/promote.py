@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from otagate.cli.commands._acting import act
-from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.actions import promote
@@ -24,6 +23,5 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Promote."""
-    workspace = open_workspace(args, env)
-    action = promote(workspace, ChannelName(args.channel), Version(args.release), Weight.parse(args.weight))
-    return act(args, env, action)
+    name, version, weight = ChannelName(args.channel), Version(args.release), Weight.parse(args.weight)
+    return act(args, env, lambda workspace: promote(workspace, name, version, weight))

@@ -47,7 +47,10 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         for stored in found
     ]
     refreshed = refresh(workspace, due(workspace))
+    workspace.edge.follow(refreshed)
     workspace.mirrors.follow_all()
+    workspace.edge.follow_all()
+    workspace.edge.warn()
     view: list[Block] = [block for outcome in outcomes for block in outcome_view(outcome)]
     view += [Line(f"signed the pointer of {channel} anew") for channel in refreshed]
     codes = [exit_code(outcome.state, detailed=args.detailed_exitcode) for outcome in outcomes]

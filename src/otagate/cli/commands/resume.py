@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from otagate.cli.commands._acting import act, add_channel, add_reason
-from otagate.cli.commands._open import channel_of, open_workspace
+from otagate.cli.commands._open import channel_of
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import UsageError
@@ -35,4 +35,4 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             "a gate is waived only with a reason", "--override", expected="--reason TEXT", remedy="say why; it is kept"
         )
     overrides = dict.fromkeys(args.override, args.reason)
-    return act(args, env, resume(open_workspace(args, env), channel_of(args), overrides, args.reason))
+    return act(args, env, lambda workspace: resume(workspace, channel_of(args), overrides, args.reason))

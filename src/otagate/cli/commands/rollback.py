@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from otagate.cli.commands._acting import act, add_channel, add_reason
-from otagate.cli.commands._open import channel_of, open_workspace
+from otagate.cli.commands._open import channel_of
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.actions import rollback
@@ -23,4 +23,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Roll back. Needs no metrics, no build, and not the runner that started the rollout."""
-    return act(args, env, rollback(open_workspace(args, env), channel_of(args), args.to, args.reason))
+    return act(args, env, lambda workspace: rollback(workspace, channel_of(args), args.to, args.reason))

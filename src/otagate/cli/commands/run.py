@@ -76,7 +76,9 @@ def _ship(workspace: Workspace, shipment: Shipment, *, build: bool, wait: timede
     with scratch_folder() as folder:
         published = publish(workspace, shipment, folder, build=build)
     rollout = start(workspace, shipment, published.ref)
-    return drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
+    outcome = drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
+    workspace.edge.warn()
+    return outcome
 
 
 def say_step(workspace: Workspace, outcome: Outcome) -> None:
