@@ -241,7 +241,7 @@ def test_a_wrong_subject_shows_what_the_trust_must_name(issuer: Issuer, clouds: 
     assert not [token for token in issuer.tokens if token in str(caught.value)]
 
 
-SEEN_BY_US = {wrong_audience: "for https://github.com/acme, and not for", expired: "has expired"}
+SEEN_BY_US: dict[Callable[[Issuer, str], str], str] = {wrong_audience: "for https://github.com/acme, and not for", expired: "has expired"}
 
 
 @pytest.mark.parametrize("fault", list(SEEN_BY_US), ids=lambda fault: fault.__name__)
