@@ -15,7 +15,7 @@
 Map otagate(Map config = [:]) {
     List<String> inputs = [
         'command', 'policy', 'working-directory', 'version', 'no-build', 'wait', 'detailed-exitcode', 'dry-run', 'comment', 'channel',
-        'release', 'weight', 'phase', 'override', 'to', 'reason',
+        'release', 'weight', 'phase', 'override', 'to', 'reason', 'all', 'in-use', 'grace', 'read-only',
     ]
     List<String> secrets = ['signing-key', 'encryption-key', 'github-token']
     List<String> settings = []

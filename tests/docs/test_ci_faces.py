@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from otagate._bucket_url import OPTIONS
+from otagate.bundle.environment import never_passes
 from otagate.ci import face
 from otagate.cli.main import build_parser
 
@@ -18,6 +20,7 @@ ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8")
 TEMPLATE: dict[str, Any] = yaml.safe_load((ROOT / "gitlab-ci-template.yml").read_text("utf-8"))[".otagate"]
 GROOVY = (ROOT / "Jenkinsfile.groovy").read_text("utf-8")
 DOCS = (ROOT / "docs" / "ci.md").read_text("utf-8")
+OIDC: dict[str, Any] = yaml.safe_load((ROOT / "gitlab-ci-template.yml").read_text("utf-8"))[".otagate-oidc"]
 STEP = ACTION["runs"]["steps"][0]
 SHELL = {"action.yml": STEP["run"], "gitlab-ci-template.yml": TEMPLATE["script"][0]}
 OPTIONS_OF_NO_JOB = {"help", "format", "quiet"}
@@ -51,6 +54,35 @@ def test_the_template_has_every_input_but_the_keys_as_a_variable() -> None:
     assert set(TEMPLATE["variables"]) - given == {"OTAGATE_SOURCE", "OTAGATE_REPOSITORY", "OTAGATE_REF"}
     # A key in the template would win over nothing, but stand in clear where everybody reads it.
     assert not set(face.SECRETS.values()) & set(TEMPLATE["variables"])
+
+
+def test_only_the_job_that_is_asked_for_gets_a_token_of_gitlab() -> None:
+    assert "id_tokens" not in TEMPLATE
+    assert OIDC == {
+        "extends": ".otagate",
+        "variables": {"OTAGATE_OIDC_AUDIENCE": "sts.amazonaws.com"},
+        "id_tokens": {"OTAGATE_OIDC_TOKEN": {"aud": "$OTAGATE_OIDC_AUDIENCE"}},
+    }
+
+
+def test_the_docs_name_the_variables_and_audiences_of_every_cloud() -> None:
+    section = DOCS.partition("\n## Without a stored cloud key\n")[2].partition("\n## ")[0]
+    for option in ("role", "region", "provider", "service_account", "client", "tenant", "account"):
+        assert f"(`{option}=`)" in section
+        assert any(option in options for options in OPTIONS.values())
+    names = set(re.findall(r"`((?:AWS|AZURE|GOOGLE)_[A-Z_]+)`", section.partition("**GitHub.**")[0]))
+    code = "".join(
+        path.read_text("utf-8") for folder in ("identity", "store") for path in (ROOT / "src/otagate" / folder).glob("*.py")
+    )
+    assert len(names) == 7
+    assert [name for name in names if f'"{name}"' not in code] == []
+
+
+def test_what_the_docs_say_no_build_sees_no_build_sees() -> None:
+    section = DOCS.partition("### What the build sees of it")[2].partition("\n## ")[0]
+    named = re.findall(r"`([A-Z_]{10,})`", section)
+    assert len(named) == 5
+    assert all(never_passes(name) for name in named)
 
 
 def test_the_jenkins_step_has_every_input_as_a_key() -> None:

@@ -15,7 +15,9 @@ FILES = [
     ("github-actions", "action.yml"),
     ("gitlab-ci", "gitlab-ci-template.yml"),
     ("github-workflows", "examples/github/.github/workflows/ship.yml"),
+    ("github-workflows", "examples/github/.github/workflows/ship-to-s3.yml"),
     ("gitlab-ci", "examples/gitlab/.gitlab-ci.yml"),
+    ("gitlab-ci", "examples/gitlab/s3.gitlab-ci.yml"),
 ]
 
 

@@ -23,7 +23,7 @@ from otagate.errors import KeyMaterialError, OtagateError, UsageError
 
 PREFIX = "OTAGATE_INPUT_"
 
-FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment")
+FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment", "all", "read-only")
 """Inputs that are ``true``, ``false`` or empty."""
 
 SECRETS = {"signing-key": "OTAGATE_SIGNING_KEY", "encryption-key": "OTAGATE_ENCRYPTION_KEY", "github-token": "GITHUB_TOKEN"}
@@ -41,6 +41,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "resume": ("policy", "channel", "override", "reason", "dry-run"),
     "rollback": ("policy", "channel", "to", "reason", "dry-run"),
     "status": ("policy", "channel"),
+    "mirror": ("policy", "version", "all", "dry-run"),
+    "prune": ("policy", "in-use", "grace", "wait", "dry-run"),
+    "doctor": ("policy", "read-only"),
 }
 """The commands that a CI job may call, and the inputs each of them takes besides those of every command."""
 
