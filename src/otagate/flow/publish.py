@@ -113,9 +113,10 @@ def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bo
     publisher = workspace.publisher  # before any build: a missing key is said at once
     bundle, archive = build_bundle(workspace, folder, build=build)
     material = seal_once(workspace, archive, bundle, version, folder)
-    release = _release(workspace, version, bundle, material.sealed)
+    there = publisher.get(version)
+    release = _release(workspace, version, bundle, material.sealed, there)
     label = f"sending {size(material.sealed.size)}"
-    if material.file is not None:
+    if material.file is not None and there is None:
         workspace.listener.note(f"{label} to {workspace.store.url}")
     published = publisher.publish(
         release,
@@ -147,12 +148,13 @@ def _tell_published(workspace: Workspace, published: PublishedRelease) -> None:
     )
 
 
-def _release(workspace: Workspace, version: Version, bundle: Bundle, sealed: Sealed) -> Release:
+def _release(
+    workspace: Workspace, version: Version, bundle: Bundle, sealed: Sealed, there: PublishedRelease | None
+) -> Release:
     from otagate.seal.provenance import provenance  # noqa: PLC0415 - only who publishes pays for it
 
     policy, now = workspace.policy, workspace.clock.now()
     # A version that is there already is compared, not replaced: it must not use up a serial.
-    there = workspace.publisher.get(version)
     return Release(
         app=policy.app,
         version=version,
