@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 
+from otagate._text import harmless
 from otagate.store.gcs_wire import Wire, table
-from otagate.store.objects import TransientError, UnsupportedError
+from otagate.store.objects import MissingObjectError, TransientError, UnsupportedError
 
 _IAM = "https://iamcredentials.googleapis.com"
 _PERMISSION = "iam.serviceAccounts.signBlob"
@@ -64,14 +65,13 @@ class Signer:
         return f"{place}?{query}&X-Goog-Signature={self._sign(text.encode()).hex()}"
 
     def _sign(self, message: bytes) -> bytes:
-        answer = self.wire().request(
-            "POST",
-            f"{self.iam}/v1/projects/-/serviceAccounts/{quote(self.account, safe='@')}:signBlob",
-            _PERMISSION,
-            of_object=True,
-            data=json.dumps({"payload": base64.b64encode(message).decode()}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
+        payload = json.dumps({"payload": base64.b64encode(message).decode()}).encode()
+        kind = {"Content-Type": "application/json"}
+        url = f"{self.iam}/v1/projects/-/serviceAccounts/{quote(self.account, safe='@')}:signBlob"
+        try:
+            answer = self.wire().request("POST", url, _PERMISSION, of_object=True, data=payload, headers=kind)
+        except MissingObjectError as error:
+            raise UnsupportedError(f"the service account {harmless(self.account, 100)}: {error.reason}") from error
         try:
             return base64.b64decode(str(table(answer)["signedBlob"]), validate=True)
         except (KeyError, binascii.Error):

@@ -65,7 +65,10 @@ class Wire:
         # The token is asked for anew each time: the identity knows when it runs out.
         token = {"Authorization": f"Bearer {self._get().token}"} if self._get else {}
         with answered():
-            request = self._client.build_request(method, url, content=data, headers={**(headers or {}), **token})
+            length = {"Content-Length": str(len(data))} if data else {}
+            request = self._client.build_request(
+                method, url, content=_sliced(data) if data else None, headers={**(headers or {}), **length, **token}
+            )
             response = self._client.send(request, stream=stream)
         if response.is_success or response.status_code in accept:
             return response
@@ -75,6 +78,12 @@ class Wire:
             finally:
                 response.close()
         raise failure(response, permission, of_object=of_object)
+
+
+def _sliced(data: bytes) -> Iterator[bytes]:
+    """Give a body in slices. A generator lets go of the body when it ends; httpx itself keeps one in a cycle of references."""
+    for at in range(0, len(data), _PIECE_BYTES):
+        yield data[at : at + _PIECE_BYTES]
 
 
 def pieces(response: httpx.Response) -> Iterator[bytes]:
