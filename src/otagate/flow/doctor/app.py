@@ -23,7 +23,7 @@ _FIRST = {5: 30, 6: 2, 7: 0, 8: 0}
 private key was in the app. Versions 9 and 10 on the registry are publications of 2023 and not newer."""
 _VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.", re.ASCII)
 _PEM = re.compile(r"-----BEGIN ((?:RSA )?PUBLIC KEY)-----(.*?)-----END \1-----", re.DOTALL)
-_CODE_BETWEEN_LINES = re.compile(r"""\\r|\\n|['"`+,\s]""")
+_CODE_BETWEEN_LINES = re.compile(r"""['"`]\s*[+,]\s*['"`]|\\r|\\n|['"`\s]""")
 
 
 def check_app(patient: Patient) -> Iterator[Check]:

@@ -125,4 +125,4 @@ def checked(group: str, error: OtagateError) -> Check:
         # Keys and the policy have been reported by the groups before.
         return Check(group, group, public_words(error), is_made=False)
     code = "store.unreachable" if isinstance(error, UnavailableError) else code_of(error)
-    return Check(group, group, "", (from_error(code, error, group),))
+    return Check(group, group, "", (from_error(code, error, error.subject or group),))

@@ -113,11 +113,11 @@ def trouble(
 def from_error(
     code: str, error: OtagateError, subject: str = "", *, commands: Iterable[str] = (), severity: Severity | None = None
 ) -> Trouble:
-    """Make a problem of an error, with all that the error says."""
+    """Make a problem of an error, with all that the error says; its subject is ``subject``, or the error's own."""
     parts = [error.what]
     parts += [f"{label} {value}" for label, value in (("expected", error.expected), ("found", error.found)) if value]
     what = "; ".join([*parts, *error.details])
-    return trouble(code, error.subject or subject, what, fix=error.remedy or "", commands=commands, severity=severity)
+    return trouble(code, subject or error.subject or "", what, fix=error.remedy or "", commands=commands, severity=severity)
 
 
 def code_of(error: OtagateError) -> str:
