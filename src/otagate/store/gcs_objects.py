@@ -41,6 +41,7 @@ GET, CREATE = "storage.objects.get", "storage.objects.create"
 DELETE, LIST = "storage.objects.delete", "storage.objects.list"
 _FIELDS = "name,size,generation,updated,contentType,cacheControl"
 _GENERATION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
+_GOOGLE = re.compile(r"https://[a-z0-9.-]+\.googleapis\.com/", re.ASCII)
 
 
 class GoogleObjects:
@@ -164,7 +165,7 @@ class GoogleObjects:
             },
         )
         place = answer.headers.get("Location", "")
-        if not place.startswith(f"{self._endpoint}/"):
+        if not place.startswith(f"{self._endpoint}/") and not _GOOGLE.match(place):
             # The token goes there, too.
             raise BrokenRequestError("the upload's address is elsewhere")
         return Session(self._wire, place, size, CREATE)
