@@ -68,6 +68,25 @@ class Cdn:
             self._await(self._reader, key, body, is_newer or (lambda _: False))
         return told
 
+    def shows(self, key: str, body: bytes, is_newer: Callable[[bytes], bool] | None = None) -> bool:
+        """Look once whether the public address shows a pointer already, so that no CDN is told without need.
+
+        Args:
+            key: As for :meth:`pointer_moved`; likewise the others.
+            body: What was written.
+            is_newer: Says of other bytes that they are a later pointer.
+
+        Returns:
+            Whether it does; False also when it is not looked at, or does not answer.
+        """
+        if not self._spec.pointers or self._reader is None:
+            return False
+        try:
+            found, _ = self._reader.get(key, MAX_DOCUMENT_BYTES, within=0)
+        except OtagateError:
+            return False  # whoever then tells the CDN and waits is told why
+        return found == body or (is_newer is not None and is_newer(found))
+
     def blobs_gone(self, keys: Sequence[str]) -> tuple[str, ...]:
         """Have the CDNs forget blobs that were deleted: a damaged copy would be served for a year.
 

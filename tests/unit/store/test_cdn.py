@@ -91,6 +91,22 @@ def test_a_newer_pointer_is_fine(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shown", "expected"), [(NEW, True), (OLD, False), (NEWER, True), ((403, {}, b""), False), ((404, {}, b""), False)]
+)
+def test_one_look_tells_nobody(world: World, shown: Any, expected: bool) -> None:
+    world.shown = [shown]
+    cdn = world.cdn(WATCHED)
+    assert cdn.shows(KEY, NEW, lambda body: body == NEWER) is expected
+    assert cdn.shows(KEY, NEW) is (shown == NEW)
+    assert (world.hooks, world.looks, world.at) == ([], 2, 0.0)
+
+
+def test_what_is_not_looked_at_is_not_shown(world: World) -> None:
+    assert not world.cdn(HOOKED).shows(KEY, NEW)
+    assert world.looks == 0
+
+
+@pytest.mark.parametrize(
     ("shown", "found"),
     [
         (
