@@ -241,7 +241,10 @@ def test_a_wrong_subject_shows_what_the_trust_must_name(issuer: Issuer, clouds: 
     assert not [token for token in issuer.tokens if token in str(caught.value)]
 
 
-SEEN_BY_US: dict[Callable[[Issuer, str], str], str] = {wrong_audience: "for https://github.com/acme, and not for", expired: "has expired"}
+SEEN_BY_US: dict[Callable[[Issuer, str], str], str] = {
+    wrong_audience: "for https://github.com/acme, and not for",
+    expired: "has expired",
+}
 
 
 @pytest.mark.parametrize("fault", list(SEEN_BY_US), ids=lambda fault: fault.__name__)
@@ -370,3 +373,16 @@ def test_the_environment_cannot_send_the_token_into_the_open(issuer: Issuer, clo
         identity(cloud, environ).get()
 
     assert issuer.tokens == []
+
+
+def test_a_proxy_does_not_see_the_token(
+    issuer: Issuer, clouds: Clouds, cloud: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    found = identity(cloud, {**issuer.github(), **clouds.environ(), "HOME": str(tmp_path)})
+
+    assert secret_of(found.get()) in clouds.secrets

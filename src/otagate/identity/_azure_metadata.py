@@ -61,7 +61,9 @@ class Metadata:
         """
         header = _words.value(self._environ, _APP_HEADER) or ""
         url = f"{endpoint}?{urlencode({'api-version': '2019-08-01', **self._query})}"
-        return self._token(Ask(_DOING, "GET", url, {"X-IDENTITY-HEADER": header}, is_local=True), frozenset(), header)
+        return self._token(
+            Ask(_DOING, "GET", url, {"X-IDENTITY-HEADER": header}, is_local=True, is_patient=True), frozenset(), header
+        )
 
     def of_machine(self) -> Bearer:
         """Ask the machine's metadata service.
@@ -75,7 +77,7 @@ class Metadata:
         host = _words.value(self._environ, _MACHINE_HOST) or "http://169.254.169.254"
         base = _words.address(_MACHINE_HOST, host, is_link_local_fine=True)
         url = f"{base}/metadata/identity/oauth2/token?{urlencode({'api-version': '2018-02-01', **self._query})}"
-        return self._token(Ask(_DOING, "GET", url, {"Metadata": "true"}, is_local=True), _NO_IDENTITY, "")
+        return self._token(Ask(_DOING, "GET", url, {"Metadata": "true"}, is_local=True, is_patient=True), _NO_IDENTITY, "")
 
     def _token(self, ask: Ask, no_identity: frozenset[int], hidden: str) -> Bearer:
         try:

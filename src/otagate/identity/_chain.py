@@ -61,7 +61,7 @@ def choose(cloud: str, candidates: Sequence[Candidate[_T]], only: Kind | None, r
     shown = tuple(c.link for c in links)
     if not able:
         raise _nothing(cloud, [link for link in shown if only in {None, link.kind}], only, remedy)
-    return Identity(shown, able[0].link, _Getter(cloud, able, remedy).get)
+    return Identity(shown, able[0].link, _Getter(cloud, [(c.link.kind, c.get) for c in able if c.get], remedy).get)
 
 
 def _one(candidates: Sequence[Candidate[_T]], kind: Kind) -> Candidate[_T]:
@@ -70,20 +70,18 @@ def _one(candidates: Sequence[Candidate[_T]], kind: Kind) -> Candidate[_T]:
 
 
 class _Getter(Generic[_T]):
-    def __init__(self, cloud: str, able: Sequence[Candidate[_T]], remedy: str) -> None:
+    def __init__(self, cloud: str, able: Sequence[tuple[Kind, Callable[[], _T]]], remedy: str) -> None:
         self._cloud, self._able, self._remedy = cloud, able, remedy
         self._first = 0
 
     def get(self) -> _T:
         reasons: list[Link] = []
         for at in range(self._first, len(self._able)):
-            candidate = self._able[at]
-            if candidate.get is None:
-                continue
+            kind, get = self._able[at]
             try:
-                value = candidate.get()
+                value = get()
             except NoIdentityError as error:
-                reasons.append(Link(candidate.link.kind, found=False, detail=str(error)))
+                reasons.append(Link(kind, found=False, detail=str(error)))
                 continue
             self._first = at
             return value

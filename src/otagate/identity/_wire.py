@@ -56,6 +56,7 @@ class Ask:
         form: Sent as a form; kept out of messages.
         body: Sent as it is, when there is no form; kept out of messages.
         is_local: It goes to a metadata service: short waits, no proxy.
+        is_patient: Of a metadata service that may have to ask another service first.
         is_slow: Says of an answer that another try may help although its status does not say so.
     """
 
@@ -66,6 +67,7 @@ class Ask:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     body: bytes | None = field(default=None, repr=False)
     is_local: bool = False
+    is_patient: bool = False
     is_slow: Callable[[Answer], bool] = _never
 
     @property
@@ -125,9 +127,12 @@ def send(ask: Ask, outside: Outside) -> Answer:
 def _try(ask: Ask, outside: Outside) -> Answer:
     import httpx  # noqa: PLC0415 - likewise
 
-    limit = _METADATA_TRY_S if ask.is_local else _TRY_S
+    limit = _METADATA_TRY_S if ask.is_local and not ask.is_patient else _TRY_S
     end = outside.monotonic() + limit
-    client = httpx.Client(timeout=limit, follow_redirects=False, trust_env=not ask.is_local, transport=outside.transport)
+    timeout = httpx.Timeout(limit, connect=_METADATA_TRY_S if ask.is_local else limit)
+    # A proxy of the environment may carry TLS; without it, on this machine or to a metadata service, it would see the token.
+    is_proxy_fine = ask.url.startswith("https:") and not ask.is_local
+    client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=is_proxy_fine, transport=outside.transport)
     with client, client.stream(ask.method, ask.url, headers=_headers(ask), data=ask.form, content=ask.body) as response:
         body = bytearray()
         for piece in response.iter_bytes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -386,3 +387,17 @@ def test_a_broken_file_holds_no_profile(home: Path) -> None:
     (home / ".aws" / "config").write_bytes(b"\xff")
     with pytest.raises(AccessError, match="there is no profile default"):
         of_profile(None, home)
+
+
+def test_without_botocore(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = of_profile(None, home)
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with pytest.raises(UsageError, match=r"pip install 'otagate\[s3\]'"):
+        found.get()
+    with pytest.raises(AccessError, match=r"pip install 'otagate\[s3\]'"):
+        of_profile(None, home)
+
+
+def test_keys_without_an_end() -> None:
+    world = World(answering({"GET /c": {"AccessKeyId": "a", "SecretAccessKey": "b"}}))
+    assert identity({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/c"}, world).get() == AwsKeys("a", "b")
