@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.ci_app import CiApp, copy_source, git, make_app, pip_settings, python_path
+from support.ci_identity import bucket_for_identities
 from support.comment_hosts import TOKEN, FakeGithub
 from support.metric_server import send, serving
 
@@ -176,6 +177,22 @@ def test_a_hostile_branch_name_is_only_a_name(tmp_path: Path, act: Act) -> None:
     assert run.commands("error") == []
     assert app.stored() == {}
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_job_reaches_the_bucket_by_its_own_identity(tmp_path: Path, act: Act) -> None:
+    with bucket_for_identities() as bucket:
+        app = make_app(tmp_path, files={"otagate.yml": bucket.policy})
+        given = {
+            **bucket.environ,
+            **{name: text for name, text in bucket.issuer.github().items() if name.startswith("ACTIONS_")},
+        }
+        run = act(app, ["command: status"], environ=[f"{name}={text}" for name, text in given.items()])
+    assert run.code == 0, run.text
+    assert json.loads(run.outputs()["result"])["schema"] == "otagate/status/v1"
+    assert bucket.issuer.requests[0] == "/github"
+    assert any("/shop/apps/com.example.ci/" in path for path in bucket.asked)
+    assert bucket.strangers == []
+    assert not [word for word in (*bucket.issuer.tokens, *bucket.clouds.secrets) if word in run.text]
 
 
 def pull_event(repository: str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from support import js
 from support.ci_app import ROOT, CiApp, copy_source, git, make_app, pip_settings, python_path
+from support.ci_identity import AUDIENCE, bucket_for_identities
 
 pytestmark = pytest.mark.integration
 
@@ -19,7 +20,7 @@ PIPELINE = """\
 include:
   - local: gitlab-ci-template.yml
 ship:
-  extends: .otagate
+  extends: JOB
   variables: {VARIABLES}
 after:
   needs: [{job: ship, artifacts: true}]
@@ -48,10 +49,10 @@ def pipeline(repository: Path) -> Pipeline:
         pytest.fail("rsync is missing: run scripts/system-packages")
 
     def call(
-        app: CiApp, variables: Mapping[str, str], *options: str, jobs: tuple[str, ...] = ()
+        app: CiApp, variables: Mapping[str, str], *options: str, job: str = ".otagate"
     ) -> subprocess.CompletedProcess[str]:
         given = {"OTAGATE_REPOSITORY": str(repository), "OTAGATE_REF": "v0.1.0", **variables}
-        (app.folder / ".gitlab-ci.yml").write_text(PIPELINE.replace("VARIABLES", json.dumps(given)[1:-1]))
+        (app.folder / ".gitlab-ci.yml").write_text(PIPELINE.replace("JOB", job).replace("VARIABLES", json.dumps(given)[1:-1]))
         shutil.copy(ROOT / "gitlab-ci-template.yml", app.folder)
         git(app.folder, "add", ".gitlab-ci.yml", "gitlab-ci-template.yml")
         git(app.folder, "commit", "-qm", "ci")
@@ -104,6 +105,21 @@ def test_a_failure_is_one_message_and_touches_nothing(
     assert "Traceback" not in text
     assert app.stored() == {}
     assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_job_reaches_the_bucket_by_its_own_identity(tmp_path: Path, pipeline: Pipeline) -> None:
+    with bucket_for_identities() as bucket:
+        app = make_app(tmp_path, files={"otagate.yml": bucket.policy})
+        given = {"OTAGATE_INPUT_COMMAND": "status", **bucket.environ}
+        # gitlab-ci-local takes `id_tokens:` and issues none: a token that GitLab signs for the job is given in its place.
+        token = bucket.issuer.token(AUDIENCE)
+        done = pipeline(app, given, "--variable", f"OTAGATE_OIDC_TOKEN={token}", job=".otagate-oidc")
+    text = done.stdout + done.stderr
+    assert done.returncode == 0, text
+    assert "com.example.ci in s3://acme-updates/shop" in text
+    assert any("/shop/apps/com.example.ci/" in path for path in bucket.asked)
+    assert bucket.strangers == []
+    assert not [word for word in (*bucket.issuer.tokens, *bucket.clouds.secrets) if word in text]
 
 
 def test_a_merge_request_does_not_ship(tmp_path: Path, pipeline: Pipeline) -> None:

@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.ci_app import ROOT, CiApp, copy_source, make_app, pip_settings, python_path
+from support.ci_identity import AUDIENCE, bucket_for_identities
 
 pytestmark = pytest.mark.integration
 
@@ -43,10 +44,10 @@ def step(tmp_path: Path, source: Path, workspace_temp: Path) -> Step:
     if groovy is None:
         pytest.fail("groovy is missing: run scripts/system-packages")
 
-    def call(app: CiApp, call: dict[str, Any], *, unix: bool = True) -> dict[str, Any]:
+    def call(app: CiApp, call: dict[str, Any], *, unix: bool = True, more: Mapping[str, str] | None = None) -> dict[str, Any]:
         environ = {
             "PATH": python_path(), "HOME": str(app.temp), "JENKINS_URL": "https://ci.example/", "BUILD_NUMBER": "3", "BRANCH_NAME": "main",
-            "WORKSPACE": str(app.folder), "WORKSPACE_TMP": str(workspace_temp), "OTAGATE_SOURCE": str(source), **pip_settings(),
+            "WORKSPACE": str(app.folder), "WORKSPACE_TMP": str(workspace_temp), "OTAGATE_SOURCE": str(source), **pip_settings(), **(more or {}),
         }  # fmt: skip
         (app.temp / "key.pem").write_text(app.key)
         credentials = {"text": {"text": app.key}, "pem": {"file": str(app.temp / "key.pem")}}
@@ -81,6 +82,19 @@ def test_a_build_is_shipped_and_the_map_tells_it(tmp_path: Path, step: Step, cre
     assert answer["steps"][-4:] == ["withCredentials", "sh", "readFile", "sh"]
     assert not any(line in answer["console"] for line in app.key.splitlines()[1:-1])
     assert not list(app.folder.glob("otagate.*properties"))
+
+
+def test_a_build_reaches_the_bucket_by_its_own_identity(tmp_path: Path, step: Step) -> None:
+    with bucket_for_identities() as bucket:
+        app = make_app(tmp_path, files={"otagate.yml": bucket.policy})
+        # As a withCredentials around the step gives it.
+        more = {"OTAGATE_OIDC_TOKEN": bucket.issuer.token(AUDIENCE), **bucket.environ}
+        answer = step(app, {"command": "status"}, more=more)
+    assert "error" not in answer, answer["console"]
+    assert json.loads(answer["result"]["result"])["schema"] == "otagate/status/v1"
+    assert any("/shop/apps/com.example.ci/" in path for path in bucket.asked)
+    assert bucket.strangers == []
+    assert not [word for word in (*bucket.issuer.tokens, *bucket.clouds.secrets) if word in answer["console"]]
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path, step: Step) -> None:
