@@ -31,8 +31,10 @@ def is_true(environ: Mapping[str, str], name: str) -> bool:
 def said(text: str, secrets: Iterable[str] = ()) -> str:
     """Make a service's or program's words fit to show: secrets and whatever looks like a token become ``***``."""
     for secret in secrets:
-        if len(secret) >= _MIN_SECRET:
-            text = text.replace(secret, "***")
+        # What signs a token gives it away even without the rest.
+        for part in (secret, secret.rpartition(".")[2]):
+            if len(part) >= _MIN_SECRET:
+                text = text.replace(part, "***")
     return harmless(" ".join(_TOKEN_LIKE.sub("***", text).split()), 400)
 
 

@@ -71,6 +71,11 @@ def test_what_is_said_holds_no_secret() -> None:
     assert len(shown) < 420
 
 
+def test_half_a_token_is_none_either() -> None:
+    signature = jwt().rpartition(".")[2]
+    assert signature not in _words.said(f"the signature {signature} is wrong", [jwt()])
+
+
 @pytest.mark.parametrize(
     ("content", "expected"), [(b" token \n", "token"), (b"\xef\xbb\xbf{}", "{}"), (b"\xff", None), (b"x" * 1_100_000, None)]
 )
