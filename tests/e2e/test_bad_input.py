@@ -175,7 +175,13 @@ CASES = [
     Case("policy-key-text", CHECK, USAGE, ("seal.signing_key",), edit("file:.otagate/keys/signing.pem", "hunter2hunter2")),
     Case("policy-no-source", CHECK, USAGE, ("metrics",), edit("metrics: {file: metrics.json}\n", "")),
     Case("policy-windows-not-yet", CHECK, USAGE, ("windows",), edit("metrics:", 'windows: {allow: ["Mon-Fri"]}\nmetrics:')),
-    Case("policy-s3-not-yet", CHECK, USAGE, ("storage", "s3"), edit("storage: file:.otagate/store", "storage: s3://bucket")),
+    Case(
+        "policy-s3-unknown-option",
+        CHECK,
+        USAGE,
+        ("storage", "region"),
+        edit("storage: file:.otagate/store", "storage: s3://bucket?regoin=x"),
+    ),
     Case("policy-unknown-scheme", CHECK, USAGE, ("storage", "ftp"), edit("storage: file:.otagate/store", "storage: ftp://x")),
     Case("policy-bad-app-id", CHECK, USAGE, ("app.id",), edit("com.example.shop", "../../etc")),
     # --- the command line ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -96,13 +97,28 @@ def check_cdn(findings: Findings) -> None:
     wait = length_of(cdn.get("wait"))
     if wait is not None and wait > _MAX_WAIT:
         findings.error(("cdn", "wait"), "this is too long to wait", expected=f"at most {span(_MAX_WAIT)}", found=span(wait))
-    stores = [text for path, text in _stores(findings) if path != ("documents",)]
-    if not any("public=" in text.partition("?")[2] for text in stores):
+    _check_address(findings, is_followed=cdn.get("pointers") is True)
+
+
+def _check_address(findings: Findings, *, is_followed: bool) -> None:
+    """Check that the stores say which address the CDN serves."""
+    stores = dict(_stores(findings))
+    documents = stores.pop(("documents",), None)
+    pointers = documents if documents is not None else next(iter(stores.values()), "")
+    remedy = "add public=https://HOST to its URL, such as s3://BUCKET?public=https://updates.example.com"
+    if is_followed and not _has_address(pointers):
+        where = "documents" if documents is not None else "storage"
+        findings.error(("cdn", "pointers"), f"`{where}` does not say at which address the CDN shows pointers", remedy=remedy)
+    elif not any(_has_address(text) for text in stores.values()):
         findings.warn(
             ("cdn",),
             "`storage` does not say which address the CDN serves, so what devices get is not checked",
-            remedy="add public=https://HOST to its URL, such as s3://BUCKET?public=https://updates.example.com",
+            remedy=remedy,
         )
+
+
+def _has_address(url: str) -> bool:
+    return re.search(r"[?&]public=", url) is not None
 
 
 def check_keep(findings: Findings) -> None:

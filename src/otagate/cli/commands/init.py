@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--storage",
         metavar="URL",
         default=STORAGE,
-        help="where releases and channels are kept: file:FOLDER, s3://…, gs://… or az://… (default: %(default)s)",
+        help=f"where releases and channels are kept: file:FOLDER, s3://…, gs://… or az://… (default: {STORAGE})",
     )
     parser.add_argument("--force", action="store_true", help="write a new policy over the one that is there; keys are kept")
     add_dry_run(parser)
