@@ -78,7 +78,7 @@ def promote(workspace: Workspace, name: ChannelName, version: Version, weight: W
     def carry_out() -> Receipt:
         workspace.releases.read_back_everywhere(published)
         data = {"version": str(version), "weight": str(weight)}
-        return _move_to(workspace, published, name, change, ("channel.promoted", data))
+        return _move_to(workspace, published, name, change, ("channel.promoted", data), everywhere=True)
 
     return Action(Plan(title, (step,)), carry_out)
 
@@ -181,7 +181,7 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
         if serves is None or to is None:
             # Without --to it goes back to what the pointer itself remembers, which prune keeps.
             return _move(workspace, channel, change, "channel.rolled_back", data)
-        return _move_to(workspace, serves, channel, change, ("channel.rolled_back", data))
+        return _move_to(workspace, serves, channel, change, ("channel.rolled_back", data), everywhere=False)
 
     return Action(Plan(title, (step,)), carry_out)
 
@@ -293,20 +293,25 @@ def _move_to(
     name: ChannelName,
     change: Callable[[ChannelState], ChannelState],
     told: tuple[str, dict[str, str]],
+    *,
+    everywhere: bool,
 ) -> Receipt:
-    """Move a channel to a release that a prune may be removing: refused then (docs/adr/0010-prune.md)."""
+    """Move a channel to a release that a prune may be removing: refused then (docs/adr/0010-prune.md).
+
+    What goes back must not wait for mirrors, so it looks at the first store only.
+    """
     looked: list[float] = []
 
     def fenced(state: ChannelState) -> ChannelState:
         after = change(state)
         if after is not state:
             looked[:] = [time.monotonic()]
-            workspace.releases.refuse_condemned(published, workspace.clock.now())
+            workspace.releases.refuse_condemned(published, workspace.clock.now(), everywhere=everywhere)
         return after
 
     receipt = _move(workspace, name, fenced, *told)
     if looked and time.monotonic() - looked[0] > CHECK_HOLDS_S:
-        workspace.releases.refuse_condemned(published, workspace.clock.now())
+        workspace.releases.refuse_condemned(published, workspace.clock.now(), everywhere=False)
     return receipt
 
 

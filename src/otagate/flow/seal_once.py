@@ -64,8 +64,7 @@ def _in_store(workspace: Workspace, bundle: Bundle) -> PublishedRelease | None:
     if found is None or not _serves(workspace, found.release.sealed, bundle, None):
         return None
     # Pruned, or lost: then it is sealed and sent anew.
-    places = (workspace.store, *workspace.store.mirrors)
-    is_there = all(place.blobs.size(found.release.sealed.blob) == found.release.sealed.size for place in places)
+    is_there = workspace.store.blobs.size(found.release.sealed.blob) == found.release.sealed.size
     return found if is_there else None
 
 

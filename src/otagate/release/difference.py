@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from otagate.errors import ConflictError
 from otagate.model import Release, Sealed
 
 
@@ -19,6 +20,24 @@ def difference(published: Release, given: Release) -> tuple[str, str, str] | Non
         if before != after:
             return what, before, after
     return None
+
+
+def refuse_difference(published: Release, given: Release, subject: str) -> None:
+    """Refuse a release whose version is taken by another one.
+
+    Raises:
+        ConflictError: They differ.
+    """
+    unlike = difference(published, given)
+    if unlike is not None:
+        what, before, after = unlike
+        raise ConflictError(
+            f"this version is published already with {what}",
+            subject,
+            expected=f"{before}, as published",
+            found=after,
+            remedy="publish under a new version",
+        )
 
 
 def _seal(sealed: Sealed) -> str:

@@ -1,11 +1,12 @@
-"""Whether a release may go to a channel at all, by what its own signed statement says. Pure."""
+"""Whether a release may be published, or go to a channel, at all: by what it says of itself. Pure."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from otagate.errors import VerificationError
-from otagate.model import ChannelName, Release
+from otagate._clock import to_text
+from otagate.errors import UsageError, VerificationError
+from otagate.model import AppId, ChannelName, Release
 
 
 def refuse_unfit(release: Release, channel: ChannelName, now: datetime) -> None:
@@ -29,4 +30,26 @@ def refuse_unfit(release: Release, channel: ChannelName, now: datetime) -> None:
             expected="a release whose time is not over",
             found=f"expired at {release.expires:%Y-%m-%d %H:%M} UTC",
             remedy="publish it again under a new version",
+        )
+
+
+def refuse_unpublishable(release: Release, app: AppId, now: datetime) -> None:
+    """Refuse to publish a release of another app, or one whose time is over.
+
+    Raises:
+        UsageError: It is one of these.
+    """
+    if release.app != app:
+        raise UsageError(
+            "a release of another app cannot be published here",
+            f"release {release.version} of {app}",
+            expected=f"app {app}",
+            found=f"app {release.app}",
+        )
+    if release.expires is not None and release.expires <= now:
+        raise UsageError(
+            "the release has expired already",
+            f"release {release.version} of {app}",
+            found=f"expires {to_text(release.expires)}",
+            remedy="give it a longer life (trust.release_ttl in the policy), or check this machine's clock",
         )

@@ -6,21 +6,21 @@ version is published once: the same files again change nothing, other files are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from otagate._clock import to_text
 from otagate.errors import (
     ConflictError,
     KeyMaterialError,
     NotFoundError,
-    UsageError,
     VerificationError,
 )
 from otagate.model import AppId, Digest, Release, ReleaseRef, Sealed, Version
-from otagate.release.asking import raise_first
-from otagate.release.difference import difference
+from otagate.release.asking import ask, raise_first
+from otagate.release.difference import refuse_difference
+from otagate.release.fitness import refuse_unpublishable
 from otagate.release.mirroring import Parts, check_everywhere, complete, describe_lag, put_everywhere
 from otagate.release.pruning import refuse_condemned
 from otagate.release.sealed import check_sealed, check_there
@@ -121,28 +121,31 @@ class Releases:
             NotFoundError: ``sealed_file`` is missing.
             UsageError: The release is of another app, or has expired.
         """
-        self._check(release, now)
+        refuse_unpublishable(release, self._app, now)
         found = self.get(release.version)
         if found is None:
             envelope = self._sign(release)
             put_everywhere(self._store, release.sealed, sealed_file, on_progress)
-            self._refuse_condemned(release.sealed, now)
+            self._refuse_condemned(release.sealed, now, self._store.mirrors)
             self._create(release.version, envelope)
             found = self._settled(release, sealed_file)
         else:
             found = self._again(found, release, sealed_file)
-            self._refuse_condemned(found.release.sealed, now)
+            self.complete(found)
+            self._refuse_condemned(found.release.sealed, now, self._store.mirrors)
         self.complete(found)
         return found
 
-    def refuse_condemned(self, published: PublishedRelease, now: datetime) -> None:
+    def refuse_condemned(self, published: PublishedRelease, now: datetime, *, everywhere: bool = True) -> None:
         """Refuse when a prune is removing the release's bundle, or has. Call it directly before a rollout or channel names it.
+
+        With ``everywhere`` the mirrors are looked at, too; what goes back needs the first store only.
 
         Raises:
             ConflictError: A prune is removing it.
             VerificationError: It is gone.
         """
-        self._refuse_condemned(published.release.sealed, now)
+        self._refuse_condemned(published.release.sealed, now, self._store.mirrors if everywhere else ())
 
     def read_back(self, published: PublishedRelease) -> None:
         """Read the sealed zip the way devices get it and compare size and digest. Do it before a channel names the release.
@@ -175,27 +178,14 @@ class Releases:
         """Take the next serial of the app; see :func:`otagate.release.serial.next_serial`."""
         return next_serial(self._store.documents, self._app)
 
-    def _refuse_condemned(self, sealed: Sealed, now: datetime) -> None:
+    def _refuse_condemned(self, sealed: Sealed, now: datetime, mirrors: Sequence[Store]) -> None:
         refuse_condemned(self._store.documents, sealed.blob, now)
         # In this order: a prune that ended just before that look has removed what it wanted, and this sees it.
-        for place in (self._store, *self._store.mirrors):
-            check_there(place.blobs, sealed, "run it again when the prune is over: publish the app, then serve it")
-
-    def _check(self, release: Release, now: datetime) -> None:
-        if release.app != self._app:
-            raise UsageError(
-                "a release of another app cannot be published here",
-                self._subject(release.version),
-                expected=f"app {self._app}",
-                found=f"app {release.app}",
-            )
-        if release.expires is not None and release.expires <= now:
-            raise UsageError(
-                "the release has expired already",
-                self._subject(release.version),
-                found=f"expires {to_text(release.expires)}",
-                remedy="give it a longer life (trust.release_ttl in the policy), or check this machine's clock",
-            )
+        remedy = "run it again when the prune is over: publish the app, then serve it"
+        check_there(self._store.blobs, sealed, remedy)
+        if mirrors:
+            raise_first(ask(mirrors, lambda mirror: check_there(mirror.blobs, sealed, remedy)))
+            refuse_condemned(self._store.documents, sealed.blob, now)  # a slow mirror made the first look an old one
 
     def _sign(self, release: Release) -> bytes:
         if self._signer is None:
@@ -218,16 +208,7 @@ class Releases:
         return envelope
 
     def _again(self, found: PublishedRelease, release: Release, sealed_file: Path | None) -> PublishedRelease:
-        unlike = difference(found.release, release)
-        if unlike is not None:
-            what, expected, given = unlike
-            raise ConflictError(
-                f"this version is published already with {what}",
-                self._subject(release.version),
-                expected=f"{expected}, as published",
-                found=given,
-                remedy="publish under a new version",
-            )
+        refuse_difference(found.release, release, self._subject(release.version))
         if found.release.sealed == release.sealed:
             put_everywhere(self._store, release.sealed, sealed_file)
         else:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from otagate.channel.copies import PointerGap
 from otagate.errors import ConflictError, ExitCode, UnavailableError, VerificationError
-from otagate.flow.actions import promote, rollback
+from otagate.flow.actions import pause, promote, resume, rollback
 from otagate.flow.mirror_lag import MirrorLag, ReleaseGap
 from otagate.flow.refresh import due, refresh
 from otagate.model import ChannelName, Digest, Version, Weight
@@ -157,8 +158,6 @@ def promote_or_resume(world: MirroredWorld, *, by_hand: bool) -> None:
     if by_hand:
         promote(world.process(), STABLE, Version("1.0.0"), FULL).carry_out()
         return
-    from otagate.flow.actions import resume
-
     resume(world.process(), None, {}, "mended").carry_out()
     state = world.channel("stable")
     assert state is not None
@@ -191,6 +190,30 @@ def test_a_rollback_needs_no_mirror_and_the_mirror_follows_when_it_is_back(world
     world.process().mirrors.follow_all()
     assert contents(world.inner[0]) == contents(world.store)
     assert world.guard.faults == []
+
+
+def test_a_rollback_to_a_named_release_needs_no_mirror_either(world: MirroredWorld) -> None:
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        ship(world, version)
+    for plan in world.plans:
+        plan.is_down = True
+    rollback(world.process(), STABLE, "1.0.0", "bad").carry_out()
+    assert str(served_on(world)) == "1.0.0"
+    assert len(world.warnings) == 2
+
+
+@pytest.mark.parametrize("verb", [pause, resume])
+def test_pausing_and_resuming_need_no_mirror(world: MirroredWorld, verb: Any) -> None:
+    ship(world, "1.0.0")
+    arguments: tuple[Any, ...] = ({}, "because") if verb is resume else ("because",)
+    if verb is resume:
+        pause(world.process(), STABLE, "because").carry_out()
+    for plan in world.plans:
+        plan.is_down = True
+    verb(world.process(), STABLE, *arguments).carry_out()
+    state = world.channel("stable")
+    assert state is not None
+    assert state.paused is (verb is pause)
 
 
 def test_a_rollback_of_several_channels_waits_for_a_silent_mirror_once_and_after_all_of_them_moved(tmp_path: Path) -> None:
