@@ -40,6 +40,10 @@ class Place:
         return self.url.partition(":")[0].lower()
 
 
+_FIRST = ("storage", "documents")
+"""The roles of the stores on whose documents decisions are made."""
+
+
 @dataclass
 class Patient:
     """What is looked at. Not frozen: checks note what later ones build on.
@@ -83,7 +87,7 @@ class Patient:
     @property
     def documents_gone(self) -> bool:
         """Whether the store of channels, rollouts and the ledger does not answer."""
-        return any(place.has_documents and place.role in self.gone for place in self.places[:2])
+        return any(place.has_documents and place.role in self.gone for place in self.places if place.role in _FIRST)
 
     @cached_property
     def facts(self) -> AppFacts:

@@ -82,7 +82,11 @@ def unsealed(shop: Shop) -> None:
 CASES: dict[str, tuple[Callable[[Shop], object], str, int]] = {
     "a word that there is not": (broken(("build:", "biuld:")), "policy.invalid", 2),
     "no yaml": (broken(("app: {", "app: {{")), "policy.invalid", 2),
-    "a warning": (broken(("storage: file:.otagate/store", "storage: file:.otagate/store\ncdn: {pointers: true}")), "policy.warning", 0),
+    "a warning": (
+        broken(("storage: file:.otagate/store", "storage: file:.otagate/store\ncdn: {pointers: true}")),
+        "policy.warning",
+        0,
+    ),
     "an app of another id": (
         lambda shop: configure(shop, public=public_of(shop), plugin="8.51.23", app="com.example.other"),
         "capacitor.app-id",
