@@ -61,7 +61,7 @@ def _aged(reading: ChannelReading, left: timedelta, subject: str, when: str) -> 
 
 def check_mirrors(patient: Patient, workspace: Workspace) -> Iterator[Check]:
     """Say how far each mirror is behind."""
-    if not workspace.policy.mirrors:
+    if not workspace.store.mirrors:
         return
     patient.listener.note("comparing the mirrors")
     from otagate.flow.mirrors import Mirrors  # noqa: PLC0415 - only for a policy with mirrors
