@@ -50,6 +50,22 @@ days. Shares are percentages such as `5%` or `0.5%`. Sizes are bytes, or `50MB` 
 Secrets never stand in the policy. A key is `env:NAME` (an environment variable) or `file:PATH` (relative to the
 policy's folder).
 
+## Where everything is kept
+
+`storage` is a folder or a bucket. Of a list the first is the store, and the others are mirrors that get the same. `documents` moves
+channels, rollouts and the ledger to another store, for a bucket that cannot refuse a stale write. Which options a URL has is in
+docs/stores.md; one that there is not is an error here, and a key in it is refused without being shown.
+
+```yaml
+storage:
+  - s3://acme-updates/shop?region=eu-west-1&public=https://updates.example.com
+  - gs://acme-updates-mirror/shop
+cdn: {cloudfront: E1A2B3C4D5E6F7}
+keep: {releases: 20, age: 90d}
+```
+
+Within `[` and `]` a URL with a `?` needs quotes.
+
 ## How a commit finds its way
 
 Rules under `branches` are tried from the top; the first that matches decides, and a commit that matches none is left

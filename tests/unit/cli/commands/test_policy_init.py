@@ -113,3 +113,13 @@ def test_init_in_the_wrong_folder_says_what_to_do(tmp_path: Path) -> None:
     assert code == 0
     assert (tmp_path / "x.yml").exists()
     assert "not found: npm install @capgo/capacitor-updater" in out
+
+
+def test_init_takes_the_storage_and_says_it(app: Path) -> None:
+    url = "s3://acme-updates/shop?region=eu-west-1"
+    code, out, _ = command(app, "init", "--storage", url, "--dry-run", "--format", "json")
+    assert (code, json.loads(out)["storage"]) == (0, url)
+    code, out, err = command(app, "init", "--storage", "s3://joe:sesame@acme")
+    assert (code, out) == (2, "")
+    assert "sesame" not in err
+    assert not (app / "otagate.yml").exists()
