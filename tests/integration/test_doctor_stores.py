@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otagate.errors import UsageError
+from otagate.flow.doctor.patient import Patient
+from otagate.flow.doctor.stores import check_stores
+from otagate.policy.load import load_policy
 from otagate.store.guarded import MARKER
 from otagate.store.registry import open_store, open_untried
 from support import buckets
 from support.buckets import Bucket
+from support.metric_server import send, serving
 from support.servers.stripping_proxy import stripping
 from support.shop import Said, Shop, open_shop
 
@@ -114,6 +120,97 @@ def test_the_first_write_leaves_a_marker_and_the_second_process_asks_only_for_it
     second = open_untried(bucket.url, bucket.environ).documents.read(MARKER)
     assert second is not None
     assert second.body == first.body
+
+
+REFUSAL = b"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>AccessDenied</Code>
+<Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>"""
+
+
+def test_a_role_that_may_not_be_taken_is_said_before_the_store_is_asked(shop: Shop, tmp_path: Path) -> None:
+    claims = {"iss": "https://ci.example.com", "sub": "repo:acme/app", "aud": "sts.amazonaws.com", "exp": 4102444800}
+    parts = [json.dumps(part).encode() for part in ({"alg": "RS256"}, claims)]
+    token = ".".join([*(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts), "c2lnbmF0dXJlLXN3ZXB0"])
+    (tmp_path / "token").write_text(token)
+    with serving(lambda request, _: send(request, REFUSAL, status=403, Content_Type="text/xml")) as sts:
+        shop.edit("otagate.yml", "storage: file:.otagate/store", 'storage: "s3://acme-updates?region=eu-west-1&identity=pod"')
+        said = shop.run(
+            "doctor",
+            "--json",
+            AWS_WEB_IDENTITY_TOKEN_FILE=str(tmp_path / "token"),
+            AWS_ROLE_ARN="arn:aws:iam::123456789012:role/ota",
+            AWS_ENDPOINT_URL_STS=sts,
+            AWS_EC2_METADATA_DISABLED="true",
+        )
+    assert (said.code, "identity.refused" in problems(said)) == (2, True)
+    assert "sts:AssumeRoleWithWebIdentity" in problems(said)["identity.refused"]
+    stores = next(check for check in json.loads(said.out)["checks"] if check["group"] == "stores")
+    assert (stores["status"], stores["detail"]) == ("not checked", "there are no credentials for it")
+    assert token.rpartition(".")[2] not in said.out + said.err
+
+
+# --- the public address and the clock -------------------------------------------------------------------------------------------
+
+
+def publicly(shop: Shop, bucket: Bucket, public: str, more: str = "") -> Bucket:
+    made = Bucket(f"{bucket.url}&public={public}", bucket.environ, bucket.prefix)
+    stored_in(shop, made, more=more)
+    return made
+
+
+def test_what_the_public_gets_is_compared(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    base = bucket.url.partition("endpoint=")[2].partition("&")[0]
+    public = publicly(shop, bucket, f"{base}/acme-updates/{bucket.prefix}".rstrip("/"))
+    said = doctor(shop, public, "--json")
+    assert (said.code, problems(said).keys() & {"public.unreachable", "public.wrong-bytes"}) == (0, set())
+    assert "the bytes that were stored" in checks(said)["storage: public address"]["detail"]
+
+
+def test_a_cdn_that_changes_bytes_is_found(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    with serving(lambda request, _: send(request, b"<html>hello</html>", Cache_Control="no-store")) as base:
+        said = doctor(shop, publicly(shop, bucket, base), "--json")
+    assert (said.code, {"public.wrong-bytes", "public.headers"} <= set(problems(said))) == (3, True)
+    assert list(bucket.open().list(bucket.prefix)) == []
+
+
+def test_a_cdn_that_refuses_is_found(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    with serving(lambda request, _: send(request, b"", status=403)) as base:
+        said = doctor(shop, publicly(shop, bucket, base), "--json")
+    assert (said.code, "public.unreachable" in problems(said)) == (7, True)
+
+
+def test_a_cdn_with_an_old_pointer_is_found(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    stored_in(shop, bucket)
+    for argv in (("upload",), ("promote", "--channel", "live", "--release", "1.0.0")):
+        assert shop.run(*argv, **bucket.environ).code == 0
+    shop.edit("otagate.yml", f'storage: "{bucket.url}"', "storage: file:.otagate/store")
+    with serving(lambda request, _: send(request, b"{}", Cache_Control="max-age=86400")) as base:
+        said = doctor(shop, publicly(shop, bucket, base, "\ncdn: {pointers: true}"), "--json")
+    pointer = checks(said)["channel live"]
+    assert {problem["code"] for problem in pointer["problems"]} == {"public.old-pointer", "public.headers"}
+
+
+@pytest.mark.parametrize(
+    ("apart", "severity"), [(timedelta(0), None), (timedelta(minutes=5), "warning"), (timedelta(minutes=-20), "error")]
+)
+def test_clocks_that_are_apart_are_found(apart: timedelta, severity: str | None, shop: Shop) -> None:
+    class Off:
+        def now(self) -> datetime:
+            return datetime.now(UTC) + apart
+
+        def sleep(self, seconds: float) -> None:
+            raise NotImplementedError
+
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    stored_in(shop, bucket)
+    policy = load_policy(shop.path("otagate.yml"))
+    patient = Patient(None, shop.folder, bucket.environ, Off(), read_only=True, policy=policy)
+    clock = next(check for check in check_stores(patient) if check.name == "storage: clock")
+    assert [found.severity.value for found in clock.troubles] == ([severity] if severity else [])
+    assert clock.is_made
 
 
 def test_a_bucket_that_is_not_there_is_named(shop: Shop) -> None:

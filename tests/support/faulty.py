@@ -92,8 +92,8 @@ class FaultyBlobs:
             "blobs.put", lambda: self._inner.put(digest, source, content_type=content_type, on_progress=on_progress)
         )
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
-        return self._plan.run("blobs.open", lambda: self._inner.open(digest, start))
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
+        return self._plan.run("blobs.open", lambda: self._inner.open(digest, start, direct=direct))
 
     def size(self, digest: Digest) -> int | None:
         return self._plan.run("blobs.size", lambda: self._inner.size(digest))

@@ -68,8 +68,8 @@ class GuardedBlobs:
             self._guard.look()
         return stored
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
-        return self._inner.open(digest, start)
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
+        return self._inner.open(digest, start, direct=direct)
 
     def size(self, digest: Digest) -> int | None:
         return self._inner.size(digest)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from otagate import __version__
 from otagate._text import harmless, size
-from otagate.errors import NotFoundError, UsageError
+from otagate.errors import NotFoundError, UsageError, VerificationError
 from otagate.flow.prepare import Shipment
 from otagate.flow.seal_once import seal_once
 from otagate.flow.workspace import Workspace
@@ -118,12 +118,17 @@ def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bo
     label = f"sending {size(material.sealed.size)}"
     if material.file is not None and there is None:
         workspace.listener.note(f"{label} to {workspace.store.url}")
-    published = publisher.publish(
-        release,
-        material.file,
-        workspace.clock.now(),
-        on_progress=lambda done, total: workspace.listener.progress(label, done, total),
-    )
+    try:
+        published = publisher.publish(
+            release,
+            material.file,
+            workspace.clock.now(),
+            on_progress=lambda done, total: workspace.listener.progress(label, done, total),
+        )
+    except VerificationError:
+        # Whatever was wrong with the blob, the CDN must not keep it for a year.
+        workspace.edge.deleted([material.sealed.blob])
+        raise
     material.published(published)
     workspace.listener.note(f"published {version}: {published.ref.statement}")
     _tell_published(workspace, published)
@@ -148,9 +153,7 @@ def _tell_published(workspace: Workspace, published: PublishedRelease) -> None:
     )
 
 
-def _release(
-    workspace: Workspace, version: Version, bundle: Bundle, sealed: Sealed, there: PublishedRelease | None
-) -> Release:
+def _release(workspace: Workspace, version: Version, bundle: Bundle, sealed: Sealed, there: PublishedRelease | None) -> Release:
     from otagate.seal.provenance import provenance  # noqa: PLC0415 - only who publishes pays for it
 
     policy, now = workspace.policy, workspace.clock.now()

@@ -159,7 +159,7 @@ class Workspace:
         """The published releases, for adding to them; needs the signing key."""
         from otagate.release.repository import Releases  # noqa: PLC0415 - likewise
 
-        return Releases(self.edge.watched(self.store), self.policy.app, self.trusted, self.signer)
+        return Releases(self.store, self.policy.app, self.trusted, self.signer)
 
     @cached_property
     def mirrors(self) -> Mirrors:

@@ -195,7 +195,7 @@ def _fetched(blobs: BlobStore, sealed: Sealed) -> Iterator[Path]:
     with scratch_folder() as folder:
         path, hasher, size = folder / "blob", hashlib.sha256(), 0
         try:
-            with blobs.open(sealed.blob) as stream, path.open("xb") as target:
+            with blobs.open(sealed.blob, direct=True) as stream, path.open("xb") as target:
                 while chunk := stream.read(_CHUNK_BYTES):
                     hasher.update(chunk)
                     size += len(chunk)

@@ -28,6 +28,8 @@ def put_sealed(blobs: BlobStore, sealed: Sealed, source: Path, on_progress: OnPr
     if problem is None:
         blobs.put(sealed.blob, source, on_progress=on_progress)
         problem = compare(blobs, sealed)
+        if problem is not None and compare(blobs, sealed, direct=True) is None:
+            raise _bad_public(blobs, sealed, problem)
     if problem is not None:
         blobs.delete(sealed.blob)
         raise _bad_blob(blobs, sealed, problem, "run the command again: the bad bytes were deleted, and it puts the right ones")
@@ -57,11 +59,14 @@ def check_sealed(blobs: BlobStore, sealed: Sealed) -> None:
         raise _bad_blob(blobs, sealed, problem, remedy)
 
 
-def compare(blobs: BlobStore, sealed: Sealed) -> str | None:
-    """Say what comes back instead of the right bytes, or None when it is right. Reads in pieces; memory stays flat."""
+def compare(blobs: BlobStore, sealed: Sealed, *, direct: bool = False) -> str | None:
+    """Say what comes back instead of the right bytes, or None when it is right. Reads in pieces; memory stays flat.
+
+    With ``direct`` the public address is passed by.
+    """
     hasher, size = hashlib.sha256(), 0
     try:
-        with blobs.open(sealed.blob) as stream:
+        with blobs.open(sealed.blob, direct=direct) as stream:
             while chunk := stream.read(_CHUNK_BYTES):
                 hasher.update(chunk)
                 size += len(chunk)
@@ -78,4 +83,14 @@ def _bad_blob(blobs: BlobStore, sealed: Sealed, found: str, remedy: str) -> Veri
         expected=f"{sealed.blob}, {sealed.size} bytes",
         found=found,
         remedy=remedy,
+    )
+
+
+def _bad_public(blobs: BlobStore, sealed: Sealed, found: str) -> VerificationError:
+    return VerificationError(
+        "the store has the right bytes, and its public address gives others; no channel was moved",
+        blobs.url(sealed.blob),
+        expected=f"{sealed.blob}, {sealed.size} bytes",
+        found=found,
+        remedy="see whether a CDN changes or keeps what it serves (docs/cdn.md), then run the command again",
     )

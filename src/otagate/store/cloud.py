@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from otagate._fs import translate
 from otagate._retry import Again, Patience, persist
-from otagate.errors import ConflictError, NotFoundError
+from otagate.errors import ConflictError, NotFoundError, UnavailableError
 from otagate.model import Digest
 from otagate.store.cloud_errors import explained
 from otagate.store.damage import damaged_blob, wrong_source
@@ -121,15 +121,25 @@ class CloudBlobs:
             self._bucket.run("store the blob", blob_key(digest), upload, UPLOAD)
         return True
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
         """See BlobStore.open."""
         name = blob_key(digest)
-        if self._reader is not None:
-            return self._reader.open(name, start)
+        if self._reader is not None and not direct:
+            return self._public(self._reader, digest, start)
         try:
             return io.BufferedReader(_Stream(self._bucket, name, start), CHUNK_BYTES)
         except MissingObjectError as error:
             raise NotFoundError("there is no such blob", self.url(digest), remedy="publish the release again") from error
+
+    def _public(self, reader: PublicReader, digest: Digest, start: int) -> AbstractContextManager[BinaryIO]:
+        # The store is asked first: the public address is asked again for a while when it says "not there" of a new blob.
+        if self.size(digest) is None:
+            raise NotFoundError("there is no such blob", self.url(digest), remedy="publish the release again")
+        try:
+            return reader.open(blob_key(digest), start)
+        except NotFoundError as error:
+            # It is there: whoever took it for lost would put it again, or give up a release that is whole.
+            raise UnavailableError(error.what, error.subject, error.expected, error.found, error.remedy) from error
 
     def size(self, digest: Digest) -> int | None:
         """See BlobStore.size."""

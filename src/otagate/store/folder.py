@@ -112,7 +112,7 @@ class FolderBlobs:
             temp.unlink(missing_ok=True)
         fsync_dir(path.parent)
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
         """See BlobStore.open."""
         path = self._path(digest)
         try:

@@ -61,14 +61,15 @@ class BlobStore(Protocol):
         """
         ...
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
         """Open a blob for streaming reads from byte ``start`` on.
 
-        It comes the way devices get it: through the public address when the store has one. An error in the caller's ``with``
-        body passes through untouched. At or after the end there is nothing to read.
+        It comes the way devices get it: through the public address when the store has one; with ``direct`` past it. An error
+        in the caller's ``with`` body passes through untouched. At or after the end there is nothing to read.
 
         Raises:
             NotFoundError: No blob of that name.
+            UnavailableError: Also when the store has it and the public address does not give it.
         """
         ...
 

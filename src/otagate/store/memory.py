@@ -55,7 +55,7 @@ class MemoryBlobs:
             on_progress(len(data), len(data))
         return True
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
         """See BlobStore.open."""
         with self._lock:
             data = self._bytes.get(digest)

@@ -235,7 +235,7 @@ def test_a_new_seal_cannot_mend_the_blob_of_the_old_one(
 class Flipping(MemoryBlobs):
     """A store that gives back other bytes than it took."""
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
         with super().open(digest) as stream:
             data = stream.read()
         return BytesIO(data[:-1] + bytes([data[-1] ^ 1]))
@@ -308,7 +308,7 @@ class Zeros(MemoryBlobs):
     def _stream(self) -> Iterator[BinaryIO]:
         yield self  # type: ignore[misc]
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
         return self._stream()
 
     def read(self, size: int) -> bytes:

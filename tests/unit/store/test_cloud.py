@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,8 @@ from otagate.errors import (
     UsageError,
     VerificationError,
 )
-from otagate.model import Digest
+from otagate.model import Digest, Sealed
+from otagate.release.sealed import put_sealed
 from otagate.store.cloud import IMMUTABLE, NO_CACHE, cloud_store
 from otagate.store.interface import Store
 from otagate.store.keys import blob_key
@@ -243,3 +245,71 @@ def test_a_signed_address_is_the_buckets(bench: Bench) -> None:
 
 def test_the_place_is_told_without_options(bench: Bench) -> None:
     assert bench.store.where == "memory bucket/team/app"
+
+
+# --- through the public address -----------------------------------------------------------------------------------------------
+
+
+class Edge:
+    """A public address that gives what it is told to give."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.gives: bytes | None = None
+
+    def url(self, key: str) -> str:
+        return f"https://cdn.example.com/{key}"
+
+    def open(self, key: str, start: int = 0) -> io.BytesIO:
+        if self.gives is None:
+            raise NotFoundError("the public address does not give it", self.url(key), remedy="look at the CDN")
+        return io.BytesIO(self.gives[start:])
+
+
+@pytest.fixture
+def edge(bench: Bench) -> Edge:
+    edge = Edge(bench)
+    bench.store = cloud_store("s3://b", bench.objects, PREFIX, edge, sleep=bench.naps.append)  # type: ignore[arg-type]
+    return edge
+
+
+def seal_of(data: bytes) -> Sealed:
+    return Sealed("none", Digest.of(data), len(data))
+
+
+def test_devices_bytes_are_read_and_a_direct_read_passes_by(bench: Bench, edge: Edge, tmp_path: Path) -> None:
+    digest, source = make(tmp_path, b"data")
+    bench.store.blobs.put(digest, source)
+    edge.gives = b"what a device gets"
+    with bench.store.blobs.open(digest, 5) as stream:
+        assert stream.read() == b"a device gets"
+    with bench.store.blobs.open(digest, 1, direct=True) as stream:
+        assert stream.read() == b"ata"
+    assert bench.store.blobs.url(digest) == f"https://cdn.example.com/{blob_key(digest)}"
+
+
+def test_a_blob_that_only_the_public_address_lacks_is_not_taken_for_lost(bench: Bench, edge: Edge, tmp_path: Path) -> None:
+    digest, source = make(tmp_path, b"data")
+    with pytest.raises(NotFoundError, match="no such blob"):
+        bench.store.blobs.open(digest)
+    with pytest.raises(UnavailableError, match="public address"):
+        put_sealed(bench.store.blobs, seal_of(b"data"), source)
+    assert bench.store.blobs.size(digest) == 4, "a cached 404 must not cost a good blob"
+
+
+def test_wrong_bytes_at_the_edge_do_not_cost_the_good_ones_in_the_store(bench: Bench, edge: Edge, tmp_path: Path) -> None:
+    digest, source = make(tmp_path, b"data")
+    edge.gives = b"dat\x00"
+    with pytest.raises(VerificationError, match="its public address gives others") as caught:
+        put_sealed(bench.store.blobs, seal_of(b"data"), source)
+    assert "cdn.example.com" in str(caught.value.subject)
+    assert bench.store.blobs.size(digest) == 4
+
+
+def test_wrong_bytes_in_the_store_are_deleted(bench: Bench, edge: Edge, tmp_path: Path) -> None:
+    digest, source = make(tmp_path, b"data")
+    edge.gives = b"dat\x00"
+    bench.objects.upload(PREFIX + blob_key(digest), [b"dat\x00"], 4, Headers("a/b", ""), lambda *_: None)
+    with pytest.raises(VerificationError, match="bad bytes were deleted"):
+        put_sealed(bench.store.blobs, seal_of(b"data"), source)
+    assert bench.store.blobs.size(digest) is None
