@@ -23,7 +23,6 @@ from otagate.release.announcing import Announcement, announce
 from otagate.release.pruning import LIFE, MARGIN, MAX_CONDEMNED
 from otagate.release.retention import kept, referenced, removable
 from otagate.store.interface import Store
-from otagate.store.keys import blob_key
 from otagate.store.probe_checks import PROBES
 
 _LONGEST_WAIT = LIFE - MARGIN - timedelta(minutes=1)
@@ -161,7 +160,7 @@ class _Run:
         self._workspace.ledger.append("release.pruned", f"pruned:{event.hex}", data, self._clock.now())
 
     def _remove(self, going: Sequence[Garbage], announcement: Announcement) -> None:
-        gone: list[str] = []
+        gone: list[Digest] = []
         try:
             for item in going:
                 announcement.hold()
@@ -169,13 +168,10 @@ class _Run:
                 for place, size in reversed(list(zip(self._places, item.sizes, strict=True))):
                     if size >= 0:
                         place.blobs.delete(item.digest)
-                gone.append(blob_key(item.digest))
+                gone.append(item.digest)
                 self._workspace.listener.progress("removing", len(gone), len(going))
-        except OtagateError:
-            self._request.on_deleted(gone)
-            raise
-        if gone:
-            self._request.on_deleted(gone)
+        finally:
+            self._workspace.edge.deleted(gone)
 
     def _remove_probes(self, probes: Sequence[str], *, waited: bool = False) -> int:
         """Remove what is still there after the wait: a probe that is going on takes seconds, and cleans up after itself."""

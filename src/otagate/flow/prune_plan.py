@@ -25,7 +25,6 @@ class Request:
         in_use: Versions that devices run.
         wait: How long to wait between announcing and looking again. Shorter than the default only when nothing else works on
             the store.
-        on_deleted: Told the keys of the blobs that were removed: for a CDN.
         readers: Documents read at once.
         monotonic: A clock in seconds.
     """
@@ -33,7 +32,6 @@ class Request:
     grace: timedelta
     in_use: frozenset[Version] = frozenset()
     wait: timedelta = DEFAULT_WAIT
-    on_deleted: Callable[[Sequence[str]], None] = lambda _keys: None
     readers: int = READERS
     monotonic: Callable[[], float] = time.monotonic
 

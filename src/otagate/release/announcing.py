@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from otagate._text import harmless
 from otagate.errors import ConflictError, OtagateError
 from otagate.model import Digest
-from otagate.release.pruning import KEY, LIFE, MARGIN, SCHEMA, Announced, read_announced, to_body
+from otagate.release.pruning import KEY, LIFE, MARGIN, SCHEMA, Announced, read_announced, to_body, whole_minutes
 from otagate.store.interface import DocumentStore
 from otagate.store.jsondoc import JsonDoc, new_txn, write_json
 
@@ -133,7 +132,7 @@ def _free(documents: DocumentStore, now: datetime) -> JsonDoc | None:
             KEY,
             expected="no announcement that holds",
             found=f"one by {harmless(other.actor, 80) or 'somebody'}, until {other.until:%Y-%m-%d %H:%M} UTC",
-            remedy=f"run it again in {math.ceil(other.left(now) / timedelta(minutes=1))} minutes",
+            remedy=f"run it again in {whole_minutes(other.left(now))}",
         )
     return doc
 

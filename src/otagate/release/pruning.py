@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from otagate import _clock
 from otagate._fields import Fields
-from otagate._text import harmless
+from otagate._text import harmless, span
 from otagate.errors import ConflictError, UnavailableError
 from otagate.model import Digest
 from otagate.store.interface import DocumentStore
@@ -82,17 +82,21 @@ def refuse_condemned(
         began = monotonic()
         found = read_announced(documents)
         if found is not None and digest in found[1].condemned and found[1].left(now) > timedelta(0):
-            minutes = math.ceil(found[1].left(now) / timedelta(minutes=1))
             raise ConflictError(
                 "prune is removing this very bundle",
                 str(digest),
                 expected="a bundle that stays",
                 found=f"announced by {harmless(found[1].actor, 80) or 'somebody'}",
-                remedy=f"run it again in {minutes} minutes",
+                remedy=f"run it again in {whole_minutes(found[1].left(now))}",
             )
         if monotonic() - began <= CHECK_HOLDS_S:
             return
     raise UnavailableError("the store answers too slowly to be written to safely", KEY, remedy="run it again later")
+
+
+def whole_minutes(left: timedelta) -> str:
+    """Write how long to wait, in whole minutes, such as ``17m``."""
+    return span(timedelta(minutes=math.ceil(left / timedelta(minutes=1))))
 
 
 def read_announced(documents: DocumentStore) -> tuple[JsonDoc, Announced] | None:
