@@ -12,12 +12,12 @@ import pytest
 from otagate.errors import NotFoundError, OtagateError, VerificationError
 from otagate.model import Digest
 from otagate.store.interface import BlobStore, Store
-from support.stores import ADAPTERS
+from support.stores import ADAPTERS, PARAMS
 
 Open = Callable[[], Store]
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
+@pytest.fixture(params=PARAMS)
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     return ADAPTERS[request.param](tmp_path)
 

@@ -21,7 +21,7 @@ from otagate.store.interface import Document, Store
 from otagate.store.memory import MemoryDocuments, MemoryStore
 from support.faulty import Crash, Fault, FaultyStore, Plan
 from support.published import APP, NOW, signer, trusted
-from support.stores import ADAPTERS
+from support.stores import ADAPTERS, PARAMS
 
 BETA = ChannelName("beta")
 TTL = timedelta(days=30)
@@ -36,7 +36,7 @@ def hosted(store: Store, *, key: str | None = "first", trust: tuple[str, ...] = 
     return HostedChannels(store.documents, APP, signer(key) if key else None, trusted(*trust), TTL)
 
 
-@pytest.fixture(params=[f"hosted on {name}" for name in sorted(ADAPTERS)])
+@pytest.fixture(params=[pytest.param(f"hosted on {each.values[0]}", marks=each.marks) for each in PARAMS])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Channels]:
     """Open the same channels each time; a further distributor joins here."""
     open_store = ADAPTERS[request.param.removeprefix("hosted on ")](tmp_path)

@@ -20,6 +20,7 @@ from otagate.model import ChannelName, ReleaseRef, Version, Weight
 from otagate.release.repository import Releases
 from otagate.rollout.ledger import Ledger
 from otagate.store.interface import Store
+from support import buckets
 from support.faulty import Crash, Fault, FaultyStore, Plan
 from support.published import APP, NOW, make_release, signer, trusted, write_sealed
 from support.stores import ADAPTERS
@@ -114,8 +115,10 @@ def expected_and_operations(opener: Callable[[], Store], folder: Path) -> tuple[
 
 @pytest.mark.parametrize(
     ("adapter", "fault", "stride"),
-    # What a crash looks like through the port is the same everywhere; the slower stores go through every third of one kind.
-    [("memory", fault, 1) for fault in Fault] + [(name, Fault.CRASH_AFTER, 3) for name in sorted(ADAPTERS) if name != "memory"],
+    # What a crash looks like through the port is the same everywhere; the slower stores go through some of one kind.
+    [("memory", fault, 1) for fault in Fault]
+    + [(name, Fault.CRASH_AFTER, 3) for name in ("bucket in memory", "folder")]
+    + [pytest.param(name, Fault.CRASH_AFTER, 11, marks=pytest.mark.integration) for name in sorted(buckets.ADAPTERS)],
 )
 def test_killed_at_any_operation_and_done_again_ends_the_same(tmp_path: Path, adapter: str, fault: Fault, stride: int) -> None:
     numbers = itertools.count()

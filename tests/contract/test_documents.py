@@ -14,13 +14,13 @@ import pytest
 from otagate.errors import ConflictError, UsageError, VerificationError
 from otagate.store.interface import MAX_DOCUMENT_BYTES, DocumentStore, Store
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
-from support.stores import ADAPTERS, CONTENT_TOKENS, SLOW_RACES
+from support.stores import ADAPTERS, CONTENT_TOKENS, PARAMS, SLOW_RACES
 
 Open = Callable[[], Store]
 SCHEMA = "otagate/test/v1"
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
+@pytest.fixture(params=PARAMS)
 def adapter(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

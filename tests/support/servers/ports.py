@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import socket
 import subprocess
 import time
@@ -27,10 +29,19 @@ def free_ports(count: int, below: int = 65_536) -> list[int]:
 
 
 @contextmanager
-def running(command: Sequence[str | Path], is_ready: Callable[[], bool], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[object], is_ready: Callable[[], bool], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the ``with`` body ends; the body begins when it is ready."""
+    # Where there is setpriv, a server also ends with a test process that is killed; its own temporary files lie beside its log.
+    guard = [found, "--pdeathsig", "KILL"] if (found := shutil.which("setpriv")) else []
     with log.open("wb") as out:
-        process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=log.parent)
+        process = subprocess.Popen(
+            [*guard, *(str(part) for part in command)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=log.parent,
+            env={**os.environ, "TMPDIR": str(log.parent)},
+        )
     try:
         wait(process, is_ready, log)
         yield process

@@ -60,8 +60,14 @@ def serving(folder: Path) -> Iterator[str]:
     ]
     base = f"http://127.0.0.1:{s3}"
     # SIGTERM takes it more than 20 s: running() kills it.
-    with running(command, lambda: _make_bucket(base), folder / "log"):
-        yield base
+    try:
+        with running(command, lambda: _make_bucket(base), folder / "log"):
+            yield base
+    finally:
+        for port in (*ports, *(port + _GRPC for port in ports)):
+            # It makes sockets there, whatever TMPDIR says.
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
 
 
 def client(base: str) -> Any:
