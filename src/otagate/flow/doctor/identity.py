@@ -28,6 +28,8 @@ def check_identity(patient: Patient) -> Iterator[Check]:
             continue
         asked = (url.scheme, url.identity, *(url.options.get(name) for name in _ASKED))
         if asked in seen:
+            if seen[asked] in patient.gone:
+                patient.gone.add(place.role)
             yield Check(GROUP, place.role, f"as {seen[asked]}")
             continue
         seen[asked] = place.role
