@@ -159,8 +159,9 @@ def complete(store: Store, mirrors: Sequence[Store], parts: Parts, *, thorough: 
 
 def _mend(mirror: Store, parts: Parts, gap: Gap, source: Path | None) -> Gap:
     if gap.blob and source is not None:
-        if gap.blob != _NO_BLOB:
-            # Wrong bytes are as bad as none, and a blob of the right size would never be written over.
+        if gap.blob != _NO_BLOB and compare(mirror.blobs, parts.sealed, direct=True) is not None:
+            # Wrong bytes are as bad as none, and a blob of the right size would never be written over. Right ones that only a
+            # CDN garbles stay, and the next line says so.
             mirror.blobs.delete(parts.sealed.blob)
         put_sealed(mirror.blobs, parts.sealed, source)
     if gap.statement and parts.envelope is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -12,7 +15,7 @@ from otagate.model import Digest, Sealed
 from otagate.release.asking import MirrorUnavailableError, ask, raise_first
 from otagate.release.mirroring import Gap, Parts, check_everywhere, complete, describe_lag, look, put_everywhere
 from otagate.store.interface import BlobStore, Store
-from otagate.store.memory import MemoryStore
+from otagate.store.memory import MemoryBlobs, MemoryStore
 from support.faulty import FaultyBlobs, FaultyDocuments, Plan
 
 KEY = "apps/com.example.app/releases/1.0.0.json"
@@ -140,6 +143,24 @@ def test_another_statement_is_never_written_over(store: Store, source: Path) -> 
     with pytest.raises(VerificationError, match="memory:two"):
         raise_first(answers)
     assert "another statement" in describe_lag(store.mirrors, PARTS)
+
+
+class BehindAGarblingCdn(MemoryBlobs):
+    """Blobs whose public address gives other bytes. See BlobStore."""
+
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
+        return super().open(digest, start, direct=direct) if direct else io.BytesIO(b"x" * len(CONTENT))
+
+
+def test_right_bytes_that_only_a_cdn_garbles_are_not_deleted(store: Store) -> None:
+    plant(store.blobs, CONTENT)
+    mirror = Store("memory:behind", BehindAGarblingCdn("behind"), store.mirrors[0].documents)
+    plant(mirror.blobs, CONTENT)
+    (answer,) = complete(store, (mirror,), PARTS, thorough=True)
+    assert isinstance(answer.error, VerificationError)
+    assert "public address" in answer.error.what
+    with mirror.blobs.open(SEALED.blob, direct=True) as stream:
+        assert stream.read() == CONTENT
 
 
 class Raced:
