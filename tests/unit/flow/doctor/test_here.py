@@ -83,7 +83,7 @@ CASES: dict[str, tuple[Callable[[Shop], object], str, int]] = {
     "a word that there is not": (broken(("build:", "biuld:")), "policy.invalid", 2),
     "no yaml": (broken(("app: {", "app: {{")), "policy.invalid", 2),
     "a warning": (
-        broken(("storage: file:.otagate/store", "storage: file:.otagate/store\ncdn: {pointers: true}")),
+        broken(("storage: file:.otagate/store", "storage: file:.otagate/store\ncdn: {cloudfront: E1A2B3C4D5E6F7}")),
         "policy.warning",
         0,
     ),
