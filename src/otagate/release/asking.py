@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from otagate.errors import OtagateError, UnavailableError
-from otagate.store.interface import Store
+from otagate.store.interface import OnProgress, Store
 
 T = TypeVar("T")
 
@@ -46,6 +47,25 @@ def raise_first(answers: Sequence[Answer[T]]) -> None:
     for answer in answers:
         if answer.error is not None:
             raise answer.error
+
+
+class SummedProgress:
+    """One progress made of several."""
+
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._tell, self._lock = on_progress, threading.Lock()
+        self._parts: dict[int, tuple[int, int]] = {}
+
+    def of(self, store: Store) -> OnProgress:
+        """Give what one of the stores tells."""
+
+        def hear(done: int, total: int) -> None:
+            with self._lock:
+                self._parts[id(store)] = (done, total)
+                sums = [sum(part) for part in zip(*self._parts.values(), strict=True)]
+                self._tell(sums[0], sums[1])
+
+        return hear
 
 
 def _named(error: OtagateError, mirror: Store) -> OtagateError:

@@ -7,7 +7,6 @@ mirror that it came from.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -17,7 +16,7 @@ from pathlib import Path
 from otagate._fs import scratch_folder, translate
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.model import Digest, Sealed
-from otagate.release.asking import Answer, ask, raise_first
+from otagate.release.asking import Answer, SummedProgress, ask, raise_first
 from otagate.release.sealed import check_sealed, check_there, compare, put_sealed
 from otagate.store.interface import BlobStore, OnProgress, Store
 from otagate.store.swap import swap
@@ -79,7 +78,7 @@ def put_everywhere(store: Store, sealed: Sealed, source: Path | None, on_progres
         check_there(store.blobs, sealed)
         raise_first(complete(store, store.mirrors, Parts(str(sealed.blob), "", "", None, sealed)))
         return
-    heard = _Sum(on_progress) if on_progress is not None else None
+    heard = SummedProgress(on_progress) if on_progress is not None else None
     _everywhere(store, lambda each: put_sealed(each.blobs, sealed, source, heard.of(each) if heard else None))
 
 
@@ -221,25 +220,6 @@ def _everywhere(store: Store, action: Callable[[Store], None]) -> None:
         mirrored = ask(store.mirrors, action)
         first.result()
     raise_first(mirrored)
-
-
-class _Sum:
-    """One progress made of several."""
-
-    def __init__(self, on_progress: OnProgress) -> None:
-        self._tell, self._lock = on_progress, threading.Lock()
-        self._parts: dict[int, tuple[int, int]] = {}
-
-    def of(self, store: Store) -> OnProgress:
-        """Give what one of the stores tells."""
-
-        def hear(done: int, total: int) -> None:
-            with self._lock:
-                self._parts[id(store)] = (done, total)
-                sums = [sum(part) for part in zip(*self._parts.values(), strict=True)]
-                self._tell(sums[0], sums[1])
-
-        return hear
 
 
 def _other_statement(parts: Parts, found: bytes) -> VerificationError:
