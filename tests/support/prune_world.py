@@ -29,6 +29,7 @@ class DatedBlobs:
     def __init__(self, inner: BlobStore, clock: JumpClock) -> None:
         self._inner, self._clock = inner, clock
         self.written: dict[Digest, datetime] = {}
+        self.ahead = timedelta(0)
 
     def put(
         self,
@@ -40,11 +41,11 @@ class DatedBlobs:
     ) -> bool:
         is_new = self._inner.put(digest, source, content_type=content_type, on_progress=on_progress)
         if is_new:
-            self.written[digest] = self._clock.now()
+            self.written[digest] = self._clock.now() + self.ahead
         return is_new
 
-    def open(self, digest: Digest, start: int = 0) -> AbstractContextManager[BinaryIO]:
-        return self._inner.open(digest, start)
+    def open(self, digest: Digest, start: int = 0, *, direct: bool = False) -> AbstractContextManager[BinaryIO]:
+        return self._inner.open(digest, start, direct=direct)
 
     def size(self, digest: Digest) -> int | None:
         return self._inner.size(digest)
