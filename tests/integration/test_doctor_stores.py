@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -122,6 +123,51 @@ def test_the_first_write_leaves_a_marker_and_the_second_process_asks_only_for_it
     assert second is not None
     assert second.body == first.body
 
+
+# --- init ---------------------------------------------------------------------------------------------------------------------
+
+
+def init(shop: Shop, bucket: Bucket, *, environ: Mapping[str, str] | None = None) -> Said:
+    shop.path("otagate.yml").unlink()
+    shop.path("capacitor.config.json").write_text('{"appId": "com.example.shop", "webDir": "dist"}')
+    return shop.run("init", "--storage", bucket.url, "--format", "json", **(bucket.environ if environ is None else environ))
+
+
+@pytest.mark.parametrize("name", sorted(buckets.ADAPTERS))
+def test_init_tries_a_bucket_and_its_first_write_asks_no_more(name: str, shop: Shop) -> None:
+    bucket = buckets.ADAPTERS[name]()
+    said = init(shop, bucket)
+    assert (said.code, json.loads(said.out)["tried"]) == (0, "the store was tried: it refuses a second writer")
+    assert [head.key.removeprefix(bucket.prefix) for head in bucket.open().list(bucket.prefix)] == [MARKER]
+
+
+def test_init_writes_no_policy_for_a_service_that_ignores_conditions(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    base = bucket.url.partition("endpoint=")[2].partition("&")[0]
+    with stripping(base) as proxy:
+        said = init(shop, Bucket(bucket.url.replace(base, proxy), bucket.environ, bucket.prefix))
+    assert (said.code, "does not refuse a second writer" in said.err) == (2, True)
+    assert not shop.path("otagate.yml").exists()
+
+
+def test_init_without_credentials_or_without_a_network_says_who_tries_it_later(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    said = init(shop, bucket, environ={})
+    assert (said.code, "there are no credentials here" in json.loads(said.out)["tried"]) == (0, True)
+    base = bucket.url.partition("endpoint=")[2].partition("&")[0]
+    with serving(lambda request, _: send(request, b"")) as gone:
+        pass
+    said = init(shop, Bucket(bucket.url.replace(base, gone), bucket.environ, bucket.prefix))
+    assert (said.code, "does not answer here" in json.loads(said.out)["tried"]) == (0, True)
+
+
+def test_init_for_a_bucket_that_is_not_there_yet_says_so(shop: Shop) -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    said = init(shop, Bucket(bucket.url.replace("acme-updates", "acme-later"), bucket.environ, bucket.prefix))
+    assert (said.code, "was not tried" in json.loads(said.out)["tried"]) == (0, True)
+
+
+# --- identity -----------------------------------------------------------------------------------------------------------------
 
 REFUSAL = b"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>AccessDenied</Code>
 <Message>Not authorized to perform sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>"""

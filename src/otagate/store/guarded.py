@@ -50,7 +50,7 @@ class GuardedDocuments:
         Raises:
             UsageError: The store did not pass the probe.
         """
-        self._try()
+        self.ensure()
         return self._inner.create(key, body)
 
     def replace(self, key: str, body: bytes, token: str) -> str:
@@ -59,7 +59,7 @@ class GuardedDocuments:
         Raises:
             UsageError: The store did not pass the probe.
         """
-        self._try()
+        self.ensure()
         return self._inner.replace(key, body, token)
 
     def delete(self, key: str) -> None:
@@ -70,7 +70,12 @@ class GuardedDocuments:
         """See DocumentStore.keys."""
         return self._inner.keys(prefix)
 
-    def _try(self) -> None:
+    def ensure(self) -> None:
+        """Try the store now, unless it was tried before; the first write does the same.
+
+        Raises:
+            UsageError: The store did not pass the probe.
+        """
         with self._lock:
             if self._is_tried:
                 return

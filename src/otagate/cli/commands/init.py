@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otagate.cli.options import add_dry_run
@@ -38,25 +39,40 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.flow.init import initialise  # noqa: PLC0415 - only this verb needs it
 
     policy = env.cwd / (args.policy or "otagate.yml")
+    tried = None if args.dry_run else _tried(policy, args, env)
     done = initialise(policy, env.environ, app_id=args.app_id, force=args.force, dry_run=args.dry_run, storage=args.storage)
     for warning in done.found.app.warnings:
         env.warn(warning)
-    return init_result(done, dry_run=args.dry_run)
+    return init_result(done, tried, dry_run=args.dry_run)
 
 
-def init_result(done: Initialised, *, dry_run: bool) -> Result:
+def _tried(policy: Path, args: argparse.Namespace, env: CommandEnv) -> str | None:
+    """Try a bucket before anything is written that names it; say what came of it."""
+    if args.storage.startswith("file:"):
+        return None
+    from otagate.flow.init import initialise  # noqa: PLC0415 - see run
+    from otagate.flow.init_probe import try_storage  # noqa: PLC0415 - only for a bucket
+
+    planned = initialise(policy, env.environ, app_id=args.app_id, force=args.force, dry_run=True, storage=args.storage)
+    return try_storage(args.storage, env.environ) if planned.changes else None
+
+
+def init_result(done: Initialised, tried: str | None = None, *, dry_run: bool) -> Result:
     """Show what was written, what a person has to add, and what comes next."""
     view: list[blocks.Block] = [blocks.Heading(_title(done, dry_run=dry_run))]
     view.append(blocks.Facts(_facts(done)))
     view.append(blocks.Table(("file", "action", "what"), tuple((item.path, str(item.deed), item.note) for item in done.items)))
     if done.by_hand and done.found.app.config:
         view += [blocks.Line(f"Add this to {done.found.app.config.name}:"), blocks.Code(done.by_hand, "ts")]
+    if tried:
+        view.append(blocks.Line(tried))
     if done.changes and not dry_run:
         view.append(blocks.Items(next_steps(done), numbered=True))
     data = {
         "folder": str(done.folder),
         "app": done.app_id,
         "storage": done.storage,
+        "tried": tried,
         "dry_run": dry_run,
         "changed": done.changes and not dry_run,
         "files": [{"path": item.path, "action": str(item.deed), "note": item.note} for item in done.items],

@@ -85,7 +85,7 @@ def check_clock(patient: Patient, place: Place, store: Store, digest: Digest) ->
         return
     name = f"{place.role}: clock"
     before = patient.clock.now()
-    theirs = _date(store.blobs.url(digest))
+    theirs = service_date(store.blobs.url(digest))
     if theirs is None:
         yield Check("stores", name, "the service gives no date", is_made=False)
         return
@@ -100,8 +100,11 @@ def check_clock(patient: Patient, place: Place, store: Store, digest: Digest) ->
     yield Check("stores", name, "", (trouble("clock.skew", urlsplit(store.blobs.url(digest)).netloc, what, severity=severity),))
 
 
-def _date(address: str) -> datetime | None:
-    """Ask for an object without credentials: whatever the answer is, it bears a date. None when there is no answer."""
+def service_date(address: str) -> datetime | None:
+    """Give what the service behind an address takes for the present, or None when it does not answer.
+
+    It is asked for an object without credentials: whatever the answer is, it bears a date.
+    """
     import httpx  # noqa: PLC0415 - only who uses a cloud pays for it
 
     is_local = urlsplit(address).hostname in {"127.0.0.1", "localhost", "::1"}
