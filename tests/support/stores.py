@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -55,5 +55,15 @@ ACROSS_PROCESSES = ("folder", *buckets.ADAPTERS)
 """The adapters that several processes can share, by name."""
 CONTENT_TOKENS = ("memory", "folder", *(name for name in buckets.ADAPTERS if name.startswith("s3 ")))
 """The adapters whose tokens derive from the bytes, so that bytes that return bring the token back."""
+
+
+def place(name: str, folder: Path) -> tuple[str, Mapping[str, str]]:
+    """Give the URL and environment of an empty store of one of ACROSS_PROCESSES."""
+    if name == "folder":
+        return f"file:{folder / 'store'}", {}
+    bucket = buckets.ADAPTERS[name]()
+    return bucket.url, bucket.environ
+
+
 SLOW_RACES = ("s3 on SeaweedFS",)
 """The adapters whose server lets writers of one key wait for each other by the second."""
