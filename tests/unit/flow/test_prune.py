@@ -11,6 +11,7 @@ import pytest
 
 from otagate.errors import UsageError, VerificationError
 from otagate.flow import actions
+from otagate.flow.workspace import Workspace
 from otagate.model import AppId, ChannelName, Digest, Version
 from otagate.policy.model import KeepSpec
 from otagate.store.interface import Store
@@ -141,11 +142,13 @@ def test_a_bundle_that_another_app_shares_stays(world: PruneWorld) -> None:
 
 
 def test_a_release_that_no_trusted_key_signed_stays_and_is_told_of(world: PruneWorld) -> None:
-    world.policy = replace(world.policy, trust=replace(world.policy.trust, keys=(_stranger(),)))
+    policy = replace(world.policy, trust=replace(world.policy.trust, keys=(_stranger(),)))
+    here = Workspace(policy, world.context, {}, world.clock)
+    here.store = world.store
     with pytest.raises(VerificationError, match="not signed by a trusted key"):
-        world.plan()
+        world.plan(here)
     world.store.documents.delete(f"apps/{APP}/channels/live.json")
-    pruning = world.plan()
+    pruning = world.plan(here)
     assert pruning.garbage == ()
     assert pruning.plan.notes == ("kept, because no trusted key signed them: 1.0.0, 2.0.0, 3.0.0, 4.0.0",)
 
