@@ -44,7 +44,7 @@ OTHERS: dict[str, Other] = {
     "roll back": lambda _world, here: actions.rollback(here, ChannelName("live"), None, "bad").carry_out(),
 }
 MOST = 40
-"""Pairs that are gone through for each life; 1,900 schedules are all of them and take two minutes: set it to 1000 to do so."""
+"""Pairs of different places that are gone through for each life: all of them take minutes. Set it to 10000 to do so."""
 _numbers = itertools.count()
 
 

@@ -38,6 +38,7 @@ CASES = {
     "rollback a channel": ["rollback", "--channel", "old"],
     "rollback to the built-in bundle": ["rollback", "--channel", "old", "--to", "builtin"],
     "reconcile": ["reconcile"],
+    "prune": ["prune", "--grace", "0s"],
     "build": ["build"],
     "bundle": ["bundle", "-o", "out.zip"],
 }
