@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import base64
 import functools
 import hashlib
 import hmac
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -16,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from support import js
-from support.servers.ports import free_ports, running
+from support.servers.ports import free_ports, kept, running
 
 PACKAGES = js.ROOT / "tests" / "servers-js"
 ACCOUNT = "devstoreaccount1"
@@ -29,16 +27,7 @@ _VERSION = "2023-11-03"
 @functools.cache
 def shared() -> str:
     """Give the account's URL on this process's server, which ends with the process and leaves nothing behind."""
-    folder = tempfile.TemporaryDirectory(prefix="azurite-")
-    server = serving(Path(folder.name))
-    base = server.__enter__()
-
-    def end() -> None:
-        server.__exit__(None, None, None)
-        folder.cleanup()
-
-    atexit.register(end)
-    return base
+    return kept("azurite", serving)
 
 
 @contextmanager

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from support.servers.ports import free_ports, running
+from support.servers.ports import free_ports, kept, running
 
 BUCKET = "acme-updates"
 ACCESS_KEY = "moto-access"
@@ -24,16 +22,7 @@ SECRET_KEY = "moto-secret-that-must-not-show"
 @functools.cache
 def shared() -> str:
     """Give the base URL of this process's server, which keeps everything in memory and ends with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="moto-")
-    server = serving(Path(folder.name))
-    base = server.__enter__()
-
-    def end() -> None:
-        server.__exit__(None, None, None)
-        folder.cleanup()
-
-    atexit.register(end)
-    return base
+    return kept("moto", serving)
 
 
 @contextmanager

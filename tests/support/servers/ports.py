@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 READY_SECONDS = 60.0
 
 
-def free_ports(count: int, below: int = 65_536) -> list[int]:
-    """Give ports that nobody listens on now, all different and below a number."""
+def free_ports(count: int, twin: int = 0) -> list[int]:
+    """Give different ports that nobody listens on now; with ``twin``, also nobody on each one's twin that much higher."""
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
             found = held.enter_context(socket.socket())
             found.bind(("127.0.0.1", 0))
             port: int = found.getsockname()[1]
-            if port < below:
-                ports.append(port)
+            if twin:
+                try:
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port + twin))
+                except (OSError, OverflowError):
+                    continue
+            ports.append(port)
         return ports
+
+
+def kept(name: str, serving: Callable[[Path], AbstractContextManager[str]], tries: int = 3) -> str:
+    """Run a server in a folder of its own until this process ends, and leave nothing behind; give its address.
+
+    Somebody else may take a port between our look and the server's: then it is tried again with others.
+    """
+    for left in reversed(range(tries)):
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=f"{name}-", ignore_cleanup_errors=True))
+            try:
+                base = stack.enter_context(serving(Path(folder)))
+            except RuntimeError:
+                if not left:
+                    raise
+                continue
+            atexit.register(stack.pop_all().close)
+            return base
+    raise AssertionError
 
 
 @contextmanager

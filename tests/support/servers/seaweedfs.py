@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import json
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support.servers.ports import free_ports, running
+from support.servers.ports import free_ports, kept, running
 
 ACCESS_KEY = "seaweed-access"
 SECRET_KEY = "seaweed-secret-that-must-not-show"
@@ -26,22 +24,13 @@ _GRPC = 10_000
 @functools.cache
 def shared() -> str:
     """Give the base URL of this process's server, which ends with the process and leaves nothing behind."""
-    folder = tempfile.TemporaryDirectory(prefix="seaweedfs-")
-    server = serving(Path(folder.name))
-    base = server.__enter__()
-
-    def end() -> None:
-        server.__exit__(None, None, None)
-        folder.cleanup()
-
-    atexit.register(end)
-    return base
+    return kept("seaweedfs", serving)
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Run a server with an empty bucket until the ``with`` body ends."""
-    ports = free_ports(4, below=65_536 - _GRPC)
+    ports = free_ports(4, twin=_GRPC)
     s3, master, volume, filer = ports
     config = folder / "s3.json"
     config.write_text(json.dumps({"identities": [_owner(), _reader()]}))
