@@ -150,6 +150,11 @@ class NobodyWins(Plain):
         return super().create(key, body)
 
 
+class RefusesEverySwap(Plain):
+    def replace(self, key: str, body: bytes, token: str) -> str:
+        raise ConflictError("the document changed since it was read", key)
+
+
 class TellsTheWrongWinner(Plain):
     """The last writer's bytes stand there, the first one was told that it had won."""
 
@@ -177,6 +182,7 @@ class TellsTheWrongWinner(Plain):
         (MatchesPrefixesInDeletes, {"exact-keys"}),
         (LosesDeletes, {"delete"}),
         (NobodyWins, {"one-creator", "one-swap"}),
+        (RefusesEverySwap, {"stale-swap", "fresh-read", "one-swap"}),
         (TellsTheWrongWinner, {"one-swap"}),
     ],
 )

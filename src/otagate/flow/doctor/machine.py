@@ -16,7 +16,7 @@ from otagate.flow.doctor.patient import Patient
 GROUP = "machine"
 _NEEDS = {
     "s3": ("s3", ("obstore", "botocore")),
-    "gs": ("gcs", ("google.auth", "google.cloud.storage")),
+    "gs": ("gcs", ("google.auth",)),
     "az": ("azure", ("obstore",)),
     "cloudfront": ("s3", ("botocore",)),
     "cloud_cdn": ("gcs", ("google.auth",)),

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from otagate.errors import ExitCode, KeyMaterialError, NotFoundError, UnavailableError, VerificationError
+from otagate.errors import (
+    AccessError,
+    ConflictError,
+    ExitCode,
+    KeyMaterialError,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+    VerificationError,
+)
 from otagate.flow import actions
 from otagate.flow.doctor.channels import check_ledger, check_mirrors, check_pointers, check_rollouts, checked
 from otagate.flow.doctor.model import Check, CheckUp, Status, code_of, from_error, trouble
@@ -142,6 +151,8 @@ def test_a_mirror_that_is_down_is_said(tmp_path: Path) -> None:
         (VerificationError("damaged", "apps/x.json"), "store.damaged", True),
         (NotFoundError("no bucket", "s3://b"), "store.missing", True),
         (KeyMaterialError("no key is trusted", "trust.keys"), "", False),
+        (AccessError("cannot read", "s3://b"), "", False),
+        (ConflictError("somebody was first", "x"), "store.unusable", True),
     ],
 )
 def test_a_group_that_fails_is_told(error: UnavailableError, code: str, is_made: bool, tmp_path: Path) -> None:
@@ -158,6 +169,11 @@ def test_the_gravest_problem_decides_how_it_ends() -> None:
     assert ends("store.unreachable") is ExitCode.UNAVAILABLE
     assert ends("store.unreachable", "store.permission") is ExitCode.USAGE
     assert ends("store.unreachable", "store.permission", "ledger.broken") is ExitCode.VERIFICATION
+
+
+def test_an_error_has_the_code_of_its_kind() -> None:
+    assert code_of(AccessError("x")) == "store.permission"
+    assert code_of(UsageError("x")) == "store.unusable"
 
 
 def test_an_error_is_told_whole() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,7 @@ CASES: dict[str, tuple[Callable[[Shop], object], str, int]] = {
         "key.untrusted",
         2,
     ),
+    "no trusted key": (broken(("trust:\n  keys: [file:.otagate/keys/signing.pub.pem]\n", "")), "key.untrusted", 2),
     "a trusted key that is none": (lambda shop: shop.path(".otagate/keys/signing.pub.pem").write_text("x"), "key.invalid", 2),
 }
 
@@ -289,6 +291,25 @@ def test_a_folder_without_a_commit_is_fine(tmp_path: Path) -> None:
     said = Shop(tmp_path).run("doctor", "--json")
     assert "no checkout with a commit" in check(said, "git")["detail"]
     assert "policy.invalid" in found(said)
+
+
+@pytest.mark.parametrize(
+    ("storage", "module", "command"),
+    [
+        ("s3://acme-updates?region=eu-west-1", "obstore", "pip install 'otagate[s3]'"),
+        ("az://updates?account=acme", "obstore", "pip install 'otagate[azure]'"),
+        ("gs://acme-updates", "google.auth", "pip install 'otagate[gcs]'"),
+        ("file:store\ncdn: {cloudfront: E2ABCDEFGHIJKL}", "botocore", "pip install 'otagate[s3]'"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_its_extra(
+    storage: str, module: str, command: str, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    shop.edit("otagate.yml", "storage: file:.otagate/store", f"storage: {storage}")
+    said = shop.run("doctor", "--json", AWS_EC2_METADATA_DISABLED="true")
+    problem = found(said)["extra.missing"]
+    assert (said.code, problem["commands"], module in problem["what"]) == (2, [command], True)
 
 
 def test_a_policy_file_that_was_named_and_is_not_there(tmp_path: Path) -> None:
