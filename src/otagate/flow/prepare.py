@@ -28,6 +28,7 @@ class Shipment:
         track: The phases to go through, or None with ``target``. A rule that names a channel is a track of one phase
             without a soak.
         published: The release when it is in the store already, made from this very commit.
+        taken: The release that has this version already, whatever it was made from.
         plan: All of it as steps.
     """
 
@@ -36,6 +37,7 @@ class Shipment:
     track: TrackSpec | None
     published: PublishedRelease | None
     plan: Plan
+    taken: PublishedRelease | None = None
 
     @property
     def rollout_id(self) -> str:
@@ -55,18 +57,20 @@ def prepare(workspace: Workspace, *, version: Version | None = None) -> Shipment
     if track is None:
         return Shipment(None, None, None, None, ship_plan(workspace.policy, workspace.context, None, None, Snapshot()))
     name = version or version_of(workspace)
-    published = _published_from_here(workspace, name)
+    taken = workspace.releases.get(name)
+    published = _from_here(workspace, taken)
     snapshot = _snapshot(workspace, name, track, published)
     plan = ship_plan(workspace.policy, workspace.context, name, track, snapshot)
-    return Shipment(target, name, track, published, plan)
+    return Shipment(target, name, track, published, plan, taken)
 
 
 def prepare_upload(workspace: Workspace, *, version: Version | None = None) -> Shipment:
     """Decide what an upload is about: a version and whether it is published; no rule needs to match."""
     name = version or version_of(workspace)
-    published = _published_from_here(workspace, name)
+    taken = workspace.releases.get(name)
+    published = _from_here(workspace, taken)
     plan = publish_plan(workspace.policy, workspace.context, name, is_published=published is not None)
-    return Shipment(None, name, None, published, plan)
+    return Shipment(None, name, None, published, plan, taken)
 
 
 def track_of(target: Target | None) -> TrackSpec | None:
@@ -89,9 +93,8 @@ def version_of(workspace: Workspace) -> Version:
     )
 
 
-def _published_from_here(workspace: Workspace, version: Version) -> PublishedRelease | None:
-    """Give the release when it is published already from this very commit; then nothing needs to be built again."""
-    published = workspace.releases.get(version)
+def _from_here(workspace: Workspace, published: PublishedRelease | None) -> PublishedRelease | None:
+    """Give the release when it was published from this very commit; then nothing needs to be built again."""
     context = workspace.context
     same = published is not None and context.commit is not None and not context.is_dirty
     return published if same and published is not None and published.release.commit == context.commit else None

@@ -113,7 +113,7 @@ def publish(workspace: Workspace, shipment: Shipment, folder: Path, *, build: bo
     publisher = workspace.publisher  # before any build: a missing key is said at once
     bundle, archive = build_bundle(workspace, folder, build=build)
     material = seal_once(workspace, archive, bundle, version, folder)
-    there = publisher.get(version)
+    there = shipment.taken
     release = _release(workspace, version, bundle, material.sealed, there)
     label = f"sending {size(material.sealed.size)}"
     if material.file is not None and there is None:

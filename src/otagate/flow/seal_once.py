@@ -30,7 +30,7 @@ class Material:
     def published(self, release: PublishedRelease) -> None:
         """Say that it is published: nothing is kept here any longer, and the next one finds it in the store."""
         self.outbox.clear()
-        if release.release.sealed.format == SealFormat.CAPGO:
+        if self.file is not None and release.release.sealed.format == SealFormat.CAPGO:
             note_release(self.workspace.store.documents, release)
 
 

@@ -17,7 +17,7 @@ from otagate._fs import scratch_folder, translate
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.model import Digest, Sealed
 from otagate.release.asking import Answer, SummedProgress, ask, raise_first
-from otagate.release.sealed import check_sealed, check_there, compare, put_sealed
+from otagate.release.sealed import check_sealed, compare, put_sealed
 from otagate.store.interface import BlobStore, OnProgress, Store
 from otagate.store.swap import swap
 
@@ -75,7 +75,7 @@ def put_everywhere(store: Store, sealed: Sealed, source: Path | None, on_progres
         NotFoundError: ``source`` is missing.
     """
     if source is None:
-        check_there(store.blobs, sealed)
+        # Whether the first store still has it is looked at last of all, directly before the statement.
         raise_first(complete(store, store.mirrors, Parts(str(sealed.blob), "", "", None, sealed)))
         return
     heard = SummedProgress(on_progress) if on_progress is not None else None
