@@ -60,6 +60,9 @@ def test_a_good_bucket_is_tried_and_left_as_it_was(name: str, shop: Shop) -> Non
     assert found["storage: blobs"]["detail"].endswith("look, put, read, delete")
     assert found["storage: second writer"]["status"] == "ok"
     assert found["storage: clock"]["status"] in {"ok", "not checked"}
+    secrets = [value for key, value in bucket.environ.items() if key in {"AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY"}]
+    texts = [said.out, said.err, *vars(doctor(shop, bucket)).values()]
+    assert not [value for value in secrets for text in texts if value in str(text)]
     assert list(bucket.open().list(bucket.prefix)) == []
 
 
