@@ -91,6 +91,15 @@ def test_a_pruned_version_can_be_published_again(published: Project) -> None:
     assert published("promote", "--channel", "live", "--release", "1.0.1").code == 0
 
 
+def test_people_read_what_went(published: Project) -> None:
+    said = published("prune", *NOW_GOES)
+    assert said.code == 0, said.err
+    # Two that devices ran a moment ago, and one that was rolled back and is never served again.
+    assert "3 bundles removed" in said.out
+    assert all(version in said.out for version in ("1.0.6", "1.0.8", "1.0.9"))
+    assert "no rule keeps the release" in said.out
+
+
 def test_while_a_prune_is_announced_its_bundles_are_not_served(published: Project) -> None:
     until = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     body = {
