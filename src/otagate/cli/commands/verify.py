@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         return _result(verify_envelope_file(path, args.type, trusted=trusted))
     if path.is_file():
         return _result(verify_files(path, bundle, trusted=trusted, now=env.clock.now(), app=app, opening=opening))
-    store, key = _in_store(args.release, policy)
+    store, key = _in_store(args.release, policy, env)
     document = store.documents.read(key)
     if document is None:
         raise NotFoundError("this version was never published", key, remedy="see what there is: otagate status")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     return _result(report)
 
 
-def _in_store(text: str, policy: Policy | None) -> tuple[Store, str]:
+def _in_store(text: str, policy: Policy | None, env: CommandEnv) -> tuple[Store, str]:
     from otagate.store.registry import open_store  # noqa: PLC0415 - only for a version
 
     try:
@@ -87,7 +87,7 @@ def _in_store(text: str, policy: Policy | None) -> tuple[Store, str]:
         raise NotFoundError("there is no such file", repr(text[:200]), expected=expected, remedy="check the path") from error
     if policy is None:
         raise UsageError("a version needs a policy that names the store", str(version), remedy="give --policy, or a file")
-    return open_store(policy.storage), f"apps/{policy.app}/releases/{version}.json"
+    return open_store(policy.storage, env.environ), f"apps/{policy.app}/releases/{version}.json"
 
 
 @contextmanager
