@@ -11,7 +11,8 @@ from itertools import count
 import pytest
 
 from otagate.errors import AccessError, UnavailableError
-from otagate.identity.interface import AwsKeys, Identity, Kind, Link
+from otagate.identity.interface import AwsKeys, AzureCredential, Bearer, Identity, Kind, Link
+from otagate.store.azure import AzureObjects
 from otagate.store.objects import (
     Absent,
     BrokenRequestError,
@@ -32,7 +33,7 @@ from otagate.store.s3_place import find_place
 from otagate.store.url import parse_bucket_url
 from support import buckets
 from support.buckets import Bucket
-from support.servers import azurite, seaweedfs
+from support.servers import azurite, moto_s3, seaweedfs
 from support.servers.wire import Respond, answering, hang_up, meddling, send
 
 pytestmark = pytest.mark.integration
@@ -390,3 +391,102 @@ def test_nothing_of_the_environment_gets_in(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(RefusedError):
             objects.put(bucket.prefix + "k", b"x", PLAIN, Absent())
         assert objects.abort_unfinished(bucket.prefix, datetime.now(UTC)) == 0
+
+
+def test_an_identity_that_may_only_read_is_told_what_it_lacks() -> None:
+    bucket = buckets.s3(seaweedfs.shared(), seaweedfs.BUCKET, seaweedfs.READER_KEY, seaweedfs.READER_SECRET)
+    objects = bucket.open()
+    assert objects.head(bucket.prefix + "k") is None
+    assert list(objects.list(bucket.prefix)) == []
+    for deed, permission in (("create", "s3:PutObject"), ("upload in parts", "s3:PutObject"), ("delete", "s3:DeleteObject")):
+        with pytest.raises(DeniedError) as caught:
+            DEEDS[deed](objects)
+        assert caught.value.permission == permission
+        assert seaweedfs.READER_SECRET not in str(caught.value)
+
+
+LISTED = b"""<ListMultipartUploadsResult><Bucket>acme-updates</Bucket><IsTruncated>false</IsTruncated>
+<Upload><Key>p/k</Key><UploadId>u</UploadId><Initiated>2026-11-20T00:00:00.000Z</Initiated></Upload>
+</ListMultipartUploadsResult>"""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (403, "AccessDenied", DeniedError),
+        (404, "NoSuchBucket", NoBucketError),
+        (405, "MethodNotAllowed", UnsupportedError),
+        (503, "SlowDown", TransientError),
+        (400, "InvalidArgument", BrokenRequestError),
+    ],
+)
+def test_uploads_that_cannot_be_listed(status: int, code: str, expected: type[ObjectError]) -> None:
+    with answering(lambda request, _: send(request, status, xml(code))) as server, pytest.raises(ObjectError) as caught:
+        opened("s3", server.base).abort_unfinished("p/", datetime.now(UTC))
+    assert type(caught.value) is expected
+    assert not isinstance(caught.value, DeniedError) or caught.value.permission == "s3:ListBucketMultipartUploads"
+    assert len(server.requests) == 1, "botocore must not try again by itself"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "count_of"),
+    [(204, "", 1), (404, "NoSuchUpload", 0)],
+)
+def test_an_upload_that_ended_meanwhile_is_fine(status: int, code: str, count_of: int) -> None:
+    def respond(request: BaseHTTPRequestHandler, _body: bytes) -> None:
+        send(request, *((200, LISTED) if request.command == "GET" else (status, xml(code) if code else b"")))
+
+    with answering(respond) as server:
+        assert opened("s3", server.base).abort_unfinished("p/", datetime.now(UTC)) == count_of
+        assert opened("s3", server.base).abort_unfinished("p/", datetime(2026, 1, 1, tzinfo=UTC)) == 0
+        assert opened("s3", server.base).abort_unfinished("other/", datetime.now(UTC)) == 0
+
+
+def test_an_upload_that_may_not_be_aborted_names_the_permission() -> None:
+    def respond(request: BaseHTTPRequestHandler, _body: bytes) -> None:
+        send(request, *((200, LISTED) if request.command == "GET" else (403, xml("AccessDenied"))))
+
+    with answering(respond) as server, pytest.raises(DeniedError) as caught:
+        opened("s3", server.base).abort_unfinished("p/", datetime.now(UTC))
+    assert caught.value.permission == "s3:AbortMultipartUpload"
+
+
+def test_uploads_are_not_listed_when_nobody_answers() -> None:
+    with answering(hang_up_on) as server, pytest.raises(TransientError, match="connection"):
+        opened("s3", server.base).abort_unfinished("p/", datetime.now(UTC))
+
+
+def test_a_bearer_that_may_not_borrow_a_key_cannot_sign() -> None:
+    link = Link(Kind.OIDC, found=True, detail="a test's")
+    bearer: Identity[AzureCredential] = Identity((link,), link, lambda: Bearer("token-that-must-not-show"))
+    with answering(lambda request, _: send(request, 403, xml("AuthorizationPermissionMismatch"))) as server:
+        url = parse_bucket_url(f"az://acme-updates?account=acme&endpoint={server.base}")
+        with pytest.raises(UnsupportedError, match="Storage Blob Delegator") as caught:
+            AzureObjects(url, "acme", bearer).sign("k", timedelta(hours=1))
+    assert "token-that" not in str(caught.value)
+
+
+def test_a_bearer_signs_with_a_borrowed_key() -> None:
+    key = b"""<?xml version="1.0"?><UserDelegationKey><SignedOid>o</SignedOid><SignedTid>t</SignedTid>
+<SignedStart>2026-11-21T00:00:00Z</SignedStart><SignedExpiry>2026-11-22T00:00:00Z</SignedExpiry><SignedService>b</SignedService>
+<SignedVersion>2023-11-03</SignedVersion><Value>a2V5</Value></UserDelegationKey>"""
+    link = Link(Kind.OIDC, found=True, detail="a test's")
+    bearer: Identity[AzureCredential] = Identity((link,), link, lambda: Bearer("token"))
+    with answering(lambda request, _: send(request, 200, key)) as server:
+        url = parse_bucket_url(f"az://acme-updates?account=acme&endpoint={server.base}")
+        address = AzureObjects(url, "acme", bearer).sign("k", timedelta(hours=1))
+    assert address.startswith(f"{server.base}/acme-updates/k?")
+    assert "skoid=o" in address
+
+
+def test_a_key_that_obstore_cannot_read_is_named() -> None:
+    bucket = buckets.ADAPTERS["s3 on moto"]()
+    moto_s3.client(moto_s3.shared()).put_object(Bucket=moto_s3.BUCKET, Key=f"{bucket.prefix}a//b", Body=b"somebody else's")
+    with pytest.raises(BrokenRequestError, match=r"a//b.* empty path segment"):
+        list(bucket.open().list(bucket.prefix))
+
+
+def test_head_that_is_refused_while_get_is_not_stays_a_refusal() -> None:
+    statuses = {"HEAD": (403, b""), "GET": (404, xml("NoSuchKey"))}
+    with answering(lambda request, _: send(request, *statuses[request.command])) as server, pytest.raises(DeniedError):
+        opened("s3", server.base).head("k")
