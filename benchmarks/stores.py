@@ -1,8 +1,8 @@
 """Publish web builds to each store, beside rclone for the same folders in the same run: ``make bench-stores``.
 
-Three publishes each: the first, the same files again under a new version, one line changed. Seconds, processor time and
-memory are of whole processes without anything between them and the server; requests and bytes are counted in a run of their own,
-through a proxy. Servers are those of the tests, on loopback. Writes ``benchmarks/out/stores.json`` and ``stores.md``.
+Three publishes each: the first, the same files again under a new version, and one line changed. Seconds, processor time
+and memory are of whole processes with nothing between them and the server; requests and bytes are counted in a run of their
+own, through a proxy. Servers are those of the tests, on loopback. Writes ``benchmarks/out/stores.json`` and ``stores.md``.
 """
 
 from __future__ import annotations
