@@ -16,8 +16,9 @@ from otagate.errors import UsageError
 from otagate.identity.azure import azure_identity
 from otagate.identity.interface import AzureAccountKey, AzureCredential, AzureSas, Bearer, Identity
 from otagate.store.objects import DeniedError, UnsupportedError
+from otagate.store.obstore_client import NO_RETRY, Credentials
 from otagate.store.obstore_errors import Operation
-from otagate.store.obstore_objects import NO_RETRY, Credentials, ObstoreObjects
+from otagate.store.obstore_objects import ObstoreObjects
 from otagate.store.url import BucketUrl
 
 if TYPE_CHECKING:

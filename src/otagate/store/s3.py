@@ -16,8 +16,9 @@ from urllib.parse import quote
 from otagate.identity.aws import aws_identity
 from otagate.identity.interface import AwsKeys, Identity
 from otagate.store.objects import BrokenRequestError, ObjectError, TransientError, UnsupportedError
+from otagate.store.obstore_client import NO_RETRY, Credentials
 from otagate.store.obstore_errors import Operation
-from otagate.store.obstore_objects import NO_RETRY, Credentials, ObstoreObjects
+from otagate.store.obstore_objects import ObstoreObjects
 from otagate.store.s3_place import Place, find_place
 from otagate.store.url import BucketUrl
 

@@ -1,0 +1,76 @@
+"""How obstore reaches a service: its time limits, and who it says we are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from otagate.identity.interface import Identity
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+CONNECT_SECONDS = 10
+QUICK_SECONDS = 30
+"""For everything small: a document of 16 MiB still passes at 5 Mbit/s. Ctrl-C waits as long when nobody answers."""
+UPLOAD_SECONDS = 600
+"""For one part: six at once still pass at 0.7 Mbit/s."""
+STALL_SECONDS = 60
+"""How long a download may give nothing."""
+DOWNLOAD_SECONDS = 6 * 3600
+
+_T = TypeVar("_T")
+NO_RETRY: Any = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+
+
+def client_options(endpoint: str) -> dict[str, ClientConfig]:
+    """Give the HTTP options of each use: ``quick``, ``upload`` and ``download``.
+
+    They are apart because obstore's limits for reading also run while a request is being sent. What matters is said here, since
+    obstore takes what is not said from the environment.
+    """
+
+    def options(seconds: int, stall: int | None = None) -> ClientConfig:
+        made: ClientConfig = {
+            "allow_http": endpoint.startswith("http://"),
+            "allow_invalid_certificates": False,
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "timeout": timedelta(seconds=seconds),
+            "user_agent": "otagate",
+        }
+        if stall is not None:
+            made["read_timeout"] = timedelta(seconds=stall)
+        return made
+
+    return {
+        "quick": options(QUICK_SECONDS),
+        "upload": options(UPLOAD_SECONDS),
+        "download": options(DOWNLOAD_SECONDS, STALL_SECONDS),
+    }
+
+
+class Credentials(Generic[_T]):
+    """Hands the credentials of an identity to obstore, and keeps what obstore would make a mere text of."""
+
+    def __init__(self, identity: Identity[_T], shape: Callable[[_T], dict[str, Any]]) -> None:
+        self._identity = identity
+        self._shape = shape
+        self._secrets: tuple[str, ...] = ()
+        self.failure: BaseException | None = None
+
+    def __call__(self) -> Any:
+        """Give credentials in obstore's form."""
+        try:
+            shaped = self._shape(self._identity.get())
+        except BaseException as error:
+            self.failure = error
+            raise
+        self._secrets = tuple(value for value in shaped.values() if isinstance(value, str))
+        return shaped
+
+    def scrub(self, text: str) -> str:
+        """Blank out the credentials that were last given."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
