@@ -53,7 +53,7 @@ policy's folder).
 ## Where everything is kept
 
 `storage` is a folder or a bucket. Of a list the first is the store, and the others are mirrors that get the same.
-`documents` moves channels, rollouts and the ledger to another store, for a bucket that cannot refuse a stale write.
+`documents` moves everything but the bundles to another store, for a bucket that cannot refuse a stale write.
 Which options a URL has is in docs/stores.md; one that there is not is an error here, and a key in it is refused
 without being shown.
 

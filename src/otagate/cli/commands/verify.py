@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -87,7 +88,10 @@ def _in_store(text: str, policy: Policy | None, env: CommandEnv) -> tuple[Store,
         raise NotFoundError("there is no such file", repr(text[:200]), expected=expected, remedy="check the path") from error
     if policy is None:
         raise UsageError("a version needs a policy that names the store", str(version), remedy="give --policy, or a file")
-    return open_store(policy.storage, env.environ), f"apps/{policy.app}/releases/{version}.json"
+    store = open_store(policy.storage, env.environ)
+    if policy.documents is not None:
+        store = replace(store, documents=open_store(policy.documents, env.environ).documents)
+    return store, f"apps/{policy.app}/releases/{version}.json"
 
 
 @contextmanager
