@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -90,7 +89,7 @@ def _in_store(text: str, policy: Policy | None, env: CommandEnv) -> tuple[Store,
         raise UsageError("a version needs a policy that names the store", str(version), remedy="give --policy, or a file")
     store = open_store(policy.storage, env.environ)
     if policy.documents is not None:
-        store = replace(store, documents=open_store(policy.documents, env.environ).documents)
+        store = Store(store.url, store.blobs, open_store(policy.documents, env.environ).documents)
     return store, f"apps/{policy.app}/releases/{version}.json"
 
 
