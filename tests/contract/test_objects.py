@@ -261,10 +261,12 @@ def test_of_many_creators_one_wins(bucket: Bucket, objects: Objects) -> None:
 def test_a_signed_address_reads_and_holds_no_longer_than_it_says(bucket: Bucket, objects: Objects) -> None:
     key = bucket.prefix + "blob/1.0.0+7"
     objects.upload(key, [b"signed"], 6, BLOB, silent)
-    try:
-        address = objects.sign(key, timedelta(minutes=5))
-    except UnsupportedError as error:
-        pytest.skip(f"this one cannot sign: {error}")
+    if not bucket.environ:
+        # A bucket that asks for no identity has nobody to sign as.
+        with pytest.raises(UnsupportedError, match="cannot sign"):
+            objects.sign(key, timedelta(minutes=5))
+        return
+    address = objects.sign(key, timedelta(minutes=5))
     answer = httpx.get(address)
     assert (answer.status_code, answer.content) == (200, b"signed")
     assert unquote(address.partition("?")[0]) == unquote(objects.address(key))

@@ -107,7 +107,7 @@ def test_locks_of_several_stores_agree_on_every_version_and_bring_what_the_extra
     assert {name for name, found in versions.items() if len(found) > 1} == set()
     for lock, needed in (
         ("s3", {"obstore", "botocore"}),
-        ("gcs", {"google-cloud-storage"}),
+        ("gcs", {"google-auth"}),
         ("azure", {"obstore"}),
     ):
         names = set(re.findall(r"(?m)^([a-z0-9-]+)==", boot.LOCK.with_name(f"{lock}.txt").read_text()))
