@@ -132,11 +132,11 @@ def test_every_file_that_is_named_in_code_style_exists() -> None:
 
 def test_commands_in_code_style_are_understood() -> None:
     # Each `otagate …` with options in the pages: the parser takes it.
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     lines = {
         line
         for page in pages
-        for line in re.findall(r"(?:`|^\$ )(otagate [a-z][^`\n…]*)", page.read_text("utf-8"), re.MULTILINE)
+        for line in re.findall(r"(?:`|^\$ |^(?=otagate [a-z]+(?:\s+[-#]|$)))(otagate [a-z][^`\n…]*)", page.read_text("utf-8"), re.MULTILINE)
     }
     assert len(lines) > 10
     from otagate.cli.main import build_parser
@@ -144,7 +144,7 @@ def test_commands_in_code_style_are_understood() -> None:
 
     wrong = []
     for line in sorted(lines):
-        words = shlex.split(line.split(" | ")[0].replace("<", "").replace(">", ""))[1:]
+        words = shlex.split(line.split(" | ")[0].replace("<", "").replace(">", ""), comments=True)[1:]
         if len(words) < 2 or words[1] == "--help" or any("|" in word or word.isupper() for word in words):
             continue  # a verb alone, a synopsis, or with a placeholder
         try:
