@@ -30,7 +30,7 @@ def serving(folder: Path) -> Iterator[str]:
     """Run a server with an empty bucket until the ``with`` body ends."""
     (port,) = free_ports(1)
     base = f"http://127.0.0.1:{port}"
-    command = [Path(sys.executable).parent / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, Path(__file__).with_name("moto_in_turn.py"), "127.0.0.1", str(port)]
 
     def is_ready() -> bool:
         try:
