@@ -194,6 +194,22 @@ def test_every_page_ends_with_doctor_and_has_one_line_of_policy(cloud: str) -> N
     assert parsed.public == "https://updates.example.com"
 
 
+@pytest.mark.parametrize("cloud", ["azure", "gcs"])
+def test_other_clouds_trust_whom_aws_trusts(cloud: str) -> None:
+    commands = "".join(re.findall(r"^```sh\n(.*?)^```$", CLOUDS[cloud], re.MULTILINE | re.DOTALL))
+    subjects = re.findall(r"(?:--subject |/subject/)([^\s\"]+)", commands)
+    hosts = {
+        "repo": ("aws-trust-github", "token.actions.githubusercontent.com"),
+        "project_path": ("aws-trust-gitlab", "gitlab.com"),
+    }
+    assert {subject.partition(":")[0] for subject in subjects} == set(hosts)
+    for subject in subjects:
+        name, host = hosts[subject.partition(":")[0]]
+        claims = {"sub": subject, "aud": "sts.amazonaws.com"}
+        assert policy(name).trusts("sts:AssumeRoleWithWebIdentity", host, claims), subject
+        assert f"https://{host}" in commands
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("cloud", sorted(CLOUDS))
 @pytest.mark.parametrize("host", ["github", "gitlab"])

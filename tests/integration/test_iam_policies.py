@@ -139,7 +139,15 @@ def world(empty: World) -> World:
     each(go, "sign", ("promote", *live, "--release", "1.0.0"), ("promote", *live, "--release", "1.1.0"))
     each(go, "sign", ("rollback", *live), ("rollback",), ("doctor", "--read-only"))
     each(
-        go, "read", ("plan",), ("status",), ("history",), ("verify", "1.0.0"), ("doctor", "--read-only"), ("prune", "--dry-run")
+        go,
+        "read",
+        ("plan",),
+        ("status",),
+        ("history",),
+        ("verify", "1.0.0"),
+        ("doctor", "--read-only"),
+        ("prune", "--dry-run"),
+        ("gate", "eval", *live, "--release", "1.1.0"),
     )
     for version in ("1.2.0", "1.3.0"):
         go.app.next_release(version)
