@@ -256,3 +256,39 @@ def test_an_append_that_failed_anywhere_is_recorded_once_when_done_again(fault: 
         ledger = Ledger(store.documents, APP)
         assert [entry.id for entry in ledger.entries()] == ["p1", "m1"]
         assert ledger.verify_chain().is_whole
+
+
+class Counting(MemoryDocuments):
+    """Documents that note which keys are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[str] = []
+
+    def read(self, key: str) -> Document | None:
+        self.reads.append(key)
+        return super().read(key)
+
+
+@pytest.mark.parametrize("missing", [None, 3, 20, 33])
+def test_a_long_ledger_is_read_many_entries_at_a_time_and_to_the_same_end(missing: int | None) -> None:
+    documents = Counting()
+    filled(40, documents)
+    if missing is not None:
+        documents.delete(key(missing))
+    ledger, last = Ledger(documents, APP), 40 if missing is None else missing - 1
+    assert [entry.seq for entry in ledger.entries()] == list(range(1, last + 1))
+    report = ledger.verify_chain()
+    assert (report.entries, report.is_whole) == (last, missing is None)
+    assert [entry.seq for entry in ledger.entries(last - 2)] == [last - 1, last]
+
+
+def test_whoever_asks_for_the_first_of_many_has_the_next_under_way() -> None:
+    documents = Counting()
+    filled(40, documents)
+    documents.reads.clear()
+    entries = Ledger(documents, APP).entries()
+    assert next(entries).seq == 1
+    entries.close()  # type: ignore[attr-defined]
+    assert {key(seq) for seq in range(1, 17)} <= set(documents.reads)
+    assert key(33) not in documents.reads
