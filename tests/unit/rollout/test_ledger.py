@@ -258,7 +258,7 @@ def test_an_append_that_failed_anywhere_is_recorded_once_when_done_again(fault: 
         assert ledger.verify_chain().is_whole
 
 
-class Counting(MemoryDocuments):
+class Noting(MemoryDocuments):
     """Documents that note which keys are read."""
 
     def __init__(self) -> None:
@@ -272,7 +272,7 @@ class Counting(MemoryDocuments):
 
 @pytest.mark.parametrize("missing", [None, 3, 20, 33])
 def test_a_long_ledger_is_read_many_entries_at_a_time_and_to_the_same_end(missing: int | None) -> None:
-    documents = Counting()
+    documents = Noting()
     filled(40, documents)
     if missing is not None:
         documents.delete(key(missing))
@@ -284,7 +284,7 @@ def test_a_long_ledger_is_read_many_entries_at_a_time_and_to_the_same_end(missin
 
 
 def test_whoever_asks_for_the_first_of_many_has_the_next_under_way() -> None:
-    documents = Counting()
+    documents = Noting()
     filled(40, documents)
     documents.reads.clear()
     entries = Ledger(documents, APP).entries()
