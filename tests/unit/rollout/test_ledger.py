@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -258,22 +259,24 @@ def test_an_append_that_failed_anywhere_is_recorded_once_when_done_again(fault: 
         assert ledger.verify_chain().is_whole
 
 
-class Noting(MemoryDocuments):
-    """Documents that note which keys are read."""
+class Gathering(MemoryDocuments):
+    """Documents of which the first sixteen entries are given only when all of them were asked for."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads: list[str] = []
+        self._together = Barrier(16)
 
     def read(self, key: str) -> Document | None:
-        self.reads.append(key)
+        if self.keys_held and key in self.keys_held:
+            self._together.wait(10)
         return super().read(key)
+
+    keys_held: frozenset[str] = frozenset()
 
 
 @pytest.mark.parametrize("missing", [None, 3, 20, 33])
 def test_a_long_ledger_is_read_many_entries_at_a_time_and_to_the_same_end(missing: int | None) -> None:
-    documents = Noting()
-    filled(40, documents)
+    documents = filled(40)
     if missing is not None:
         documents.delete(key(missing))
     ledger, last = Ledger(documents, APP), 40 if missing is None else missing - 1
@@ -283,12 +286,8 @@ def test_a_long_ledger_is_read_many_entries_at_a_time_and_to_the_same_end(missin
     assert [entry.seq for entry in ledger.entries(last - 2)] == [last - 1, last]
 
 
-def test_whoever_asks_for_the_first_of_many_has_the_next_under_way() -> None:
-    documents = Noting()
+def test_sixteen_entries_are_asked_for_at_the_same_time() -> None:
+    documents = Gathering()
     filled(40, documents)
-    documents.reads.clear()
-    entries = Ledger(documents, APP).entries()
-    assert next(entries).seq == 1
-    entries.close()  # type: ignore[attr-defined]
-    assert {key(seq) for seq in range(1, 17)} <= set(documents.reads)
-    assert key(33) not in documents.reads
+    documents.keys_held = frozenset(key(seq) for seq in range(1, 17))
+    assert len(list(Ledger(documents, APP).entries())) == 40
