@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from itertools import count
 
 import pytest
 
@@ -27,6 +26,7 @@ from otagate.store.objects import (
     Unchanged,
     UnsupportedError,
 )
+from otagate.store.obstore_client import _PART_RETRY
 from otagate.store.obstore_objects import ObstoreObjects
 from otagate.store.s3 import S3Objects
 from otagate.store.s3_place import find_place
@@ -253,21 +253,38 @@ def test_a_download_that_stalls_ends_at_the_time_limit() -> None:
         list(opened("s3", server.base, seconds=0.5).stream("k", 0))
 
 
-def test_a_part_that_fails_takes_the_upload_back() -> None:
-    numbers = count()
+def in_parts(fails: Callable[[str], bool]) -> Respond:
+    """Play a service that takes uploads in parts, but for requests whose path ``fails``."""
 
     def respond(request: BaseHTTPRequestHandler, _body: bytes) -> None:
         if "uploads" in request.path:
             send(request, 200, b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
-        elif request.command == "PUT" and next(numbers) == 1:
+        elif fails(f"{request.command} {request.path}"):
             send(request, 503, xml("SlowDown"))
+        elif request.command == "POST":
+            send(request, 200, b"<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>")
         else:
             send(request, 200 if request.command == "PUT" else 204, b"", ETag='"p"')
 
-    with answering(respond) as server:
+    return respond
+
+
+def test_a_part_that_fails_takes_the_upload_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_PART_RETRY, "max_retries", 1)
+    with answering(in_parts(lambda request: "partNumber=2" in request)) as server:
         with pytest.raises(TransientError):
             DEEDS["upload in parts"](opened("s3", server.base))
         assert [method for method, path in server.requests if "uploadId=u" in path][-1] == "DELETE"
+
+
+def test_a_part_that_was_lost_is_sent_again_alone() -> None:
+    left = ["PUT"]
+    with answering(in_parts(lambda request: "partNumber=2" in request and bool(left) and bool(left.pop()))) as server:
+        DEEDS["upload in parts"](opened("s3", server.base))
+        parts = [path.partition("partNumber=")[2][:1] for method, path in server.requests if method == "PUT"]
+        assert sorted(parts) == sorted([*dict.fromkeys(parts), "2"])
+        assert "uploadId=u" in server.requests[-1][1]
+        assert server.requests[-1][0] == "POST"
 
 
 def test_a_service_without_checksums_is_used_without_them() -> None:

@@ -16,7 +16,7 @@ from otagate.errors import UsageError
 from otagate.identity.azure import azure_identity
 from otagate.identity.interface import AzureAccountKey, AzureCredential, AzureSas, Bearer, Identity
 from otagate.store.objects import DeniedError, UnsupportedError
-from otagate.store.obstore_client import NO_RETRY, Credentials
+from otagate.store.obstore_client import Credentials, retries
 from otagate.store.obstore_errors import Operation
 from otagate.store.obstore_objects import ObstoreObjects
 from otagate.store.url import BucketUrl
@@ -56,7 +56,8 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> AzureObjects:
             found=harmless(account, 40) if account else None,
             remedy=f"write {url.shown}?account=NAME",
         )
-    identity = azure_identity(url.options.get("client"), url.options.get("tenant"), url.identity, environ)
+    client, tenant = url.options.get("client"), url.options.get("tenant")
+    identity = azure_identity(client, tenant, url.identity, environ, is_foreign=url.is_foreign)
     return AzureObjects(url, account, identity)
 
 
@@ -70,7 +71,7 @@ class AzureObjects(ObstoreObjects):
         super().__init__(f"az://{url.bucket} at {self._endpoint}", self._endpoint, Credentials(identity, _shape))
         self._container, self._account = url.bucket, account
 
-    def _make(self, options: ClientConfig) -> AzureStore:
+    def _make(self, use: str, options: ClientConfig) -> AzureStore:
         from obstore.store import AzureStore  # noqa: PLC0415 - as late as obstore itself
 
         config: Any = {
@@ -84,7 +85,7 @@ class AzureObjects(ObstoreObjects):
             self._container,
             config=config,
             client_options=options,
-            retry_config=NO_RETRY,
+            retry_config=retries(use),
             credential_provider=self._credentials,
         )
 

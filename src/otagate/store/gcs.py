@@ -37,7 +37,7 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
     from otagate.identity.google import CLOUD_SCOPES, google_identity  # noqa: PLC0415 - an emulator needs none
 
     provider, account = url.options.get("provider"), url.options.get("service_account")
-    identity = google_identity(provider, account, url.identity, environ)
+    identity = google_identity(provider, account, url.identity, environ, is_foreign=url.is_foreign)
     signing = account or environ.get("GOOGLE_SERVICE_ACCOUNT")
     signer = None
     if signing:

@@ -21,7 +21,20 @@ STALL_SECONDS = 60
 DOWNLOAD_SECONDS = 6 * 3600
 
 _T = TypeVar("_T")
-NO_RETRY: Any = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+_NO_RETRY: Any = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+_PART_RETRY: Any = {
+    "max_retries": 4,
+    "retry_timeout": timedelta(seconds=120),
+    "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=10), "base": 2},
+}
+
+
+def retries(use: str) -> Any:
+    """Give how often obstore may repeat by itself: never, since ``cloud.py`` does, but for the parts of an upload.
+
+    A part is the same whenever it is sent, and one that was lost must not cost the others.
+    """
+    return _PART_RETRY if use == "upload" else _NO_RETRY
 
 
 def client_options(endpoint: str) -> dict[str, ClientConfig]:

@@ -1,7 +1,7 @@
 """The raw port over obstore: what S3 and Azure Blob have in common.
 
-obstore makes one attempt and repeats nothing (``max_retries`` 0): :mod:`otagate.store.cloud` repeats, and knows a lost answer
-from a refusal. It never looks for credentials by itself: they come from :mod:`otagate.identity` alone.
+obstore makes one attempt and repeats nothing but the parts of an upload: :mod:`otagate.store.cloud` repeats, and knows a lost
+answer from a refusal. It never looks for credentials by itself: they come from :mod:`otagate.identity` alone.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class ObstoreObjects:
         self._stores: dict[str, S3Store | AzureStore] = {}
         self._lock = threading.Lock()
 
-    def _make(self, options: ClientConfig) -> S3Store | AzureStore:
+    def _make(self, use: str, options: ClientConfig) -> S3Store | AzureStore:
         raise NotImplementedError
 
     def _store(self, use: str) -> S3Store | AzureStore:
         with self._lock:
             if use not in self._stores:
-                self._stores[use] = self._make(self._options[use])
+                self._stores[use] = self._make(use, self._options[use])
             return self._stores[use]
 
     def _explained(self, error: Exception, operation: Operation) -> ObjectError:

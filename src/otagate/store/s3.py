@@ -16,7 +16,7 @@ from urllib.parse import quote
 from otagate.identity.aws import aws_identity
 from otagate.identity.interface import AwsKeys, Identity
 from otagate.store.objects import BrokenRequestError, ObjectError, TransientError, UnsupportedError
-from otagate.store.obstore_client import NO_RETRY, Credentials
+from otagate.store.obstore_client import Credentials, retries
 from otagate.store.obstore_errors import Operation
 from otagate.store.obstore_objects import ObstoreObjects
 from otagate.store.s3_place import Place, find_place
@@ -46,7 +46,8 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> S3Objects:
         AccessError: No credentials can be had.
     """
     place = find_place(url, environ)
-    identity = aws_identity(url.options.get("role"), url.options.get("profile"), url.identity, environ)
+    role, profile = url.options.get("role"), url.options.get("profile")
+    identity = aws_identity(role, profile, url.identity, environ, is_foreign=url.is_foreign)
     return S3Objects(url, place, identity)
 
 
@@ -61,7 +62,7 @@ class S3Objects(ObstoreObjects):
         self._place, self._identity = place, identity
         self._has_checksums = True
 
-    def _make(self, options: ClientConfig) -> S3Store:
+    def _make(self, use: str, options: ClientConfig) -> S3Store:
         from obstore.store import S3Store  # noqa: PLC0415 - as late as obstore itself
 
         config: Any = {
@@ -81,7 +82,7 @@ class S3Objects(ObstoreObjects):
             self._place.bucket,
             config=config,
             client_options=options,
-            retry_config=NO_RETRY,
+            retry_config=retries(use),
             credential_provider=self._credentials,
         )
 
