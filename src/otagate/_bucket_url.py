@@ -67,6 +67,16 @@ _OPTION_FORMS = {
     "tenant": re.compile(r"[A-Za-z0-9.-]{1,253}", re.ASCII),
 }
 """**Sources:** AWS IAM, "IAM identifiers"; Google Cloud, "Workload Identity Federation"; Azure, "Storage account overview"."""
+_CLOUD_HOSTS = {
+    "s3": re.compile(r"(?:.+\.)?(?:amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|api\.aws)"),
+    "gs": re.compile(r"(?:.+\.)?googleapis\.com"),
+    "az": re.compile(r".+\.blob\.(?:core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)|storage\.azure\.net)"),
+}
+"""The hosts of the clouds themselves, to which their identities may go.
+
+**Sources:** AWS General Reference, "Amazon S3 endpoints and quotas"; Cloud Storage, "Request endpoints"; Azure, "Storage
+account endpoints" and "Azure Government/China developer guide".
+"""
 _KEYS = re.compile(
     r"(?<![A-Z0-9])(?:AKIA|ASIA|GOOG)[A-Z0-9]{12,60}(?![A-Z0-9])"
     r"|AIza[A-Za-z0-9_-]{35}|[A-Za-z0-9+/]{86}==|-----BEGIN"
@@ -103,6 +113,13 @@ class BucketUrl:
     def shown(self) -> str:
         """Give the URL without options, for messages."""
         return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its ``endpoint`` is not the cloud's own, so that what gives access to the cloud must not go there."""
+        endpoint = self.options.get("endpoint")
+        host = (urlsplit(endpoint).hostname or "").rstrip(".") if endpoint else None
+        return host is not None and not _CLOUD_HOSTS[self.scheme].fullmatch(host)
 
 
 def parse_storage_url(url: str) -> BucketUrl | None:

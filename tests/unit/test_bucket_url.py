@@ -116,3 +116,29 @@ def test_other_urls_are_refused(url: str, found: str) -> None:
         parse_storage_url(url)
     assert caught.value.found == found
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_foreign"),
+    [
+        ("s3://acme-updates?region=eu-west-1", False),
+        ("s3://acme-updates?endpoint=https://s3.eu-west-1.amazonaws.com", False),
+        ("s3://acme-updates?endpoint=https://bucket.vpce-1.s3.eu-west-1.vpce.amazonaws.com:443/x", False),
+        ("s3://acme-updates?endpoint=https://S3.EU-WEST-1.AMAZONAWS.COM", False),
+        ("s3://acme-updates?endpoint=https://account.r2.cloudflarestorage.com", True),
+        ("s3://acme-updates?endpoint=https://evilamazonaws.com", True),
+        ("s3://acme-updates?endpoint=https://s3.amazonaws.com.evil.example", True),
+        ("s3://acme-updates?endpoint=https://evil.example/s3.amazonaws.com", True),
+        ("s3://acme-updates?endpoint=http://127.0.0.1:9000", True),
+        ("gs://acme-updates", False),
+        ("gs://acme-updates?endpoint=https://storage.googleapis.com", False),
+        ("gs://acme-updates?endpoint=https://googleapis.com.evil.example", True),
+        ("az://updates?account=acme", False),
+        ("az://updates?account=acme&endpoint=https://acme.z01.blob.storage.azure.net", False),
+        ("az://updates?account=acme&endpoint=https://acme.blob.core.windows.net", False),
+        ("az://updates?account=acme&endpoint=https://acme.queue.core.windows.net", True),
+        ("az://updates?account=acme&endpoint=https://blob.core.windows.net.evil.example", True),
+    ],
+)
+def test_an_endpoint_that_is_not_the_clouds_own(url: str, is_foreign: bool) -> None:
+    assert parse_bucket_url(url).is_foreign is is_foreign

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -41,7 +41,13 @@ def present(kind: Kind, detail: str, get: Callable[[], _T], *, is_static: bool =
     return Candidate(Link(kind, found=True, detail=detail, is_static=is_static), get)
 
 
-def choose(cloud: str, candidates: Sequence[Candidate[_T]], only: Kind | None, remedy: str) -> Identity[_T]:
+def choose(
+    cloud: str,
+    candidates: Sequence[Candidate[_T]],
+    only: Kind | None,
+    remedy: str,
+    among: Collection[Kind] = tuple(Kind),
+) -> Identity[_T]:
     """Take the first link that can, or the one that ``only`` names.
 
     A virtual machine or a container platform may offer a metadata service that knows no identity (machines that a CI lends
@@ -52,16 +58,24 @@ def choose(cloud: str, candidates: Sequence[Candidate[_T]], only: Kind | None, r
         candidates: In order; several of one kind count as one link.
         only: The one link to use.
         remedy: What to do where no link can.
+        among: The links that may be taken unless ``only`` names one: fewer for an endpoint that is not the cloud's own.
 
     Raises:
         AccessError: No link can.
     """
     links = tuple(_one([c for c in candidates if c.link.kind is kind], kind) for kind in Kind)
+    if only is None:
+        links = tuple(c if c.get is None or c.link.kind in among else _barred(cloud, c.link) for c in links)
     able = [c for c in links if c.get is not None and only in {None, c.link.kind}]
     shown = tuple(c.link for c in links)
     if not able:
         raise _nothing(cloud, [link for link in shown if only in {None, link.kind}], only, remedy)
     return Identity(shown, able[0].link, _Getter(cloud, [(c.link.kind, c.get) for c in able if c.get], remedy).get)
+
+
+def _barred(cloud: str, link: Link) -> Candidate[_T]:
+    why = f"it is for {cloud}, and the endpoint is not; identity={link.kind} in the store's URL would take it"
+    return missing(link.kind, f"{link.detail}: {why}")
 
 
 def _one(candidates: Sequence[Candidate[_T]], kind: Kind) -> Candidate[_T]:

@@ -13,6 +13,8 @@ from otagate.identity.ci_token import ci_source
 from otagate.identity.interface import AwsKeys, Identity, Kind
 
 _WEB_FILE = "AWS_WEB_IDENTITY_TOKEN_FILE"
+_FOREIGN = (Kind.ENVIRONMENT, Kind.PROFILE)
+"""What may be meant for a service that is not AWS; a role and keys of a session never are."""
 _ID, _SECRET, _SESSION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"
 
 
@@ -30,6 +32,7 @@ def aws_identity(
     only: Kind | None,
     environ: Mapping[str, str],
     *,
+    is_foreign: bool = False,
     outside: Outside | None = None,
 ) -> Identity[AwsKeys]:
     """Find who we are to AWS. Nothing is asked of the network before the first ``get``.
@@ -39,6 +42,7 @@ def aws_identity(
         profile: The profile of ``~/.aws``; by default ``AWS_PROFILE``, then ``default``.
         only: One link to use, or None for the first that can.
         environ: The environment of the process.
+        is_foreign: The endpoint is not AWS's: without ``only`` just keys in the environment and profiles are looked at.
         outside: Replaces clock, network and machine in tests.
 
     Raises:
@@ -51,7 +55,10 @@ def aws_identity(
         "on a CI: name the role with `role=ARN` in the store's URL or AWS_ROLE_ARN, and "
         f"{ci.remedy}; on a laptop: `aws sso login` and AWS_PROFILE; see docs/stores.md"
     )
-    return choose("AWS", [*_oidc(job), *_pod(job), *_instance(job), _environment(job), _profile(job)], only, remedy)
+    if is_foreign:
+        remedy = f"set {_ID} and {_SECRET} to the keys of that service, or name a profile; see docs/stores.md"
+    links = [*_oidc(job), *_pod(job), *_instance(job), _environment(job), _profile(job)]
+    return choose("AWS", links, only, remedy, _FOREIGN if is_foreign else tuple(Kind))
 
 
 def _oidc(job: _Job) -> list[Candidate[AwsKeys]]:

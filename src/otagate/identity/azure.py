@@ -42,6 +42,7 @@ def azure_identity(
     environ: Mapping[str, str],
     scope: str = STORAGE_SCOPE,
     *,
+    is_foreign: bool = False,
     outside: Outside | None = None,
 ) -> Identity[AzureCredential]:
     """Find who we are to Azure. Nothing is asked of the network before the first ``get``.
@@ -52,6 +53,7 @@ def azure_identity(
         only: One link to use, or None for the first that can.
         environ: The environment of the process.
         scope: What the token is for. Account keys and shared access signatures only count for :data:`STORAGE_SCOPE`.
+        is_foreign: The endpoint is not the cloud's: without ``only`` just the environment is looked at.
         outside: Replaces clock, network and machine in tests.
 
     Raises:
@@ -73,7 +75,8 @@ def azure_identity(
         f"{ci.remedy}; on a laptop: `az login`; see docs/stores.md"
     )
     links = [_oidc(job, client), _pod_file(job), _pod_endpoint(job), _instance(job), *_environment(job), _profile(job)]
-    return choose("Azure", links, only, remedy)
+    # A token is as good elsewhere as here, so a login or a managed identity never goes to a service that is not Azure's.
+    return choose("Azure", links, only, remedy, (Kind.ENVIRONMENT,) if is_foreign else tuple(Kind))
 
 
 def _checked(given: str | None, option: str, variable: str) -> str | None:

@@ -38,6 +38,7 @@ def google_identity(
     environ: Mapping[str, str],
     scopes: tuple[str, ...] = STORAGE_SCOPES,
     *,
+    is_foreign: bool = False,
     outside: Outside | None = None,
 ) -> Identity[Bearer]:
     """Find who we are to Google Cloud. Nothing is asked of the network before the first ``get``.
@@ -49,6 +50,7 @@ def google_identity(
         only: One link to use, or None for the first that can.
         environ: The environment of the process.
         scopes: What the token is for; :data:`CLOUD_SCOPES` for the CDN.
+        is_foreign: The endpoint is not the cloud's: without ``only`` just the environment is looked at.
         outside: Replaces clock, network and machine in tests.
 
     Raises:
@@ -74,7 +76,8 @@ def google_identity(
         _key_file(job),
         _profile(job),
     ]
-    return choose("Google Cloud", links, only, remedy)
+    # A token is as good elsewhere as here, so a login or a service account never goes to a service that is not Google's.
+    return choose("Google Cloud", links, only, remedy, (Kind.ENVIRONMENT,) if is_foreign else tuple(Kind))
 
 
 def _oidc(job: _Job) -> Candidate[Bearer]:

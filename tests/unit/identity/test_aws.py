@@ -401,3 +401,40 @@ def test_without_botocore(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_keys_without_an_end() -> None:
     world = World(answering({"GET /c": {"AccessKeyId": "a", "SecretAccessKey": "b"}}))
     assert identity({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://localhost/c"}, world).get() == AwsKeys("a", "b")
+
+
+def foreign(environ: Mapping[str, str], world: World, only: Kind | None = None) -> Identity[AwsKeys]:
+    return aws_identity(None, None, only, {"HOME": "/nowhere", **environ}, is_foreign=True, outside=world.outside())
+
+
+RICH = {
+    **TOKEN,
+    "AWS_ROLE_ARN": ROLE,
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://169.254.169.254",
+}
+
+
+def test_for_an_endpoint_that_is_not_aws_s_the_keys_of_the_environment_come_first() -> None:
+    world = World(lambda _: httpx.Response(200, text=STS))
+    found = foreign({**RICH, **STORED}, world)
+    assert found.used.kind is Kind.ENVIRONMENT
+    assert found.get() == AwsKeys("AKIAEXAMPLE", "stored-secret")
+    assert world.asked == []
+    assert [link.kind for link in found.links if link.found] == [Kind.ENVIRONMENT]
+    assert "identity=pod" in next(link.detail for link in found.links if link.kind is Kind.POD)
+
+
+@pytest.mark.parametrize("environ", [RICH, {**STORED, "AWS_SESSION_TOKEN": "session-secret"}], ids=["roles", "session"])
+def test_an_endpoint_that_is_not_aws_s_gets_neither_role_nor_session(environ: dict[str, str]) -> None:
+    world = World(lambda _: httpx.Response(200, text=STS))
+    with pytest.raises(AccessError) as caught:
+        foreign(environ, world)
+    assert world.asked == []
+    assert any("identity=" in line for line in caught.value.details)
+    assert "session-secret" not in str(caught.value)
+
+
+def test_an_endpoint_that_is_not_aws_s_gets_what_the_url_says() -> None:
+    session = {**STORED, "AWS_SESSION_TOKEN": "session-secret"}
+    assert foreign(session, World(), Kind.OIDC).get() == AwsKeys("AKIAEXAMPLE", "stored-secret", "session-secret")

@@ -296,3 +296,17 @@ def test_all_that_is_missing_is_listed() -> None:
         identity({"GITHUB_ACTIONS": "true"})
     assert [line.partition(":")[0] for line in caught.value.details] == ["oidc", "pod", "instance", "environment", "profile"]
     assert "`permissions: id-token: write`" in (caught.value.remedy or "")
+
+
+def test_an_endpoint_that_is_not_azures_gets_no_token_of_a_login_or_machine(home: Path) -> None:
+    world = World(facts={"sys_vendor": "Microsoft Corporation", "chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77"})
+    environ = {"HOME": str(home), "OTAGATE_OIDC_TOKEN": jwt("api://AzureADTokenExchange"), "AZURE_CLIENT_ID": "app"}
+    environ |= {"AZURE_TENANT_ID": "tenant"}
+    with pytest.raises(AccessError) as caught:
+        azure_identity(None, None, None, environ, is_foreign=True, outside=world.outside())
+    assert world.asked == []
+    assert any("identity=oidc" in line for line in caught.value.details)
+    key = {**environ, "AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}
+    found = azure_identity(None, None, None, key, is_foreign=True, outside=world.outside())
+    assert found.get() == AzureAccountKey("a2V5")
+    assert azure_identity(None, None, Kind.OIDC, key, is_foreign=True, outside=world.outside()).used.kind is Kind.OIDC

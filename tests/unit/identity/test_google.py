@@ -324,3 +324,13 @@ def test_without_google_auth(tmp_path: Path, private_key: str, monkeypatch: pyte
             found.get()
     with pytest.raises(AccessError, match=r"pip install 'otagate\[gcs\]'"):
         identity(settings)
+
+
+def test_an_endpoint_that_is_not_googles_gets_no_token_of_a_machine(tmp_path: Path, private_key: str) -> None:
+    world, environ = World(facts={"product_name": "Google"}), {"HOME": "/nowhere"}
+    with pytest.raises(AccessError) as caught:
+        google_identity(None, None, None, environ, is_foreign=True, outside=world.outside())
+    assert world.asked == []
+    assert any("identity=instance" in line for line in caught.value.details)
+    own = {**environ, **file(tmp_path, service_account(private_key))}
+    assert google_identity(None, None, None, own, is_foreign=True, outside=world.outside()).used.kind is Kind.ENVIRONMENT

@@ -26,7 +26,7 @@ def check_identity(patient: Patient) -> Iterator[Check]:
         except OtagateError as error:
             yield Check(GROUP, place.role, public_words(error), is_made=False)
             continue
-        asked = (url.scheme, url.identity, *(url.options.get(name) for name in _ASKED))
+        asked = (url.scheme, url.identity, url.is_foreign, *(url.options.get(name) for name in _ASKED))
         if asked in seen:
             if seen[asked] in patient.gone:
                 patient.gone.add(place.role)
@@ -75,19 +75,22 @@ def _tried(patient: Patient, place: Place, url: BucketUrl, identity: Identity[An
 def _aws(url: BucketUrl, patient: Patient) -> Identity[Any]:
     from otagate.identity.aws import aws_identity  # noqa: PLC0415 - only who uses AWS pays for it
 
-    return aws_identity(url.options.get("role"), url.options.get("profile"), url.identity, patient.environ)
+    role, profile = url.options.get("role"), url.options.get("profile")
+    return aws_identity(role, profile, url.identity, patient.environ, is_foreign=url.is_foreign)
 
 
 def _azure(url: BucketUrl, patient: Patient) -> Identity[Any]:
     from otagate.identity.azure import azure_identity  # noqa: PLC0415 - likewise
 
-    return azure_identity(url.options.get("client"), url.options.get("tenant"), url.identity, patient.environ)
+    client, tenant = url.options.get("client"), url.options.get("tenant")
+    return azure_identity(client, tenant, url.identity, patient.environ, is_foreign=url.is_foreign)
 
 
 def _google(url: BucketUrl, patient: Patient) -> Identity[Any]:
     from otagate.identity.google import google_identity  # noqa: PLC0415 - likewise
 
-    return google_identity(url.options.get("provider"), url.options.get("service_account"), url.identity, patient.environ)
+    provider, account = url.options.get("provider"), url.options.get("service_account")
+    return google_identity(provider, account, url.identity, patient.environ, is_foreign=url.is_foreign)
 
 
 _OPENERS: dict[str, Callable[[BucketUrl, Patient], Identity[Any]]] = {"s3": _aws, "gs": _google, "az": _azure}

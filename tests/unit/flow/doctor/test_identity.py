@@ -85,3 +85,12 @@ def test_a_folder_has_none(tmp_path: Path) -> None:
 def test_a_url_that_is_wrong_is_the_policy_s_problem(tmp_path: Path) -> None:
     (check,), _ = look(tmp_path, {}, "s3://acme-updates?regoin=x")
     assert not check.is_made
+
+
+def test_a_compatible_service_is_not_taken_for_aws(tmp_path: Path) -> None:
+    session = {**AWS, "AWS_SESSION_TOKEN": "session-that-is-for-aws"}
+    r2 = "s3://acme-updates?endpoint=https://account.r2.cloudflarestorage.com&region=auto"
+    (aws, other), patient = look(tmp_path, session, "s3://acme-updates?region=eu-west-1", r2)
+    assert aws.detail.startswith("oidc: ")
+    assert codes([other]) == ["identity.none"]
+    assert len(patient.gone) == 1
