@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import socket
+import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -35,6 +42,7 @@ from otagate.store.objects import (
 from otagate.store.url import parse_bucket_url
 from support.servers import fake_gcs
 from support.servers.meddling_proxy import Answer, Lose, Proxy, Refuse, meddling
+from support.servers.wire import answering
 
 pytestmark = pytest.mark.integration
 
@@ -206,7 +214,7 @@ def test_a_download_that_breaks_goes_on_where_it_broke(
         assert hashlib.sha256(stream.read()).hexdigest() == digest.hex
     ranges = [seen.headers.get("range") for seen in proxy.seen if "alt=media" in seen.path]
     assert len(ranges) == 3
-    assert (ranges[2] is None) == (after < MIB)
+    assert (ranges[2] is None) == (after == 0)
 
 
 @pytest.mark.parametrize("what", [Refuse(5 * MIB), Refuse(0), Lose(), Answer(503), Answer(404), Answer(410)])
@@ -341,3 +349,102 @@ def test_an_identity_that_fails_says_so_itself(proxy: Proxy) -> None:
         with pytest.raises(UnavailableError, match="cannot exchange"):
             operation(objects)
     assert proxy.seen == []
+
+
+def said(answer: Answer, _method: str, _path: str) -> Answer:
+    return answer
+
+
+def test_an_answer_that_repeats_the_token_does_not_get_it_shown(proxy: Proxy) -> None:
+    objects = GoogleObjects(Wire(lambda: Bearer(TOKEN)), proxy.base, "acme-updates", "gs://b")
+    texts = (f"you sent Bearer {TOKEN}", json.dumps({"error": {"message": f"{TOKEN} is bad", "errors": [{"reason": TOKEN}]}}))
+    for status, text in itertools.product((400, 401, 403, 404, 412, 429, 500), texts):
+        proxy.meddle = partial(said, Answer(status, text.encode()))
+        for operation, _ in OPERATIONS.values():
+            with contextlib.suppress(ObjectError):
+                assert TOKEN not in repr(operation(objects))
+            with pytest.raises(ObjectError) as caught:
+                objects.put("k", b"", JSON, Absent())
+            assert TOKEN not in repr(caught.value)
+
+
+def test_an_answer_that_repeats_the_address_of_an_upload_does_not_get_it_shown(objects: Objects, proxy: Proxy) -> None:
+    def meddle(method: str, path: str) -> Answer | None:
+        upload = parse_qs(urlsplit(path).query).get("upload_id", [""])[0]
+        return Answer(400, f"{method} {path} {upload}".encode()) if upload else None
+
+    proxy.meddle = meddle
+    with pytest.raises(ObjectError) as caught:
+        objects.upload("k", [bytes(LARGE)], LARGE, JSON, no_progress)
+    assert proxy.seen[-1].path.partition("upload_id=")[2][:8]
+    assert proxy.seen[-1].path.partition("upload_id=")[2].partition("&")[0] not in repr(caught.value)
+
+
+@pytest.mark.parametrize("token", ["ya29.\nX-Evil: 1", "ya29.\r", "ya29 \x7f"])
+def test_a_token_that_cannot_be_sent_is_not_shown(token: str, proxy: Proxy) -> None:
+    objects = GoogleObjects(Wire(lambda: Bearer(token)), proxy.base, "acme-updates", "gs://b")
+    with pytest.raises(ObjectError) as caught:
+        objects.head("k")
+    assert "ya29" not in repr(caught.value)
+
+
+ODD = {
+    "a token that repeats": (b'{"items":[],"nextPageToken":"again"}', BrokenRequestError),
+    "items that are none": (b'{"items":{"a":1}}', BrokenRequestError),
+    "an item that is none": (b'{"items":["a"]}', TransientError),
+    "a date beyond the calendar": (
+        b'{"items":[{"name":"a","size":"1","generation":"1","updated":"0001-01-01T00:00:00+14:00"}]}',
+        TransientError,
+    ),
+    "nesting without end": (b"[" * 100_000, TransientError),
+    "too much": (b" " * (17 * MIB), TransientError),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_listing_that_is_none_is_an_error_of_ours(name: str, objects: Objects, proxy: Proxy) -> None:
+    body, kind = ODD[name]
+    proxy.meddle = lambda _method, _path: Answer(200, body)
+    with pytest.raises(kind):
+        list(objects.list(""))
+    assert len(proxy.seen) <= 3
+
+
+def test_a_page_that_is_sent_compressed_is_not_unpacked(objects: Objects, proxy: Proxy) -> None:
+    bomb = zlib.compress(b" " * (64 * MIB))
+    proxy.meddle = lambda _method, _path: Answer(200, bomb, {"Content-Encoding": "deflate"})
+    tracemalloc.start()
+    with pytest.raises(TransientError):
+        list(objects.list(""))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * MIB
+
+
+@pytest.mark.parametrize("operation", ["read", "head", "list", "create", "stream"])
+def test_an_answer_that_drips_ends(operation: str) -> None:
+    def drip(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        handler.send_response(200)
+        for name, value in (("Content-Length", "1000000"), ("X-Goog-Generation", "1")):
+            handler.send_header(name, value)
+        handler.send_header("Last-Modified", "Sat, 21 Nov 2026 09:30:00 GMT")
+        handler.end_headers()
+        for _number in range(1000):
+            handler.wfile.write(b" ")
+
+    ticks = itertools.count(0.0, 10_000.0)
+    with answering(drip) as server:
+        objects = GoogleObjects(Wire(None, monotonic=lambda: next(ticks)), server.base, "b", "gs://b")
+        with pytest.raises(TransientError, match="does not end"):
+            OPERATIONS[operation][0](objects) if operation != "read" else objects.read("k", 1 << 30)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_no_proxy_stands_between_us_and_this_machine(variable: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = fake_gcs.new_bucket(fake_gcs.shared())
+    with answering(lambda handler, _: handler.send_error(502)) as elsewhere:
+        monkeypatch.setenv(variable, elsewhere.base)
+        objects = open_objects(parse_bucket_url(f"gs://{bucket}?endpoint={proxy.base}"), {})
+        assert objects.head("k") is None
+        assert elsewhere.requests == []
+    assert len(proxy.seen) == 1

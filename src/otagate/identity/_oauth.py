@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from otagate._text import harmless
@@ -10,6 +11,8 @@ from otagate.identity import _words
 from otagate.identity._wire import Answer
 from otagate.identity.interface import Bearer
 
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}", re.ASCII)
+"""What a header can carry: an error about one that it cannot would hold the token. **Source:** RFC 6750, 2.1."""
 _MAX_LIFE = 7 * 24 * 3600
 
 
@@ -22,7 +25,7 @@ def bearer(answer: Answer, doing: str, subject: str, now: datetime) -> Bearer:
     found = _words.table(answer.body)
     token = _words.text_of(found, "access_token")
     life, end = _seconds(found.get("expires_in")), _seconds(found.get("expires_on"))
-    if token is None or (life is None and end is None):
+    if token is None or not _TOKEN.fullmatch(token) or (life is None and end is None):
         raise UnavailableError(
             f"cannot {doing}", harmless(subject), "a token with its end", "an answer without", "try again later"
         )

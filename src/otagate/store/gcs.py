@@ -33,7 +33,7 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
     endpoint = url.options.get("endpoint", DEFAULT_ENDPOINT)
     where = url.shown if endpoint == DEFAULT_ENDPOINT else f"gs://{url.bucket} at {endpoint}"
     if _LOOPBACK.fullmatch(endpoint) and url.identity is None:
-        return GoogleObjects(Wire(None), endpoint, url.bucket, where)
+        return GoogleObjects(Wire(None, is_plain=endpoint.startswith("http://")), endpoint, url.bucket, where)
     from otagate.identity.google import CLOUD_SCOPES, google_identity  # noqa: PLC0415 - an emulator needs none
 
     provider, account = url.options.get("provider"), url.options.get("service_account")
@@ -43,4 +43,5 @@ def open_objects(url: BucketUrl, environ: Mapping[str, str]) -> Objects:
     if signing:
         # A wider token than storing needs, so it is one of its own, and only taken when something is signed.
         signer = Signer(lambda: Wire(google_identity(provider, account, url.identity, environ, CLOUD_SCOPES).get), signing)
-    return GoogleObjects(Wire(identity.get), endpoint, url.bucket, where, signer)
+    wire = Wire(identity.get, is_plain=endpoint.startswith("http://"))
+    return GoogleObjects(wire, endpoint, url.bucket, where, signer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 
@@ -36,6 +36,9 @@ def answered() -> Iterator[None]:
     """
     try:
         yield
+    except httpx.LocalProtocolError:
+        # Its text holds what cannot be sent, and that may be the token.
+        raise BrokenRequestError("the token or the address holds characters that cannot be sent") from None
     except httpx.TransportError as error:
         reason = f"no answer: {harmless(str(error) or type(error).__name__)}"
         if "CERTIFICATE_VERIFY_FAILED" in reason or isinstance(error, httpx.UnsupportedProtocol):
@@ -45,16 +48,20 @@ def answered() -> Iterator[None]:
         raise BrokenRequestError(harmless(str(error) or type(error).__name__)) from None
 
 
-def failure(response: httpx.Response, permission: str, *, of_object: bool) -> ObjectError:
+def failure(response: httpx.Response, permission: str, *, of_object: bool, secrets: Iterable[str] = ()) -> ObjectError:
     """Give the error that an answer other than a success means. Its body must have been read.
 
     Args:
         response: The answer.
         permission: What the operation needs, for an answer that does not say.
         of_object: Whether 404 means that the object is missing; else it is the bucket.
+        secrets: Taken out of what is shown: an answer may repeat what was sent.
     """
     status, after = response.status_code, retry_after(response.headers.get("Retry-After"))
-    words, why = _own_words(response.text)
+    text = response.text
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    words, why = _own_words(text)
     reason = f"{status} {words or harmless(response.reason_phrase, 80)}".strip()
     match status:
         case HTTPStatus.FORBIDDEN if why in _LIMITED:
@@ -80,5 +87,5 @@ def _own_words(text: str) -> tuple[str, str]:
         error = json.loads(text)["error"]
         message, errors = str(error["message"]), error.get("errors") or [{}]
         return harmless(message.strip(), 300), str(errors[0].get("reason", ""))
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return harmless(text.strip(), 300), ""

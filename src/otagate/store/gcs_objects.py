@@ -21,7 +21,7 @@ import httpx
 
 from otagate.store.gcs_sign import Signer
 from otagate.store.gcs_upload import CHUNK_BYTES, Session, chunked, md5_text
-from otagate.store.gcs_wire import Wire, pieces, table
+from otagate.store.gcs_wire import ANSWER_S, Wire, table
 from otagate.store.interface import OnProgress
 from otagate.store.objects import (
     Absent,
@@ -74,7 +74,7 @@ class GoogleObjects:
             return None
         body = bytearray()
         with contextlib.closing(response):
-            for piece in pieces(response):
+            for piece in self._wire.pieces(response, ANSWER_S):
                 body += piece
                 if len(body) > limit:
                     break
@@ -88,7 +88,7 @@ class GoogleObjects:
                 return
             if start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                 raise BrokenRequestError("the answer does not begin where it was asked to")
-            yield from pieces(response)
+            yield from self._wire.pieces(response)
 
     def _download(self, key: str, start: int) -> httpx.Response:
         headers = {"Range": f"bytes={start}-"} if start else {}
@@ -177,13 +177,17 @@ class GoogleObjects:
 
     def list(self, prefix: str) -> Iterator[Head]:
         """See Objects.list."""
-        query = {"prefix": prefix, "fields": f"items({_FIELDS}),nextPageToken"}
+        query, seen = {"prefix": prefix, "fields": f"items({_FIELDS}),nextPageToken"}, set[str]()
         while True:
             page = table(self._wire.request("GET", self._url("", query=query), LIST, of_object=False))
-            yield from [_head(item) for item in page.get("items", [])]
-            if not page.get("nextPageToken"):
+            items, token = page.get("items", []), str(page.get("nextPageToken") or "")
+            if not isinstance(items, list) or token in seen:
+                raise BrokenRequestError("the listing never ends" if token in seen else "the answer is no listing")
+            yield from [_head(item) for item in items]
+            if not token:
                 return
-            query["pageToken"] = str(page["nextPageToken"])
+            seen.add(token)
+            query["pageToken"] = token
 
     def sign(self, key: str, lifetime: timedelta) -> str:
         """See Objects.sign."""
@@ -218,8 +222,8 @@ def _described(key: str, headers: Headers) -> dict[str, str]:
     return {"name": key, "contentType": headers.content_type, "cacheControl": headers.cache_control}
 
 
-def _generation(item: Mapping[str, Any]) -> str:
-    found = str(item.get("generation", ""))
+def _generation(item: Any) -> str:
+    found = str(item.get("generation", "")) if isinstance(item, Mapping) else ""
     if not _GENERATION.fullmatch(found):
         raise TransientError("the answer names no generation")
     return found
@@ -230,8 +234,10 @@ def _head(item: Mapping[str, Any]) -> Head:
     generation = _generation(item)
     try:
         modified = datetime.fromisoformat(item["updated"]).astimezone(UTC)
-        return Head(item["name"], int(item["size"]), generation, modified, item.get("contentType"), item.get("cacheControl"))
-    except (KeyError, ValueError, TypeError):
+        return Head(
+            str(item["name"]), int(item["size"]), generation, modified, item.get("contentType"), item.get("cacheControl")
+        )
+    except (KeyError, ValueError, TypeError, OverflowError):
         raise TransientError("the answer describes no object") from None
 
 
@@ -241,6 +247,6 @@ def _told(key: str, headers: Mapping[str, str]) -> Head:
     try:
         modified = email.utils.parsedate_to_datetime(headers.get("Last-Modified", "")).astimezone(UTC)
         size = int(headers["Content-Length"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise TransientError("the answer tells neither date nor size") from None
     return Head(key, size, generation, modified, headers.get("Content-Type"), headers.get("Cache-Control"))

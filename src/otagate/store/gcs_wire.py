@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -18,16 +21,35 @@ TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 """Seconds between two pieces of an answer, and to connect."""
 _CONNECTIONS = 64
 _PIECE_BYTES = 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of an answer that is not an object: a page of a listing has some hundred kilobytes."""
+ANSWER_S = 60.0
+"""Seconds that such an answer may take, from its first byte; a document likewise."""
+STREAM_S = 6 * 3600.0
+"""Seconds that an object may take."""
 
 
 class Wire:
     """An HTTP client with the token of one identity. Safe to use from several threads."""
 
-    def __init__(self, get: Callable[[], Bearer] | None) -> None:
-        """Make a client; ``get`` gives the token for each request, None sends none."""
-        self._get = get
+    def __init__(
+        self,
+        get: Callable[[], Bearer] | None,
+        *,
+        is_plain: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make a client.
+
+        Args:
+            get: Gives the token for each request; None sends none.
+            is_plain: The service is on this machine, without TLS: a proxy of the environment would see the token.
+            monotonic: A clock in seconds.
+        """
+        self._get, self._monotonic = get, monotonic
         self._client = httpx.Client(
             timeout=TIMEOUT,
+            trust_env=not is_plain,
             limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
             # identity: what is stored compressed would otherwise come unpacked, and its length would say nothing.
             headers={"User-Agent": "otagate", "Accept-Encoding": "identity"},
@@ -63,38 +85,57 @@ class Wire:
             ObjectError: It was not done.
         """
         # The token is asked for anew each time: the identity knows when it runs out.
-        token = {"Authorization": f"Bearer {self._get().token}"} if self._get else {}
+        token = self._get().token if self._get else ""
+        bearer = {"Authorization": f"Bearer {token}"} if token else {}
         with answered():
             length = {"Content-Length": str(len(data))} if data else {}
             request = self._client.build_request(
-                method, url, content=_sliced(data) if data else None, headers={**(headers or {}), **length, **token}
+                method, url, content=_sliced(data) if data else None, headers={**(headers or {}), **length, **bearer}
             )
-            response = self._client.send(request, stream=stream)
-        if response.is_success or response.status_code in accept:
+            response = self._client.send(request, stream=True)
+        is_fine = response.is_success or response.status_code in accept
+        if not (is_fine and stream):
+            response = self._whole(response)
+        if is_fine:
             return response
-        with answered():
-            try:
-                response.read()
-            finally:
-                response.close()
-        raise failure(response, permission, of_object=of_object)
+        # The address of an upload is as good as a key.
+        upload = parse_qs(urlsplit(url).query).get("upload_id", [])
+        raise failure(response, permission, of_object=of_object, secrets=[text for text in (token, *upload) if text])
+
+    def _whole(self, response: httpx.Response) -> httpx.Response:
+        """Read an answer to its end, which must come soon, and give it with its body."""
+        body = bytearray()
+        with contextlib.closing(response):
+            for piece in self.pieces(response, ANSWER_S):
+                body += piece
+                if len(body) > _MOST_BYTES:
+                    raise TransientError("an answer that is too large, or does not end")
+        # Encodings are of the body as it came, which was not asked for in any.
+        headers = [(name, text) for name, text in response.headers.multi_items() if not name.endswith("-encoding")]
+        return httpx.Response(response.status_code, headers=headers, content=bytes(body))
+
+    def pieces(self, response: httpx.Response, within: float = STREAM_S) -> Iterator[bytes]:
+        """Give a body piece by piece, each of at most 1 MiB; one that ends before its announced length is no answer.
+
+        Raises:
+            TransientError: It broke off, or did not end ``within`` so many seconds: a service that drips never runs into the
+                limit of a single piece.
+        """
+        until, parts = self._monotonic() + within, response.iter_raw()
+        while True:
+            with answered():
+                piece = next(parts, None)
+            if piece is None:
+                return
+            if self._monotonic() > until:
+                raise TransientError(f"an answer that does not end within {within:g}s")
+            yield from (piece[at : at + _PIECE_BYTES] for at in range(0, len(piece), _PIECE_BYTES))
 
 
 def _sliced(data: bytes) -> Iterator[bytes]:
     """Give a body in slices. A generator lets go of the body when it ends; httpx itself keeps one in a cycle of references."""
     for at in range(0, len(data), _PIECE_BYTES):
         yield data[at : at + _PIECE_BYTES]
-
-
-def pieces(response: httpx.Response) -> Iterator[bytes]:
-    """Give a body piece by piece, each of at most 1 MiB; one that ends before its announced length is no answer."""
-    parts = response.iter_raw(_PIECE_BYTES)
-    while True:
-        with answered():
-            piece = next(parts, None)
-        if piece is None:
-            return
-        yield piece
 
 
 def table(response: httpx.Response) -> dict[str, Any]:
@@ -105,7 +146,7 @@ def table(response: httpx.Response) -> dict[str, Any]:
     """
     try:
         found = json.loads(response.content) if response.status_code != HTTPStatus.NO_CONTENT else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise TransientError("the answer is no JSON object")
