@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import parse_qsl, quote, unquote
 
 from otagate.identity.interface import Identity
 
@@ -20,6 +22,7 @@ STALL_SECONDS = 60
 """How long a download may give nothing."""
 DOWNLOAD_SECONDS = 6 * 3600
 
+_NO_PROXY, _LOCAL = "http://127.0.0.1:1", "127.0.0.1,localhost,::1"
 _T = TypeVar("_T")
 _NO_RETRY: Any = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
 _PART_RETRY: Any = {
@@ -52,6 +55,9 @@ def client_options(endpoint: str) -> dict[str, ClientConfig]:
             "timeout": timedelta(seconds=seconds),
             "user_agent": "otagate",
         }
+        if endpoint.startswith("http://"):
+            # This machine: a proxy of the environment would get what is signed. obstore knows no other way to say so.
+            made["proxy_url"], made["proxy_excludes"] = _NO_PROXY, _LOCAL
         if stall is not None:
             made["read_timeout"] = timedelta(seconds=stall)
         return made
@@ -79,11 +85,20 @@ class Credentials(Generic[_T]):
         except BaseException as error:
             self.failure = error
             raise
-        self._secrets = tuple(value for value in shaped.values() if isinstance(value, str))
+        values = [value for value in shaped.values() if isinstance(value, str) and value]
+        self._secrets = tuple(dict.fromkeys(form for value in values for form in _forms(value)))
         return shaped
 
     def scrub(self, text: str) -> str:
-        """Blank out the credentials that were last given."""
+        """Blank out the credentials that were last given, also where an address, XML or JSON shows them in its own form."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+def _forms(secret: str) -> list[str]:
+    parts = [secret, unquote(secret)]
+    # Of a shared access signature the signature alone is the secret, and services name it apart from the rest.
+    parts += [value for name, value in parse_qsl(secret) if name == "sig"]
+    forms = [form for part in parts for form in (part, quote(part), quote(part, safe=""), html.escape(part))]
+    return sorted(forms, key=len, reverse=True)

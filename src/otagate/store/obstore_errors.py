@@ -101,9 +101,9 @@ _CREDENTIALS = {
 _PASSING_STATUS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.TOO_EARLY}
 
 
-def answer_of(error: Exception) -> Answer:
-    """Take apart what obstore raised."""
-    text = str(error)
+def answer_of(error: Exception, scrub: Callable[[str], str] = lambda text: text) -> Answer:
+    """Take apart what obstore raised. ``scrub`` comes first: of a secret that is cut off nobody would know that it is one."""
+    text = scrub(str(error))
     status, code = _STATUS.search(text), _CODE.search(text)
     return Answer(int(status.group(1)) if status else None, code.group(1) if code else "", text)
 
@@ -125,7 +125,7 @@ def translated(
         permission: What that needs, in the service's words.
         scrub: Blanks the secrets in use out of a text.
     """
-    answer = answer_of(error)
+    answer = answer_of(error, scrub)
     reason = harmless(scrub(_reason(answer)), 300)
     if answer.code in _CREDENTIALS:
         return DeniedError(f"{_CREDENTIALS[answer.code]} ({reason})")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, unquote
+
 import pytest
 
+from otagate.identity.interface import AwsKeys, AzureSas, Identity, Kind, Link
+from otagate.store.azure import _shape as azure_shape
 from otagate.store.objects import BrokenRequestError, MissingObjectError, ObjectError, TransientError, UnsupportedError
+from otagate.store.obstore_client import Credentials, client_options
 from otagate.store.obstore_errors import Operation, answer_of, translated
+from otagate.store.s3 import _shape
 
 DEBUG = "\n\nDebug source:\nGeneric {{ source: HttpError {{ {} }} }}"
 
@@ -68,3 +74,33 @@ def test_long_words_are_cut() -> None:
 def test_an_answer_is_taken_apart() -> None:
     answer = answer_of(ValueError("status code: 404 Not Found: <Error>\n <Code>\nNoSuchKey </Code>"))
     assert (answer.status, answer.code) == (404, "NoSuchKey")
+
+
+SESSION = "IQoJb3JpZ2luX2Vj+/" + "x9Yz" * 200 + "=="
+
+
+@pytest.mark.parametrize("shown", [SESSION, quote(SESSION), quote(SESSION, safe=""), f"{'a' * 390}{SESSION}"])
+def test_a_service_that_repeats_a_long_token_does_not_get_a_part_of_it_shown(shown: str) -> None:
+    used = Link(Kind.OIDC, found=True, detail="x")
+    identity = Identity((used,), used, lambda: AwsKeys("AKIDEXAMPLE", "s" * 40, SESSION))
+    credentials = Credentials(identity, _shape)
+    credentials()
+    said = f"status code: 400: <Code>A</Code><Message>The token {shown} is bad</Message>"
+    error = translated(ValueError(text(said)), Operation.WRITE, "p", credentials.scrub)
+    assert not any(SESSION[at : at + 12] in unquote(error.reason) for at in range(0, len(SESSION) - 12, 6))
+
+
+def test_of_a_shared_access_signature_the_signature_is_hidden_in_every_form() -> None:
+    used = Link(Kind.ENVIRONMENT, found=True, detail="x")
+    sas = "sv=2024-11-04&sr=c&sig=ab%2Bcd%2Fef0123456789%3D"
+    credentials = Credentials(Identity((used,), used, lambda: AzureSas(sas)), azure_shape)
+    credentials()
+    told = credentials.scrub(
+        "sig=ab%2Bcd%2Fef0123456789%3D or ab+cd/ef0123456789= or sv=2024-11-04&amp;sr=c&amp;sig=ab%2Bcd%2Fef0123456789%3D"
+    )
+    assert "0123456789" not in told
+
+
+def test_a_service_on_this_machine_is_asked_without_a_proxy() -> None:
+    assert all(use["proxy_url"] == "http://127.0.0.1:1" for use in client_options("http://127.0.0.1:9000").values())
+    assert all("proxy_url" not in use for use in client_options("https://s3.eu-west-1.amazonaws.com").values())
