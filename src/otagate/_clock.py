@@ -46,4 +46,8 @@ def from_text(text: str) -> datetime:
     if instant.tzinfo is None:
         message = f"{text!r} has no offset from UTC"
         raise ValueError(message)
-    return instant.astimezone(UTC)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:  # at the edges of the calendar, with an offset
+        message = f"{text!r} is not within the years 1 to 9999"
+        raise ValueError(message) from error

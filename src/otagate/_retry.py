@@ -89,7 +89,7 @@ def retry_after(header: str | None, now: datetime | None = None) -> float | None
         return float(text[:9])
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: an offset of many digits
         return None
     when = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())

@@ -135,3 +135,8 @@ def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | N
 
 def test_a_huge_number_of_seconds_is_only_a_long_time() -> None:
     assert retry_after("9" * 400, NOW) == 999_999_999.0
+
+
+@pytest.mark.parametrize("offset", ["+9999999999999999999999", "-" + "9" * 400, "+9999"])
+def test_a_date_with_an_offset_that_is_none_says_nothing(offset: str) -> None:
+    assert retry_after(f"Mon, 01 Jan 2026 00:00:00 {offset}") is None

@@ -126,6 +126,7 @@ def _free(documents: DocumentStore, now: datetime) -> JsonDoc | None:
     if found is None:
         return None
     doc, other = found
+    other.refuse_endless(now)
     if other.left(now) > timedelta(0):
         raise ConflictError(
             "another prune is going on, or was killed a short while ago",

@@ -196,7 +196,7 @@ def _fetched(blobs: BlobStore, sealed: Sealed) -> Iterator[Path]:
         path, hasher, size = folder / "blob", hashlib.sha256(), 0
         try:
             with blobs.open(sealed.blob, direct=True) as stream, path.open("xb") as target:
-                while chunk := stream.read(_CHUNK_BYTES):
+                while size <= sealed.size and (chunk := stream.read(_CHUNK_BYTES)):
                     hasher.update(chunk)
                     size += len(chunk)
                     target.write(chunk)

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from otagate import _clock
 from otagate._fields import Fields
 from otagate._text import harmless, span
-from otagate.errors import ConflictError, UnavailableError
+from otagate.errors import ConflictError, UnavailableError, VerificationError
 from otagate.model import Digest
 from otagate.store.interface import DocumentStore
 from otagate.store.jsondoc import JsonDoc, read_json
@@ -59,7 +59,22 @@ class Announced:
 
     def left(self, now: datetime) -> timedelta:
         """Give how long others still have to respect it; zero or less when it is over."""
-        return self.until + SKEW - now if self.id else timedelta(0)
+        return (self.until - now) + SKEW if self.id else timedelta(0)
+
+    def refuse_endless(self, now: datetime) -> None:
+        """Refuse an announcement that holds longer than any that was written by a clock near this one's.
+
+        Raises:
+            VerificationError: It does, and would stop everybody for as long.
+        """
+        if self.left(now) > LIFE + 2 * SKEW + MARGIN:
+            raise VerificationError(
+                "the announcement of a prune holds longer than any does",
+                KEY,
+                expected=f"at most {span(LIFE)} from now",
+                found=f"until {self.until:%Y-%m-%d %H:%M} UTC, by {harmless(self.actor, 80) or 'somebody'}",
+                remedy=f"compare the clocks; when no prune is going on, remove {KEY} from the store, and see who wrote it",
+            )
 
 
 def refuse_condemned(
@@ -76,12 +91,13 @@ def refuse_condemned(
     Raises:
         ConflictError: A prune that may still be going on removes it.
         UnavailableError: Looking took so long each time that the answer was old.
-        VerificationError: The announcement is damaged.
+        VerificationError: The announcement is damaged, or holds for ever.
     """
     for _ in range(_LOOKS):
         began = monotonic()
         found = read_announced(documents)
         if found is not None and digest in found[1].condemned and found[1].left(now) > timedelta(0):
+            found[1].refuse_endless(now)
             raise ConflictError(
                 "prune is removing this very bundle",
                 str(digest),

@@ -67,11 +67,13 @@ def compare(blobs: BlobStore, sealed: Sealed, *, direct: bool = False) -> str | 
     hasher, size = hashlib.sha256(), 0
     try:
         with blobs.open(sealed.blob, direct=direct) as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
+            while size <= sealed.size and (chunk := stream.read(_CHUNK_BYTES)):
                 hasher.update(chunk)
                 size += len(chunk)
     except NotFoundError:
         return "no blob"
+    if size > sealed.size:
+        return f"more than {sealed.size} bytes"  # how many more is not read: it may never end
     digest = Digest(hasher.hexdigest())
     return None if (digest, size) == (sealed.blob, sealed.size) else f"{digest}, {size} bytes"
 

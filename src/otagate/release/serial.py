@@ -5,7 +5,7 @@ from __future__ import annotations
 from otagate.errors import ConflictError, VerificationError
 from otagate.model import AppId
 from otagate.store.interface import DocumentStore
-from otagate.store.jsondoc import JsonDoc, read_json, write_json
+from otagate.store.jsondoc import MAX_REVISION, JsonDoc, read_json, write_json
 
 SCHEMA = "otagate/serial/v1"
 _ATTEMPTS = 50
@@ -33,7 +33,7 @@ def _take(documents: DocumentStore, key: str) -> int:
     current: JsonDoc | None = read_json(documents, key, SCHEMA)
     body = current.body if current else {}
     before = body.get("serial", 0)
-    if type(before) is not int or before < 0 or (current is not None and before < 1):
+    if type(before) is not int or not (0 if current is None else 1) <= before <= MAX_REVISION:
         raise VerificationError(
             "the app's serial is damaged",
             key,

@@ -89,8 +89,14 @@ class GuardedDocuments:
             return read_json(self._inner, MARKER, SCHEMA)
         except VerificationError:
             # The marker only spares requests. One that cannot be understood must not keep anybody from a rollback.
+            return JsonDoc(MARKER, SCHEMA, 0, "", {}, self._token())
+
+    def _token(self) -> str:
+        try:
             there = self._inner.read(MARKER)
-            return JsonDoc(MARKER, SCHEMA, 0, "", {}, there.token) if there else None
+        except VerificationError:  # too large to be read: it is not written over either, and each process probes
+            return ""
+        return there.token if there else ""
 
     def _is_good(self, marker: JsonDoc | None) -> bool:
         if marker is None or marker.body.get("where") != self._where:
@@ -105,6 +111,6 @@ class GuardedDocuments:
         body = {"where": self._where, "probed_at": to_text(self._now()), "probe": PROBE_VERSION}
         try:
             write_json(self._inner, MARKER, SCHEMA, body, marker)
-        except ConflictError:
-            # Another process was trying the store too. This one's result stands for itself, whatever the other wrote.
+        except (ConflictError, VerificationError):
+            # Another process was trying the store too, or what stands there cannot be read. This result stands for itself.
             return

@@ -19,6 +19,8 @@ from otagate.store.swap import swap
 
 RESERVED = ("schema", "revision", "txn")
 """The fields that this module owns."""
+MAX_REVISION = 2**53 - 2
+"""Nothing of ours gets there; what does was written by somebody else, to make the next number one that cannot be written."""
 _TXN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -93,8 +95,9 @@ def _parse(found: Document, schema: str) -> JsonDoc:
     if value.get("schema") != schema:
         raise _bad(found.key, f"schema {schema}", harmless(repr(value.get("schema"))))
     revision, txn = value.get("revision"), value.get("txn")
-    if type(revision) is not int or revision < 1:
-        raise _bad(found.key, "a revision from 1 on", harmless(repr(revision)))
+    if type(revision) is not int or not 1 <= revision <= MAX_REVISION:
+        shown = revision if type(revision) is not int else "another number"
+        raise _bad(found.key, "a revision from 1 on", harmless(repr(shown), 80))
     if not isinstance(txn, str) or not _TXN.fullmatch(txn):
         raise _bad(found.key, "a txn of 32 hex digits", harmless(repr(txn)))
     body = {name: item for name, item in value.items() if name not in RESERVED}

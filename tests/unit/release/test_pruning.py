@@ -175,3 +175,24 @@ def test_a_damaged_announcement_is_named(body: dict[str, Any]) -> None:
     with pytest.raises(VerificationError) as caught:
         refuse_condemned(documents, DOOMED, NOW)
     assert caught.value.subject == KEY
+
+
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59.999999Z", "2027-11-21T09:30:00Z"])
+def test_an_announcement_that_never_ends_is_no_announcement(until: str) -> None:
+    documents = MemoryDocuments()
+    body = {"id": "x", "until": until, "condemned": [DOOMED.hex], "actor": "mallory"}
+    write_json(documents, KEY, SCHEMA, body, None)
+    with pytest.raises(VerificationError, match="longer than any") as caught:
+        refuse_condemned(documents, DOOMED, NOW)
+    assert KEY in (caught.value.remedy or "")
+    refuse_condemned(documents, OTHER, NOW)
+    with pytest.raises(VerificationError, match="longer than any"):
+        announce([documents], frozenset({OTHER}), "me", lambda: NOW)
+
+
+def test_an_instant_beyond_the_calendar_is_damage() -> None:
+    documents = MemoryDocuments()
+    body = {"id": "x", "until": "9999-12-31T23:59:59-14:00", "condemned": [DOOMED.hex], "actor": "mallory"}
+    write_json(documents, KEY, SCHEMA, body, None)
+    with pytest.raises(VerificationError, match="until"):
+        refuse_condemned(documents, DOOMED, NOW)

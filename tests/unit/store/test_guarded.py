@@ -12,6 +12,7 @@ import pytest
 
 from otagate.errors import UsageError, VerificationError
 from otagate.store.guarded import MARKER, GuardedDocuments
+from otagate.store.interface import Document
 from otagate.store.jsondoc import read_json
 from otagate.store.memory import MemoryDocuments
 from support.meddler import MeddledDocuments
@@ -174,3 +175,19 @@ def test_a_marker_that_another_process_wrote_meanwhile_is_left_alone() -> None:
     documents.create("apps/a.json", b"one")
     assert marker_of(inner) == {"schema": "otagate/store/v1"}
     assert inner.read("apps/a.json") is not None
+
+
+def test_a_marker_too_large_to_be_read_keeps_nobody_from_writing() -> None:
+    class Huge(MemoryDocuments):
+        def read(self, key: str) -> Document | None:
+            if key == MARKER:
+                raise VerificationError("a document is larger than any that otagate writes", key)
+            return super().read(key)
+
+    inner = Huge()
+    documents, _ = guarded(inner)
+    documents.create("apps/a.json", b"one")
+    found = inner.read("apps/a.json")
+    assert found is not None
+    assert found.body == b"one"
+    assert MARKER not in inner._bodies

@@ -114,3 +114,12 @@ def test_a_document_that_is_gone_is_a_conflict() -> None:
     first = write_json(MemoryDocuments(), "k", SCHEMA, {}, None)
     with pytest.raises(ConflictError):
         write_json(MemoryDocuments(), "k", SCHEMA, {}, first)
+
+
+@pytest.mark.parametrize("revision", [2**53, 10**4299], ids=["large", "not-to-be-written"])
+def test_a_revision_that_leaves_no_room_is_refused(revision: int) -> None:
+    documents = MemoryDocuments()
+    documents.create("k", f'{{"schema":"{SCHEMA}","revision":{revision},"txn":"{"0" * 32}"}}'.encode())
+    with pytest.raises(VerificationError, match="a revision from 1 on") as caught:
+        read_json(documents, "k", SCHEMA)
+    assert len(str(caught.value)) < 1000
