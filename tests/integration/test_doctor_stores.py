@@ -13,18 +13,23 @@ from typing import Any
 import pytest
 
 from otagate.errors import UsageError
-from otagate.flow.doctor.patient import Patient
+from otagate.flow.doctor.patient import Patient, Place
+from otagate.flow.doctor.signed import check_signed
 from otagate.flow.doctor.stores import check_stores
+from otagate.model import Digest
 from otagate.policy.load import load_policy
+from otagate.store.cloud import cloud_store
 from otagate.store.guarded import MARKER
 from otagate.store.registry import open_store, open_untried
 from support import buckets
 from support.buckets import Bucket
+from support.buckets_memory import MemoryObjects
 from support.metric_server import send, serving
 from support.servers.stripping_proxy import stripping
 from support.shop import Said, Shop, open_shop
 
 pytestmark = pytest.mark.integration
+PLACE = Place("storage", "s3://bucket", has_blobs=True, has_documents=True)
 
 
 @pytest.fixture
@@ -60,6 +65,8 @@ def test_a_good_bucket_is_tried_and_left_as_it_was(name: str, shop: Shop) -> Non
     assert found["storage: blobs"]["detail"].endswith("look, put, read, delete")
     assert found["storage: second writer"]["status"] == "ok"
     assert found["storage: clock"]["status"] in {"ok", "not checked"}
+    # A bucket that asks for no identity has nobody to sign as.
+    assert found["storage: signed address"]["status"] == ("ok" if bucket.environ else "not checked")
     secrets = [value for key, value in bucket.environ.items() if key in {"AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_ACCOUNT_KEY"}]
     texts = [said.out, said.err, *vars(doctor(shop, bucket)).values()]
     assert not [value for value in secrets for text in texts if value in str(text)]
@@ -277,3 +284,31 @@ def test_a_bucket_that_is_not_there_is_named(shop: Shop) -> None:
     assert (said.code, "store.missing" in problems(said)) == (2, True)
     assert checks(said)["pointers"]["status"] == "not checked"
     assert checks(said)["ledger"]["detail"] == "the store cannot be used; see above"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((b"the bytes", 200), None),
+        ((b"the bytes and more", 200), "other bytes"),
+        ((b"", 200), "other bytes"),
+        ((b"<Error/>", 403), "HTTP 403"),
+    ],
+)
+def test_a_signed_address_that_gives_something_else_is_found(answer: tuple[bytes, int], words: str | None) -> None:
+    body = b"the bytes"
+    objects = MemoryObjects()
+    store = cloud_store("s3://b", objects, "")
+    with serving(lambda request, _: send(request, answer[0], status=answer[1])) as base:
+        objects.signed = base
+        [check] = check_signed(PLACE, store, Digest.of(body), body)
+    assert [trouble.code for trouble in check.troubles] == ([] if words is None else ["store.signing"])
+    assert words is None or words in check.troubles[0].what
+    assert "signature" not in str(check)
+
+
+def test_a_signed_address_that_nobody_answers_is_found() -> None:
+    objects = MemoryObjects()
+    objects.signed = "http://127.0.0.1:9"
+    [check] = check_signed(PLACE, cloud_store("s3://b", objects, ""), Digest.of(b""), b"")
+    assert "ConnectError" in check.troubles[0].what

@@ -7,6 +7,7 @@ of the unlocked one, now and then: tests/unit/store/test_probe.py has a store wi
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -22,6 +23,9 @@ def main(host: str, port: int) -> None:
     served, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
     def in_turn(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        # The body first: a client that never sends the rest of it must not keep the others waiting.
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
         with turn:
             return list(served(environ, start_response))
 

@@ -106,6 +106,10 @@ CODES: dict[str, Code] = {
         ExitCode.VERIFICATION,
     ),
     "store.unusable": _error("a store cannot be used as the policy says", "correct the URL in the policy (docs/stores.md)"),
+    "store.signing": _warning(
+        "an address that was signed for a private bucket does not give its bytes",
+        "compare the clocks, and what the identity may do (docs/stores.md); a bucket that the public may read needs none",
+    ),
     "store.probe-left": _note("what doctor wrote to try the store could not be removed", "otagate prune takes it"),
     "clock.skew": _warning(
         "this machine's clock and the store's are apart; services refuse requests that are too far off", "set the clock (NTP)"

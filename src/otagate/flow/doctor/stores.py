@@ -17,6 +17,7 @@ from otagate.flow.doctor.codes import Severity
 from otagate.flow.doctor.model import Check, Trouble, code_of, from_error, trouble
 from otagate.flow.doctor.patient import Patient, Place
 from otagate.flow.doctor.public import check_clock, check_public
+from otagate.flow.doctor.signed import check_signed
 from otagate.model import Digest
 from otagate.store.interface import BlobStore, DocumentStore, Store
 from otagate.store.probe import probe_documents
@@ -172,7 +173,7 @@ def _blobs(patient: Patient, place: Place, store: Store) -> Iterator[Check]:
         with _put(course, store.blobs, digest, source) as is_there:
             if is_there:
                 _read_back(course, digest, body)
-                public = list(check_public(patient, place, digest, body))
+                public = [*check_signed(place, store, digest, body), *check_public(patient, place, digest, body)]
     yield course.check("blobs")
     yield from check_clock(patient, place, store, digest)
     yield from public
