@@ -51,6 +51,7 @@ OPERATION = Patience(total=60.0)
 UPLOAD = Patience(total=600.0)
 """A large blob on a slow line takes its time; each part has a limit of its own."""
 
+_CHANGED = (RefusedError, MissingObjectError)
 _T = TypeVar("_T")
 
 
@@ -65,14 +66,22 @@ class _Bucket:
     def key(self, name: str) -> str:
         return f"{self.prefix}{name}"
 
-    def run(self, doing: str, name: str, action: Callable[[str], _T], patience: Patience = OPERATION) -> _T:
-        """Carry out an operation on one key; ``doing`` completes "cannot …" in the error."""
+    def run(
+        self,
+        doing: str,
+        name: str,
+        action: Callable[[str], _T],
+        patience: Patience = OPERATION,
+        *,
+        told: tuple[type[ObjectError], ...] = (),
+    ) -> _T:
+        """Carry out an operation on one key; ``doing`` completes "cannot …" in the error. What is ``told`` passes as it is."""
         key = self.key(name)
         try:
             return persist(lambda: action(key), _verdict, patience, sleep=self._sleep)
-        except (MissingObjectError, RefusedError):
-            raise
         except ObjectError as error:
+            if isinstance(error, told):
+                raise
             raise explained(error, doing, f"{self.objects.where}: {key}") from error
 
 
@@ -194,7 +203,7 @@ class CloudDocuments:
         """See DocumentStore.create."""
         check_size(check_key(key), len(body))
         try:
-            return self._bucket.run("write the document", key, lambda whole: self._create(whole, body))
+            return self._bucket.run("write the document", key, lambda whole: self._create(whole, body), told=(RefusedError,))
         except RefusedError as error:
             raise ConflictError("the document is there already", key, remedy="read it and decide again") from error
 
@@ -211,8 +220,8 @@ class CloudDocuments:
         """See DocumentStore.replace."""
         check_size(check_key(key), len(body))
         try:
-            return self._bucket.run("write the document", key, lambda whole: self._replace(whole, body, token))
-        except (RefusedError, MissingObjectError) as error:
+            return self._bucket.run("write the document", key, lambda whole: self._replace(whole, body, token), told=_CHANGED)
+        except _CHANGED as error:
             there = self._bucket.run("look at the document", key, self._bucket.objects.head)
             raise ConflictError(
                 "the document changed since it was read",
@@ -276,17 +285,18 @@ class _Stream(io.RawIOBase):
         """Read into ``buffer``; see io.RawIOBase.readinto."""
         target = memoryview(buffer).cast("B")
         if not self._left:
-            self._left = memoryview(self._next())
+            try:
+                self._left = memoryview(self._next())
+            except MissingObjectError as error:
+                remedy = "publish the release again"
+                raise NotFoundError("the blob went while it was read", self._name, remedy=remedy) from error
         count = min(len(target), len(self._left))
         target[:count] = self._left[:count]
         self._left = self._left[count:]
         return count
 
     def _next(self) -> bytes:
-        try:
-            piece = self._bucket.run("read the blob", self._name, self._attempt)
-        except RefusedError as error:
-            raise explained(error, "read the blob", self._name) from error
+        piece = self._bucket.run("read the blob", self._name, self._attempt, told=(MissingObjectError,))
         self._position += len(piece)
         return piece
 
