@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import obstore
 from obstore.exceptions import BaseError, UnauthenticatedError
 
+from otagate.store._interruptible import interruptible
 from otagate.store.interface import OnProgress
 from otagate.store.objects import (
     Absent,
@@ -138,28 +139,30 @@ class ObstoreObjects:
     def upload(self, key: str, pieces: Iterable[bytes], size: int, headers: Headers, on_progress: OnProgress) -> None:
         """See Objects.upload. ``on_progress`` hears only of what has left for certain: up to six parts more may have."""
         source = _Source(pieces, size, on_progress)
-        attributes = _attributes(headers)
+        interruptible(lambda: self._send(key, source, size, _attributes(headers)), source.stop)
+        on_progress(size, size)
+
+    def _send(self, key: str, source: _Source, size: int, attributes: dict[str, str]) -> None:
         if size <= PART_BYTES:
             body = b"".join(source)
             with self._asking(Operation.WRITE):
                 obstore.put(self._store("upload"), key, body, attributes=attributes, use_multipart=False)
-        else:
-            try:
-                with self._asking(Operation.WRITE):
-                    obstore.put(
-                        self._store("upload"),
-                        key,
-                        iter(source),
-                        attributes=attributes,
-                        use_multipart=True,
-                        chunk_size=PART_BYTES,
-                        max_concurrency=PARTS_AT_ONCE,
-                    )
-            except ObjectError:
-                if source.failure is not None:
-                    raise source.failure from None
-                raise
-        on_progress(size, size)
+            return
+        try:
+            with self._asking(Operation.WRITE):
+                obstore.put(
+                    self._store("upload"),
+                    key,
+                    iter(source),
+                    attributes=attributes,
+                    use_multipart=True,
+                    chunk_size=PART_BYTES,
+                    max_concurrency=PARTS_AT_ONCE,
+                )
+        except ObjectError:
+            if source.failure is not None:
+                raise source.failure from None
+            raise
 
     def delete(self, key: str) -> None:
         """See Objects.delete."""
@@ -199,6 +202,11 @@ class _Source:
     def __init__(self, pieces: Iterable[bytes], size: int, on_progress: OnProgress) -> None:
         self._pieces, self._size, self._on_progress = pieces, size, on_progress
         self.failure: BaseException | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End with an error at the next piece, so that the upload is taken back."""
+        self._is_stopped = True
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -213,6 +221,8 @@ class _Source:
         count = 0
         for piece in self._pieces:
             count += len(piece)
+            if self._is_stopped:
+                raise BrokenRequestError("the upload was interrupted")
             if count > self._size:
                 break
             self._on_progress(max(0, count - PARTS_AT_ONCE * PART_BYTES), self._size)
