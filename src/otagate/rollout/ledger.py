@@ -22,10 +22,14 @@ from otagate.rollout.ledger_entry import LedgerEntry, faults, parse, to_bytes, t
 from otagate.store.interface import Document, DocumentStore
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
 
+_MOST = 10**10 - 1
+"""Entries that a ledger can have: the ten digits of their keys. A hint beyond was not written by otagate."""
 HEAD_SCHEMA = "otagate/ledger-head/v1"
 CLOCK_SLACK = timedelta(hours=1)
 """How far the clocks of two machines may be apart without an event being recorded twice."""
 _ATTEMPTS = 200
+_WIDEST_GAP = 20
+"""Entries in a row that are missing or damaged; who plants one far beyond the end would have everybody look for millions."""
 _AHEAD = 16
 """Entries that are read at the same time: a store far away answers each in some 30 ms, and a ledger has thousands."""
 
@@ -161,12 +165,17 @@ class Ledger:
         )
 
     def _recorded(self, head: Document | None, event_id: str, earliest: datetime) -> LedgerEntry | None:
-        """Look back from the head for an entry that recorded this event."""
+        """Look back from the head for an entry that recorded this event; a wide gap was not left by otagate and ends it."""
+        gap = 0
         for seq in range(self._seq(head), 0, -1):
             stored = head if head is not None and seq == self._seq(head) else self._documents.read(self._key(seq))
             entry = None if stored is None else try_parse(stored, seq)
             if entry is None:
+                gap += 1
+                if gap > _WIDEST_GAP:
+                    return None
                 continue
+            gap = 0
             if entry.id == event_id:
                 return entry
             if entry.at < earliest:
@@ -202,8 +211,8 @@ class Ledger:
             return
         try:
             write_json(self._documents, self._hint_key(), HEAD_SCHEMA, {**(hint.body if hint else {}), "seq": seq}, hint)
-        except ConflictError:
-            # Somebody else noted a head meanwhile. A hint that lags costs reads, nothing else.
+        except (ConflictError, VerificationError):
+            # Somebody else noted a head meanwhile, or it cannot be read. A hint that lags costs reads, nothing else.
             return
 
     def _seq(self, head: Document | None) -> int:
@@ -218,4 +227,4 @@ class Ledger:
 
 def _seq_of(hint: JsonDoc) -> int:
     seq = hint.body.get("seq")
-    return seq if type(seq) is int and seq > 0 else 0
+    return seq if type(seq) is int and 0 < seq <= _MOST else 0

@@ -291,3 +291,31 @@ def test_sixteen_entries_are_asked_for_at_the_same_time() -> None:
     filled(40, documents)
     documents.keys_held = frozenset(key(seq) for seq in range(1, 17))
     assert len(list(Ledger(documents, APP).entries())) == 40
+
+
+@pytest.mark.parametrize("seq", [10**10, 10**1000, 10**4200], ids=["11-digits", "1001-digits", "4201-digits"])
+def test_a_hint_beyond_every_ledger_stops_nobody(seq: int) -> None:
+    documents = MemoryDocuments()
+    documents.create(HINT, f'{{"schema":"{HEAD_SCHEMA}","revision":1,"txn":"{"0" * 32}","seq":{seq}}}'.encode())
+    assert Ledger(documents, APP).append("note", "e1", {}, datetime(2026, 11, 21, tzinfo=UTC)).seq == 1
+
+
+def test_a_hint_too_large_to_be_read_stops_nobody() -> None:
+    class Huge(MemoryDocuments):
+        def read(self, key: str) -> Document | None:
+            if key == HINT:
+                raise VerificationError("a document is larger than any that otagate writes", key)
+            return super().read(key)
+
+    documents = Huge()
+    documents.create(HINT, b"x")
+    assert Ledger(documents, APP).append("note", "e1", {}, datetime(2026, 11, 21, tzinfo=UTC)).seq == 1
+
+
+def test_an_entry_planted_far_beyond_the_end_does_not_make_everybody_look_for_the_rest() -> None:
+    documents, now = MemoryDocuments(), datetime(2026, 11, 21, tzinfo=UTC)
+    documents.create(f"apps/{APP}/ledger/{10**9}.json", b"{}")
+    documents.create(HINT, f'{{"schema":"{HEAD_SCHEMA}","revision":1,"txn":"{"0" * 32}","seq":{10**9}}}'.encode())
+    ledger = Ledger(documents, APP)
+    ledger.append("note", "e1", {}, now)
+    assert ledger.verify_chain().problems
