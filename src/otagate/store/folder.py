@@ -154,8 +154,8 @@ class FolderBlobs:
         try:
             for path in sorted(folder.glob("??/*")):
                 digest = digest_of(path.relative_to(self._place.root).as_posix())
-                found = path.lstat()
-                if digest is not None and stat.S_ISREG(found.st_mode):
+                found = _status(path)
+                if digest is not None and found is not None and stat.S_ISREG(found.st_mode):
                     yield StoredBlob(digest, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
         except OSError as error:
             raise translate(error, "cannot list the blobs", folder) from error
@@ -165,7 +165,8 @@ class FolderBlobs:
         count = 0
         try:
             for path in (self._place.root / BLOBS / "sha256").glob(f"??/{TEMP_PREFIX}*"):
-                if path.lstat().st_mtime < before.timestamp():
+                found = _status(path)
+                if found is not None and found.st_mtime < before.timestamp():
                     path.unlink(missing_ok=True)
                     count += 1
         except OSError as error:
@@ -366,3 +367,11 @@ def _token(body: bytes) -> str:
 
 def _raise(error: OSError) -> None:
     raise error
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """Look at a file that was seen a moment ago; None when a writer or a prune beside us took it away."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
