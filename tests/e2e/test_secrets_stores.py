@@ -38,7 +38,7 @@ VERBS = (
     ("reconcile",),
     ("promote", "--channel", "live", "--release", "1.0.0"),
     ("rollback", "--channel", "live"),
-    ("prune", "--yes", "--wait", "0s"),
+    ("prune", "--grace", "24h", "--wait", "0s"),
 )
 READING = (("plan",), ("status",), ("verify", "1.0.0"), ("history",), ("doctor", "--read-only"))
 WORDS = {
