@@ -137,6 +137,13 @@ def version_at(url: str) -> str:
     return str((state.get("candidate") or state["stable"])["version"])
 
 
+def pointer_troubles(site: Site) -> list[dict[str, str]]:
+    """Give what doctor says of pointers as devices get them."""
+    checks = site("doctor", "--format", "json").json["checks"]
+    troubles = [trouble for check in checks for trouble in check.get("troubles", check.get("problems", []))]
+    return [trouble for trouble in troubles if trouble["code"].startswith("public.") and "channels/" in json.dumps(trouble)]
+
+
 def in_front(stack: ExitStack, bucket: Bucket) -> tuple[str, Edge]:
     client = seaweedfs.client(seaweedfs.shared())
 
@@ -338,6 +345,8 @@ def test_documents_elsewhere_have_a_cdn_of_their_own(site: Site, stack: ExitStac
     assert not any(path.startswith("/apps/") for path in site.paths())
     with pytest.raises(urllib.error.HTTPError, match="404"):
         site.served("development")
+    assert pointer_troubles(site) == []
     site.hook.deaf = True
     said = site("rollback", "--channel", "development")
+    assert [trouble["code"] for trouble in pointer_troubles(site)] == ["public.old-pointer"]
     assert (said.code, f"{address}{pointer('development')}" in said.err) == (7, True)

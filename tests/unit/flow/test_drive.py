@@ -22,7 +22,8 @@ from otagate.model import ChannelName, Context, Version, Weight
 from otagate.plan.steps import Plan
 from otagate.policy.model import BuildSpec, FileSource, SealFormat, SealSpec, TrustSpec
 from otagate.rollout import machine
-from otagate.rollout.state import Stage
+from otagate.rollout.repository import Stored
+from otagate.rollout.state import RolloutState, Stage
 from support.keys import key, signer
 from support.rollouts import fresh
 from support.world import BAD, DAY, GATES, HOUR, World, phase, shown, track
@@ -52,6 +53,21 @@ def test_waiting_works_through_every_soak_and_tells_of_each_step(world: World) -
     assert seen == [10_000, 10_000]
     assert world.clock.now() - world.state().created_at == 2 * DAY
     assert world.devices.looks > 48, "it looks every half hour, not only at the end"
+
+
+def test_two_processes_that_start_the_same_rollout_share_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = world.process(), world.process()
+    shipment = prepare(here, version=Version("1.0.0"))
+    published = publish(here, shipment, world.work)
+    make = here.rollouts.create
+
+    def beaten(state: RolloutState) -> Stored:
+        start(there, shipment, published.ref)
+        return make(state)
+
+    monkeypatch.setattr(here.rollouts, "create", beaten)
+    assert start(here, shipment, published.ref) == there.rollouts.load(shipment.rollout_id)
+    assert [state.id for state in map(world.state, world.claims().values())] == ["1.0.0-production"]
 
 
 def test_patience_ends(world: World) -> None:

@@ -57,9 +57,10 @@ def check_public(patient: Patient, place: Place, digest: Digest, body: bytes) ->
 def check_public_pointer(workspace: Workspace, key: str, subject: str) -> Iterator[Check]:
     """Where devices or an update server read pointers through the CDN: is the one that it serves the present one."""
     policy = workspace.policy
-    if policy.cdn is None or not policy.cdn.pointers or policy.storage.partition(":")[0] not in _SCHEMES:
+    url = policy.documents or policy.storage
+    if policy.cdn is None or not policy.cdn.pointers or url.partition(":")[0] not in _SCHEMES:
         return
-    base = parse_bucket_url(policy.storage).public
+    base = parse_bucket_url(url).public
     here = workspace.store.documents.read(key)
     if base is None or here is None:
         return
