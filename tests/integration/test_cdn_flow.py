@@ -196,6 +196,18 @@ def test_a_publish_is_read_back_through_the_cdn_and_a_promote_shows_there(site: 
         assert answer.headers["X-Cache"] == "Hit from edge"
 
 
+def test_what_no_trusted_key_signed_is_not_taken_for_a_newer_pointer(site: Site) -> None:
+    site.upload("1.0.1")
+    site.hook.deaf = True
+    site.edge.keep(pointer("development"), b'{"payload": "", "signatures": []}')
+    assert promoted(site, "1.0.1").code == 7
+    newer = site.bucket.open().read(site.key(pointer("development")), 1 << 20)
+    assert newer is not None
+    site.edge.keep(pointer("development"), newer[0])
+    told = len(site.hook.heard)
+    assert (site("reconcile").code, len(site.hook.heard)) == (0, told)
+
+
 @pytest.mark.parametrize("verb", ["promote", "rollback"])
 def test_a_cdn_that_stays_stale_ends_a_verb_by_hand_with_the_channel_moved(site: Site, verb: str) -> None:
     site.edge.keeps_pointers = True

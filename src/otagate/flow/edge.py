@@ -16,6 +16,7 @@ from otagate._bucket_url import parse_storage_url
 from otagate.errors import OtagateError, VerificationError
 from otagate.flow.select import channel_names
 from otagate.model import ChannelName, Digest
+from otagate.policy.model import CdnSpec
 from otagate.store.keys import blob_key
 
 if TYPE_CHECKING:
@@ -106,7 +107,6 @@ class Edge:
         from otagate.store.cdn import open_cdn  # noqa: PLC0415 - only who has a CDN pays for it
 
         workspace = self._workspace
-        if workspace.policy.cdn is None:
-            raise AssertionError
-        spec = workspace.policy.cdn if pointers else replace(workspace.policy.cdn, pointers=False)
+        spec = workspace.policy.cdn or CdnSpec()
+        spec = spec if pointers else replace(spec, pointers=False)
         return open_cdn(spec, parse_storage_url(url), workspace.environ, workspace.base)
