@@ -40,7 +40,7 @@ def serving(folder: Path) -> Iterator[str]:
         modules / "azurite" / "dist" / "src" / "blob" / "main.js",
         *("--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", folder / "data"),
         # By default it reports to its makers.
-        *("--silent", "--disableTelemetry"),
+        *("--silent", "--disableTelemetry", "--skipApiVersionCheck"),
     ]
     base = f"http://127.0.0.1:{port}/{ACCOUNT}"
     with running(command, lambda: make_container(base, CONTAINER), folder / "log"):
