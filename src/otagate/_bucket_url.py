@@ -52,6 +52,8 @@ _BUCKET = {
     "az": re.compile(r"\$web|\$root|[a-z0-9](?:-?[a-z0-9]){2,62}", re.ASCII),
 }
 """**Sources:** Amazon S3 User Guide, "Bucket naming rules"; Cloud Storage, "About buckets"; Azure, "Naming containers"."""
+_NAMES = {"s3": (63, ".-"), "gs": (222, "._-"), "az": (63, "-")}
+"""For people: how long a name is at most, and which signs it takes besides letters and digits."""
 _SEGMENT = re.compile(r"[A-Za-z0-9_+=@-][A-Za-z0-9._+=@-]*", re.ASCII)
 _MAX_PREFIX = 100
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?(?:/.*)?", re.ASCII)
@@ -115,6 +117,12 @@ class BucketUrl:
         return f"{self.scheme}://{self.bucket}/{self.prefix}".rstrip("/")
 
     @property
+    def place(self) -> str:
+        """Give the URL without options but for the endpoint, if it has one: what tells this store from others."""
+        endpoint = self.options.get("endpoint")
+        return f"{self.shown} at {endpoint}" if endpoint else self.shown
+
+    @property
     def is_foreign(self) -> bool:
         """Whether its ``endpoint`` is not the cloud's own, so that what gives access to the cloud must not go there."""
         endpoint = self.options.get("endpoint")
@@ -142,6 +150,11 @@ def parse_storage_url(url: str) -> BucketUrl | None:
     raise UsageError("this is not a storage URL", "storage", expected=f"one of {_FORMS}", found=found, remedy=hint)
 
 
+def place_of(url: str) -> str:
+    """Name a store of a policy to people: a folder's URL as it is, a bucket's as :attr:`BucketUrl.place`."""
+    return parse_bucket_url(url).place if url.partition(":")[0].lower() in OPTIONS else url
+
+
 def parse_bucket_url(url: str) -> BucketUrl:
     """Take a bucket's URL apart: one whose scheme is in ``OPTIONS``.
 
@@ -159,7 +172,7 @@ def parse_bucket_url(url: str) -> BucketUrl:
     if parts.fragment:
         raise _bad(shown, f"{scheme}://BUCKET/PREFIX", "a '#'", "write it as %23")
     if not _BUCKET[scheme].fullmatch(parts.netloc):
-        raise _bad(shown, "the name of a bucket after //, such as acme-updates", harmless(parts.netloc, 80) or "none")
+        raise _bad(shown, *_no_bucket(scheme, parts.netloc))
     prefix = unquote(parts.path).strip("/")
     if prefix and (len(prefix) > _MAX_PREFIX or not all(_SEGMENT.fullmatch(segment) for segment in prefix.split("/"))):
         raise _bad(
@@ -189,6 +202,14 @@ def _split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:  # brackets that are no IPv6 address, or letters that turn into others
         raise _bad("a URL", "SCHEME://BUCKET/PREFIX", "a host that is none") from None
+
+
+def _no_bucket(scheme: str, name: str) -> tuple[str, str, str]:
+    """Say what a bucket's name may be, what stands there instead, and what to do."""
+    longest, signs = _NAMES[scheme]
+    expected = f"the name of a bucket after //, such as acme-updates: 3 to {longest} small letters, digits and {signs}"
+    remedy = "options begin with ?: s3://BUCKET?OPTION=VALUE" if "&" in name else "see docs/stores.md"
+    return expected, harmless(name, 80) or "none", remedy.replace("s3:", f"{scheme}:")
 
 
 def _options(scheme: str, query: str, shown: str) -> dict[str, str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otagate._bucket_url import OPTIONS, BucketUrl, holds_key, parse_bucket_url, parse_storage_url
+from otagate._bucket_url import OPTIONS, BucketUrl, holds_key, parse_bucket_url, parse_storage_url, place_of
 from otagate.errors import UsageError
 from otagate.identity.interface import Kind
 
@@ -142,3 +142,25 @@ def test_other_urls_are_refused(url: str, found: str) -> None:
 )
 def test_an_endpoint_that_is_not_the_clouds_own(url: str, is_foreign: bool) -> None:
     assert parse_bucket_url(url).is_foreign is is_foreign
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("file:.otagate/store", "file:.otagate/store"),
+        ("s3://acme-updates/ota/?region=eu-west-1&identity=oidc", "s3://acme-updates/ota"),
+        (
+            "s3://acme-updates/ota?endpoint=https://s3.example.com&public=https://cdn",
+            "s3://acme-updates/ota at https://s3.example.com",
+        ),
+        ("az://acme-updates?account=acme", "az://acme-updates"),
+    ],
+)
+def test_people_are_shown_a_place_without_options(url: str, place: str) -> None:
+    assert place_of(url) == place
+
+
+def test_options_that_begin_with_an_ampersand_are_pointed_out() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_bucket_url("gs://acme-updates&identity=oidc")
+    assert caught.value.remedy == "options begin with ?: gs://BUCKET?OPTION=VALUE"

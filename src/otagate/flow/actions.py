@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from otagate._bucket_url import place_of
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading
 from otagate.errors import ConflictError, NotFoundError, UsageError
@@ -226,7 +227,7 @@ def find_release(workspace: Workspace, version: Version) -> PublishedRelease:
         raise NotFoundError(
             "this release is not published",
             f"{version} of {workspace.policy.app}",
-            expected=f"a release statement in {workspace.policy.storage}",
+            expected=f"a release statement in {place_of(workspace.policy.storage)}",
             remedy="publish it first: otagate upload",
         )
     return published

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from otagate._text import harmless
 from otagate.errors import UsageError
+from otagate.identity.interface import Kind
 
 _MAX_FILE_BYTES = 1024 * 1024
 _TOKEN_LIKE = re.compile(r"[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}", re.ASCII)
@@ -26,6 +27,29 @@ def value(environ: Mapping[str, str], *names: str) -> str | None:
 def is_true(environ: Mapping[str, str], name: str) -> bool:
     """Whether a variable says yes."""
     return environ.get(name, "").strip().lower() in {"true", "1"}
+
+
+def remedy(only: Kind | None, on_ci: str, stored: str, on_laptop: str) -> str:
+    """Say what to do where no link of the chain can: what the one link needs that is asked for, or all that is usual.
+
+    Args:
+        only: The one link to use.
+        on_ci: What the CI's token needs.
+        stored: The variables of stored keys.
+        on_laptop: What a person does.
+    """
+    match only:
+        case None:
+            words = f"on a CI: {on_ci}; on a laptop: {on_laptop}"
+        case Kind.OIDC:
+            words = on_ci
+        case Kind.ENVIRONMENT:
+            words = f"set {stored}, or leave out identity={only}"
+        case Kind.PROFILE:
+            words = f"{on_laptop}, or leave out identity={only}"
+        case _:
+            words = f"run it where the platform gives an identity to the {only}, or leave out identity={only}"
+    return f"{words}; see docs/stores.md"
 
 
 def said(text: str, secrets: Iterable[str] = ()) -> str:

@@ -51,11 +51,9 @@ def aws_identity(
     """
     job = _Job(role, profile, environ, outside or Outside())
     ci = ci_source(environ, _aws_sts.AUDIENCE, job.outside)
-    remedy = (
-        "on a CI: name the role with `role=ARN` in the store's URL or AWS_ROLE_ARN, and "
-        f"{ci.remedy}; on a laptop: `aws sso login` and AWS_PROFILE; see docs/stores.md"
-    )
-    if is_foreign:
+    on_ci = f"name the role with `role=ARN` in the store's URL or AWS_ROLE_ARN, and {ci.remedy}"
+    remedy = _words.remedy(only, on_ci, f"{_ID} and {_SECRET}", "`aws sso login` and AWS_PROFILE")
+    if is_foreign and only is None:
         remedy = f"set {_ID} and {_SECRET} to the keys of that service, or name a profile; see docs/stores.md"
     links = [*_oidc(job), *_pod(job), *_instance(job), _environment(job), _profile(job)]
     return choose("AWS", links, only, remedy, _FOREIGN if is_foreign else tuple(Kind))

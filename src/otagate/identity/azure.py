@@ -70,10 +70,8 @@ def azure_identity(
         outside or Outside(),
     )
     ci = ci_source(environ, _azure_entra.AUDIENCE, job.outside)
-    remedy = (
-        f"on a CI: name the app with `client=` and `tenant=` in the store's URL or {_CLIENT} and {_TENANT}, and "
-        f"{ci.remedy}; on a laptop: `az login`; see docs/stores.md"
-    )
+    on_ci = f"name the app with `client=` and `tenant=` in the store's URL or {_CLIENT} and {_TENANT}, and {ci.remedy}"
+    remedy = _words.remedy(only, on_ci, f"{_KEYS[0]} or {_SAS}", "`az login`")
     links = [_oidc(job, client), _pod_file(job), _pod_endpoint(job), _instance(job), *_environment(job), _profile(job)]
     # A token is as good elsewhere as here, so a login or a managed identity never goes to a service that is not Azure's.
     return choose("Azure", links, only, remedy, (Kind.ENVIRONMENT,) if is_foreign else tuple(Kind))

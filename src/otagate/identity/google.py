@@ -64,10 +64,9 @@ def google_identity(
     settings = _google_auth.read_settings(path) if path else None
     job = _Job(named, account, scopes, environ, outside, settings)
     ci = ci_source(environ, _google_auth.ci_audience(named), outside)
-    remedy = (
-        f"on a CI: name the provider with `provider=` in the store's URL or {_PROVIDER}, and "
-        f"{ci.remedy}; on a laptop: `gcloud auth application-default login`; see docs/stores.md"
-    )
+    on_ci = f"name the provider with `provider=` in the store's URL or {_PROVIDER}, and {ci.remedy}"
+    stored = f"{_FILE} to the path of a key file"
+    remedy = _words.remedy(only, on_ci, stored, "`gcloud auth application-default login`")
     links = [
         _oidc(job),
         _external_file(job),

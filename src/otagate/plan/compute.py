@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from otagate._bucket_url import place_of
 from otagate._text import harmless, span
 from otagate.model import Context, Version
 from otagate.plan.steps import Plan, Status, Step, StepKind
@@ -89,7 +90,7 @@ def _facts(policy: Policy, context: Context, version: Version | None, track: Tra
         ("commit", commit),
         ("version", str(version) if version else ""),
         ("track", track.name if track else ""),
-        ("store", policy.storage),
+        ("store", place_of(policy.storage)),
         ("from", context.provider),
     ]
     return tuple((name, value) for name, value in pairs if value)

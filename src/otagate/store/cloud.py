@@ -265,7 +265,9 @@ def cloud_store(
         sleep: Waits between attempts; for tests.
     """
     bucket = _Bucket(objects, prefix, sleep)
-    return Store(url, CloudBlobs(bucket, reader), CloudDocuments(bucket), where=f"{objects.where}/{prefix}".rstrip("/"))
+    name, at, endpoint = objects.where.partition(" at ")
+    where = f"{name}/{prefix}".rstrip("/") + at + endpoint
+    return Store(url, CloudBlobs(bucket, reader), CloudDocuments(bucket), where=where)
 
 
 class _Stream(io.RawIOBase):

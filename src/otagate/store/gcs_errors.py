@@ -66,9 +66,11 @@ def failure(response: httpx.Response, permission: str, *, of_object: bool, secre
     match status:
         case HTTPStatus.FORBIDDEN if why in _LIMITED:
             return TransientError(reason, after, status)
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+        case HTTPStatus.UNAUTHORIZED:
+            return DeniedError(reason, of_credentials=True)
+        case HTTPStatus.FORBIDDEN:
             named = _PERMISSION.search(words)
-            return DeniedError(reason, named.group() if named and status == HTTPStatus.FORBIDDEN else permission)
+            return DeniedError(reason, named.group() if named else permission)
         case HTTPStatus.NOT_FOUND:
             return MissingObjectError(reason) if of_object and "bucket does not exist" not in words else NoBucketError(reason)
         case HTTPStatus.CONFLICT | HTTPStatus.PRECONDITION_FAILED:

@@ -153,6 +153,8 @@ class DeniedError(ObjectError):
 
     permission: str = ""
     """The permission that the operation needs, such as ``s3:PutObject``."""
+    of_credentials: bool = False
+    """The credentials themselves are not taken: no permission would mend it."""
 
     __hash__ = Exception.__hash__
 

@@ -128,7 +128,7 @@ def translated(
     answer = answer_of(error, scrub)
     reason = harmless(scrub(_reason(answer)), 300)
     if answer.code in _CREDENTIALS:
-        return DeniedError(f"{_CREDENTIALS[answer.code]} ({reason})")
+        return DeniedError(f"{_CREDENTIALS[answer.code]} ({reason})", of_credentials=True)
     if answer.code in _NO_BUCKET:
         return NoBucketError(reason)
     if answer.status is None:

@@ -65,7 +65,7 @@ WRONG = {
     "storage: [file:a, 's3://acme?regoin=x']": "otagate.yml:5:19: storage[1]: this is not a storage URL",
     "storage: [file:a, s3://acme?region=x]": "text that holds a '?' stands in brackets without quotes (put it in quotes)",
     "storage: [file:a, 5]": "otagate.yml:5:19: storage[1]: this does not fit; expected a storage URL",
-    "storage: s3:acme": "expected the name of a bucket after //, such as acme-updates, found none",
+    "storage: s3:acme": "expected the name of a bucket after //, such as acme-updates: 3 to 63 small letters, digits and .-, found none",
     "storage: S3://acme": "found the scheme S3: (did you mean s3:?)",
     "storage: s4://acme": "found the scheme s4:",
     "storage: memory:x": "expected one of file:FOLDER, s3://BUCKET/PREFIX",

@@ -154,6 +154,19 @@ def test_a_read_that_never_mends_ends_with_our_error(bench: Bench, tmp_path: Pat
 ERRORS: list[tuple[Exception, type[OtagateError], ExitCode, str]] = [
     (DeniedError("AccessDenied", "s3:PutObject"), AccessError, ExitCode.USAGE, "grant s3:PutObject"),
     (DeniedError("AccessDenied"), AccessError, ExitCode.USAGE, "grant the permission"),
+    (DeniedError("the secret key is wrong", of_credentials=True), AccessError, ExitCode.USAGE, "correct the credentials"),
+    (
+        DeniedError("this machine's clock is wrong", of_credentials=True),
+        AccessError,
+        ExitCode.USAGE,
+        "set this machine's clock",
+    ),
+    (
+        TransientError("no connection", 1e6),
+        UnavailableError,
+        ExitCode.UNAVAILABLE,
+        "check the network and the store's endpoint",
+    ),
     (NoBucketError("NoSuchBucket"), NotFoundError, ExitCode.USAGE, "create it"),
     (TransientError("503", retry_after=10**6), UnavailableError, ExitCode.UNAVAILABLE, "run the command again"),
     (UnsupportedError("no"), UsageError, ExitCode.USAGE, "docs/stores.md"),

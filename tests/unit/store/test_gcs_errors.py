@@ -67,7 +67,7 @@ def test_the_permission_is_the_one_that_google_names(message: str, permission: s
 def test_a_401_is_about_who_not_about_a_permission_that_it_names() -> None:
     error = failure(google(401, "Anonymous caller does not have storage.objects.list access"), NEEDED, of_object=True)
     assert isinstance(error, DeniedError)
-    assert error.permission == NEEDED
+    assert (error.permission, error.of_credentials) == ("", True)
 
 
 @pytest.mark.parametrize("reason", ["rateLimitExceeded", "userRateLimitExceeded"])

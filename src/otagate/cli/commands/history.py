@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from otagate._bucket_url import place_of
 from otagate._clock import to_text
 from otagate._text import harmless
 from otagate.cli.commands._open import open_workspace
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     if not report.is_whole:
         raise VerificationError(
             "the ledger's chain is broken",
-            f"{workspace.policy.app} in {workspace.policy.storage}",
+            f"{workspace.policy.app} in {place_of(workspace.policy.storage)}",
             details=report.problems,
             remedy="compare the store with a backup: an entry was changed or removed",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import timedelta
 
+from otagate._bucket_url import place_of
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     holder = workspace.rollouts.holder(only) if only else None
     rollouts = ([holder] if holder else []) if only else active_rollouts(workspace)
     now = env.clock.now()
-    view: list[Block] = [Heading(f"{workspace.policy.app} in {workspace.policy.storage}")]
+    view: list[Block] = [Heading(f"{workspace.policy.app} in {place_of(workspace.policy.storage)}")]
     view.append(channel_rows(readings, now) if readings else Line("no channel has been moved yet"))
     for reading in readings:
         if reading.expires - now < _SOON:

@@ -57,8 +57,9 @@ def _tried(patient: Patient, place: Place, url: BucketUrl, identity: Identity[An
     )
     troubles = []
     if identity.used.is_static:
-        what = f"a stored key is in use for {url.scheme}: {identity.used.detail}"
-        troubles.append(trouble("identity.static-key", url.shown, what))
+        what = f"{identity.used.detail}, is in use: it does not expire and can leak"
+        fix = "" if not url.is_foreign else "give it rights on this bucket only, keep it in the CI's secrets, and renew it"
+        troubles.append(trouble("identity.static-key", url.shown, what, fix=fix))
     try:
         identity.get()
     except AccessError as error:

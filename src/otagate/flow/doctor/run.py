@@ -45,6 +45,8 @@ def examine(patient: Patient) -> CheckUp:
         found += _safe(group, lambda look=look: look(patient))  # type: ignore[misc]
     workspace = patient.workspace
     for group, of_store in _OF_STORE:
+        if group == "mirrors" and patient.policy is not None and not patient.policy.mirrors:
+            continue
         if workspace is None or patient.documents_gone:
             why = "the policy is not known" if workspace is None else "the store cannot be used; see above"
             found.append(Check(group, group, why, is_made=False))

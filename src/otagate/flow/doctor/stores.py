@@ -19,13 +19,14 @@ from otagate.flow.doctor.patient import Patient, Place
 from otagate.flow.doctor.public import check_clock, check_public
 from otagate.flow.doctor.signed import check_signed
 from otagate.model import Digest
+from otagate.store.cloud_errors import CREDENTIALS
 from otagate.store.interface import BlobStore, DocumentStore, Store
 from otagate.store.probe import probe_documents
-from otagate.store.probe_checks import PROBES
+from otagate.store.probe_checks import PROBES, WRITERS
 from otagate.store.registry import open_untried
 
 GROUP = "stores"
-_UNREACHED = "the store does not answer"
+_UNREACHED = "the store cannot be used; see above"
 
 
 def check_stores(patient: Patient) -> Iterator[Check]:
@@ -43,7 +44,8 @@ def check_stores(patient: Patient) -> Iterator[Check]:
             code = "identity.none" if isinstance(error, AccessError) else code_of(error)
             yield Check(GROUP, place.role, "", (from_error(code, error, place.scheme),))
             continue
-        patient.listener.note(f"trying {place.role}: {store.url}")
+        wait = " (a minute or two, when it does not answer)" if store.where else ""
+        patient.listener.note(f"trying {place.role}: {store.url}{wait}")
         yield from _one(patient, place, store)
 
 
@@ -88,6 +90,9 @@ class _Course:
         except NotFoundError as error:
             self._end("store.missing", error)
         except AccessError as error:
+            if error.expected == CREDENTIALS:
+                self._end("identity.refused", error)
+                return False
             self._add(from_error("store.permission", error, self.store.url, severity=severity))
         except ConflictError as error:
             if self.store.where:
@@ -110,8 +115,11 @@ class _Course:
 
     def check(self, name: str) -> Check:
         """Give what came of it."""
+        title = f"{self._place.role}: {name}"
+        if self.is_over and not self.troubles and not self.done:
+            return Check(GROUP, title, _UNREACHED, is_made=False)
         detail = f"{self.store.where or self.store.url}: {', '.join(self.done) or 'nothing could be done'}"
-        return Check(GROUP, f"{self._place.role}: {name}", detail, tuple(self.troubles))
+        return Check(GROUP, title, detail, tuple(self.troubles))
 
 
 def _documents(patient: Patient, place: Place, store: Store) -> Check:
@@ -155,8 +163,8 @@ def _probe(patient: Patient, place: Place, store: Store) -> Check:
     ]
     if report.left:
         troubles.append(trouble("store.probe-left", f"{store.url}: {', '.join(report.left)}", commands=["otagate prune"]))
-    count = sum(finding.ok for finding in report.findings)
-    return Check(GROUP, name, f"refused, {count} of {len(report.findings)} traits as expected", tuple(troubles))
+    more = tuple(f"{finding.name}: {finding.found}" for finding in report.findings if not finding.ok and not finding.matters)
+    return Check(GROUP, name, f"refused, also when {WRITERS} write at once", tuple(troubles), more=more)
 
 
 def _blobs(patient: Patient, place: Place, store: Store) -> Iterator[Check]:

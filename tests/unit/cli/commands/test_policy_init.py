@@ -36,8 +36,8 @@ def test_check_lists_every_problem_and_ends_with_2(tmp_path: Path) -> None:
     assert (code, out) == (2, "")
     assert "p.yml:5:1: unknown key 'aap' (did you mean 'app'?)" in err
     assert (
-        "p.yml:6:10: storage: this is not a storage URL; expected the name of a bucket after //, such as acme-updates, found x"
-        in err
+        "p.yml:6:10: storage: this is not a storage URL; expected the name of a bucket after //, such as acme-updates: "
+        "3 to 63 small letters, digits and .-, found x" in err
     )
     assert "Traceback" not in err
 
