@@ -137,3 +137,16 @@ def test_what_is_left_is_shown() -> None:
     assert lag_data(MirrorLag("memory:m", error=UnavailableError("no answer")))["error"] == "no answer"
     assert lag_view([]) == []
     assert len(lag_view([MirrorLag("memory:m")])) == 1
+
+
+def test_a_mirror_that_does_not_answer_does_not_lag() -> None:
+    error = UnavailableError("cannot read the document", "s3://m", None, "no connection", "check the network")
+    _, line = lag_view([MirrorLag("s3://m", error=error)])
+    assert line.text == "s3://m cannot be read: no connection; try: check the network"  # type: ignore[union-attr]
+
+
+def test_status_says_where_the_documents_are_and_that_mirrors_are_asked(tmp_path: Path) -> None:
+    project = Project(tmp_path / "app", storage="[file:.otagate/store, file:.otagate/one]\ndocuments: file:.otagate/state")
+    said = project("status")
+    assert f"documents in file:{project.folder}/.otagate/state" in said.out.splitlines()[0]
+    assert "asking the mirrors" in said.err

@@ -12,6 +12,7 @@ from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.mirrors import lag_data, lag_view
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
 from otagate.flow.select import active_rollouts, channel_names
+from otagate.policy.model import Policy
 
 _SOON = timedelta(days=3)
 """A pointer that expires within this time is pointed out."""
@@ -33,13 +34,15 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     holder = workspace.rollouts.holder(only) if only else None
     rollouts = ([holder] if holder else []) if only else active_rollouts(workspace)
     now = env.clock.now()
-    view: list[Block] = [Heading(f"{workspace.policy.app} in {place_of(workspace.policy.storage)}")]
+    view: list[Block] = [_heading(workspace.policy)]
     view.append(channel_rows(readings, now) if readings else Line("no channel has been moved yet"))
     for reading in readings:
         if reading.expires - now < _SOON:
             when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
             text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
             view.append(Line(text, Tone.WARN))
+    if workspace.policy.mirrors:
+        env.note("asking the mirrors (a minute or more, when one does not answer)")
     lags = workspace.mirrors.glance(readings)
     view += lag_view(lags)
     for stored in rollouts:
@@ -57,3 +60,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "outputs": flat,
     }
     return Result("otagate/status/v1", data, view, outputs=flat)
+
+
+def _heading(policy: Policy) -> Heading:
+    apart = f", documents in {place_of(policy.documents)}" if policy.documents else ""
+    return Heading(f"{policy.app} in {place_of(policy.storage)}{apart}")

@@ -39,6 +39,11 @@ def lag_view(lags: Sequence[MirrorLag]) -> list[Block]:
         return []
     view: list[Block] = [Table(("mirror", "state"), tuple((lag.url, str(lag)) for lag in lags))]
     view += [Line(f"{lag.url}: {problem}", Tone.BAD) for lag in lags if lag.error is None for problem in lag.problems]
-    if not all(lag.is_in_step for lag in lags):
+    for lag in lags:
+        if lag.error is not None:
+            why = f": {lag.error.found}" if lag.error.found else ""
+            remedy = lag.error.remedy or "otagate doctor says what is wrong"
+            view.append(Line(f"{lag.url} cannot be read{why}; try: {remedy}", Tone.WARN))
+    if any(lag.error is None and not lag.is_in_step for lag in lags):
         view.append(Line("a mirror lags: otagate mirror brings it up", Tone.WARN))
     return view
