@@ -136,7 +136,9 @@ def test_commands_in_code_style_are_understood() -> None:
     lines = {
         line
         for page in pages
-        for line in re.findall(r"(?:`|^\$ |^(?=otagate [a-z]+(?:\s+[-#]|$)))(otagate [a-z][^`\n…]*)", page.read_text("utf-8"), re.MULTILINE)
+        for line in re.findall(
+            r"(?:`|^\$ |^(?=otagate [a-z]+(?:\s+[-#]|$)))(otagate [a-z][^`\n…]*)", page.read_text("utf-8"), re.MULTILINE
+        )
     }
     assert len(lines) > 10
     from otagate.cli.main import build_parser

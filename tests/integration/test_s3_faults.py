@@ -204,7 +204,8 @@ def test_a_closed_connection_is_no_answer(scheme: str, deed: str) -> None:
 
 
 @pytest.mark.parametrize("deed", EVERY)
-def test_silence_ends_at_the_time_limit(deed: str) -> None:
+def test_silence_ends_at_the_time_limit(deed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_PART_RETRY, "max_retries", 1)
     began = time.monotonic()
     with answering(lambda _request, _: time.sleep(1.2)) as server, pytest.raises(TransientError, match="time limit"):
         DEEDS[deed](opened("s3", server.base, seconds=0.5))
