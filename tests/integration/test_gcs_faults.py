@@ -123,11 +123,15 @@ def test_nobody_there_passes(operation: str) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_names_the_permission(objects: Objects, proxy: Proxy, operation: str, status: int) -> None:
+def test_a_refusal_names_the_permission_and_refused_credentials_name_none(
+    objects: Objects, proxy: Proxy, operation: str, status: int
+) -> None:
     proxy.meddle = lambda _method, _path: Answer(status, b"")
     with pytest.raises(DeniedError) as caught:
         OPERATIONS[operation][0](objects)
-    assert caught.value.permission == OPERATIONS[operation][1]
+    is_unknown = status == 401
+    assert caught.value.of_credentials == is_unknown
+    assert caught.value.permission == ("" if is_unknown else OPERATIONS[operation][1])
     assert len(proxy.seen) == 1
 
 

@@ -29,7 +29,7 @@ class Bucket:
     @property
     def policy(self) -> str:
         """Give the policy of support.ci_app with this bucket for a store."""
-        return POLICY.replace("file:STORE", f"s3://acme-updates/shop?region=eu-west-1&endpoint={self.url}")
+        return POLICY.replace("file:STORE", f"s3://acme-updates/shop?region=eu-west-1&endpoint={self.url}&identity=oidc")
 
     @property
     def environ(self) -> dict[str, str]:
