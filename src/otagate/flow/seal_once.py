@@ -52,7 +52,7 @@ def seal_once(workspace: Workspace, archive: Path, bundle: Bundle, version: Vers
         workspace.listener.note(f"the store has this bundle already, from {before.release.version}: nothing is sent")
         return Material(before.release.sealed, None, workspace, outbox)
     kept = outbox.find()
-    if kept is not None and _serves(workspace, kept[0], bundle, kept[1]):
+    if kept is not None and _serves(workspace, kept[0], bundle, (kept[1], folder)):
         workspace.listener.note("an earlier upload of this bundle did not end: it goes on")
         return Material(*kept, workspace, outbox)
     sealed, path = _seal(workspace, archive, bundle, version, folder)
@@ -68,7 +68,7 @@ def _in_store(workspace: Workspace, bundle: Bundle) -> PublishedRelease | None:
     return found if is_there else None
 
 
-def _serves(workspace: Workspace, sealed: Sealed, bundle: Bundle, path: Path | None) -> bool:
+def _serves(workspace: Workspace, sealed: Sealed, bundle: Bundle, opened: tuple[Path, Path] | None) -> bool:
     from otagate.seal.again import serves_again  # noqa: PLC0415 - only who seals pays for it
 
     return serves_again(
@@ -77,7 +77,7 @@ def _serves(workspace: Workspace, sealed: Sealed, bundle: Bundle, path: Path | N
         encryption_key=workspace.policy.seal.encryption_key,
         environ=workspace.environ,
         base=workspace.base,
-        opened=path,
+        opened=opened,
     )
 
 

@@ -19,7 +19,7 @@ def serves_again(
     encryption_key: str | None,
     environ: Mapping[str, str],
     base: Path,
-    opened: Path | None = None,
+    opened: tuple[Path, Path] | None = None,
 ) -> bool:
     """Tell whether ``sealed`` is a Capgo seal of ``bundle`` that devices with the present key open.
 
@@ -31,7 +31,8 @@ def serves_again(
         encryption_key: ``seal.encryption_key`` of the policy.
         environ: Environment variables.
         base: Folder that relative ``file:`` references start from.
-        opened: Where the sealed file is, to open it as a device does; None when a signed statement vouches for its bytes.
+        opened: The sealed file, to open it as a device does, and a folder for what comes out, which nobody else reads and the
+            caller removes; None when a signed statement vouches for its bytes.
 
     Raises:
         KeyMaterialError: The key is missing or of another kind.
@@ -47,13 +48,9 @@ def serves_again(
         is_same = recover_checksum(checksum, key, subject="a seal made before") == bundle.archive
         if opened is not None and is_same:
             pem = key.public_bytes(Encoding.PEM, PublicFormat.PKCS1).decode()
-            clear = opened.with_suffix(".clear")
-            try:
-                is_same = (
-                    open_capgo(opened, clear, public_pem=pem, session_key=session_key, checksum=checksum) == bundle.archive
-                )
-            finally:
-                clear.unlink(missing_ok=True)
+            sealed_file, clear = opened[0], opened[1] / "opened.zip"
+            found = open_capgo(sealed_file, clear, public_pem=pem, session_key=session_key, checksum=checksum)
+            is_same = found == bundle.archive
     except VerificationError:
         return False
     return is_same
