@@ -28,22 +28,23 @@ class Edge:
     """The CDN of a workspace; without one nothing is asked and nothing costs.
 
     Attributes:
-        problems: What did not follow, in order.
+        problems: Channels that the CDN does not follow, with why; one that it followed later is not among them.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self.problems: list[OtagateError] = []
+        self.problems: dict[ChannelName, OtagateError] = {}
         self._told: set[ChannelName] = set()
 
     def follow(self, names: Sequence[ChannelName], *, only_if_stale: bool = False) -> None:
         """Have the CDN follow channels that were moved. What fails is kept in :attr:`problems`; this never raises."""
         for name in names if self._workspace.policy.cdn else ():
             self._told.add(name)
+            self.problems.pop(name, None)
             try:
                 self._follow(name, only_if_stale=only_if_stale)
             except OtagateError as error:
-                self.problems.append(error)
+                self.problems[name] = error
 
     def follow_all(self) -> None:
         """Have the CDN follow every channel that it does not show: what a reconcile does, so that it comes right by itself."""
@@ -59,12 +60,12 @@ class Edge:
         Raises:
             OtagateError: The first problem. What was to be done in the store is done.
         """
-        if self.problems:
-            raise self.problems[0]
+        for problem in self.problems.values():
+            raise problem
 
     def warn(self) -> None:
         """Warn of everything that did not follow."""
-        for problem in self.problems:
+        for problem in self.problems.values():
             self._workspace.listener.warn(str(problem))
 
     def deleted(self, digests: Sequence[Digest]) -> None:
