@@ -7,23 +7,20 @@ by whoever serves them; documents are never kept.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from otagate._fs import translate
 from otagate._retry import Again, Patience, persist
 from otagate.errors import ConflictError, NotFoundError, UnavailableError
 from otagate.model import Digest
 from otagate.store.cloud_errors import explained
-from otagate.store.damage import damaged_blob, wrong_source
-from otagate.store.disk import CHUNK_BYTES, open_regular
+from otagate.store.damage import damaged_blob
+from otagate.store.disk import CHUNK_BYTES
 from otagate.store.interface import MAX_DOCUMENT_BYTES, Document, OnProgress, Store, StoredBlob
 from otagate.store.keys import BLOBS, blob_key, check_key, check_prefix, check_size, digest_of
 from otagate.store.objects import (
@@ -36,6 +33,7 @@ from otagate.store.objects import (
     TransientError,
     Unchanged,
 )
+from otagate.store.source import checked, open_source
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -110,13 +108,12 @@ class CloudBlobs:
             VerificationError: Also when an object of another size stands under the digest: it is damaged, and never overwritten
                 here, because a device may be reading it.
         """
-        with _source(source) as stream:
-            size = os.fstat(stream.fileno()).st_size
+        with open_source(source) as (stream, size):
             there = self.size(digest)
             if there == size:
                 return False
             if there is not None:
-                for _ in _checked(stream, source, digest):
+                for _ in checked(stream, source, digest):
                     pass
                 raise damaged_blob(digest, self.url(digest), expected=size, found=there)
             headers = Headers(content_type, IMMUTABLE)
@@ -124,7 +121,7 @@ class CloudBlobs:
             def upload(key: str) -> None:
                 stream.seek(0)
                 self._bucket.objects.upload(
-                    key, _checked(stream, source, digest), size, headers, on_progress or (lambda _done, _total: None)
+                    key, checked(stream, source, digest), size, headers, on_progress or (lambda _done, _total: None)
                 )
 
             self._bucket.run("store the blob", blob_key(digest), upload, UPLOAD)
@@ -313,30 +310,3 @@ class _Stream(io.RawIOBase):
             self._pieces = None
             raise
         return b""
-
-
-@contextmanager
-def _source(path: Path) -> Iterator[BinaryIO]:
-    try:
-        handle = open_regular(path, follow=True)
-    except OSError as error:
-        raise translate(error, "cannot read the file to store", path) from error
-    with os.fdopen(handle, "rb", buffering=0) as stream:
-        yield stream
-
-
-def _checked(stream: BinaryIO, source: Path, digest: Digest) -> Iterator[bytes]:
-    """Give a file's bytes, and fail at the end when they were not the announced ones: an upload is then taken back."""
-    hasher = hashlib.sha256()
-    while True:
-        try:
-            chunk = stream.read(CHUNK_BYTES)
-        except OSError as error:
-            raise translate(error, "cannot read the file to store", source) from error
-        if not chunk:
-            break
-        hasher.update(chunk)
-        yield chunk
-    found = Digest(hasher.hexdigest())
-    if found != digest:
-        raise wrong_source(source, digest, found)

@@ -18,7 +18,7 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from otagate._fs import TEMP_PREFIX, fsync_dir, translate
 from otagate._text import harmless
 from otagate.errors import ConflictError, NotFoundError, UnavailableError
 from otagate.model import Digest
-from otagate.store.damage import damaged_blob, unsigned, wrong_source
+from otagate.store.damage import damaged_blob, unsigned
 from otagate.store.disk import (
     CHUNK_BYTES,
     BlobFile,
@@ -41,6 +41,7 @@ from otagate.store.disk import (
 )
 from otagate.store.interface import MAX_DOCUMENT_BYTES, Document, OnProgress, Store, StoredBlob
 from otagate.store.keys import BLOBS, blob_key, check_key, check_prefix, check_size, digest_of
+from otagate.store.source import checked, open_source
 
 LOCK_TIMEOUT_S = 30.0
 """How long a swap waits for another process's swap of the same document, in seconds; one takes milliseconds."""
@@ -85,28 +86,24 @@ class FolderBlobs:
                 here, because a device may be reading it. Delete it and publish again.
         """
         path = self._path(digest)
-        with _source(source) as stream:
+        with open_source(source) as (stream, size):
             there = self.size(digest)
-            if there is not None and there == os.fstat(stream.fileno()).st_size:
+            if there == size:
                 return False
             try:
-                self._store(digest, path, _told(stream, source, on_progress), source, there)
+                self._store(digest, path, _told(checked(stream, source, digest), size, on_progress), size, there)
             except OSError as error:
                 raise translate(error, "cannot store the blob", path) from error
         return True
 
-    def _store(self, digest: Digest, path: Path, pieces: Iterator[bytes], source: Path, there: int | None) -> None:
+    def _store(self, digest: Digest, path: Path, parts: Iterator[bytes], size: int, there: int | None) -> None:
         for folder in (self._place.root / BLOBS / "sha256").glob("??"):
             self._place.prepare(folder)
         self._place.prepare(path.parent)
-        hasher = hashlib.sha256()
-        temp = stage(path.parent, _hashed(pieces, hasher.update))
+        temp = stage(path.parent, parts)
         try:
-            found = Digest(hasher.hexdigest())
-            if found != digest:
-                raise wrong_source(source, digest, found)
             if there is not None:
-                raise damaged_blob(digest, self.url(digest), expected=temp.stat().st_size, found=there)
+                raise damaged_blob(digest, self.url(digest), expected=size, found=there)
             temp.replace(path)
         finally:
             temp.unlink(missing_ok=True)
@@ -312,35 +309,13 @@ class FolderStore(Store):
         super().__init__(url=f"file:{root}", blobs=FolderBlobs(place), documents=FolderDocuments(place))
 
 
-@contextmanager
-def _source(path: Path) -> Iterator[BinaryIO]:
-    try:
-        handle = open_regular(path, follow=True)
-    except OSError as error:
-        raise translate(error, "cannot read the file to store", path) from error
-    with os.fdopen(handle, "rb", buffering=0) as stream:
-        yield stream
-
-
-def _told(stream: BinaryIO, source: Path, on_progress: OnProgress | None) -> Iterator[bytes]:
-    done, total = 0, os.fstat(stream.fileno()).st_size
-    while True:
-        try:
-            chunk = stream.read(CHUNK_BYTES)
-        except OSError as error:
-            raise translate(error, "cannot read the file to store", source) from error
-        if not chunk:
-            return
-        yield chunk
-        done += len(chunk)
+def _told(parts: Iterator[bytes], total: int, on_progress: OnProgress | None) -> Iterator[bytes]:
+    done = 0
+    for part in parts:
+        yield part
+        done += len(part)
         if on_progress is not None:
             on_progress(done, total)
-
-
-def _hashed(pieces: Iterator[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
-    for piece in pieces:
-        update(piece)
-        yield piece
 
 
 def _read(path: Path) -> bytes | None:
