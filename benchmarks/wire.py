@@ -91,7 +91,7 @@ def _pump(source: socket.socket, target: socket.socket, upwards: bool, traffic: 
                 data = data.replace(b"127.0.0.1" + names[0], b"127.0.0.1" + names[1])
             target.sendall(data)
     except OSError:
-        pass
+        return  # one of the two hung up: the other end is told below
     finally:
         for each in (source, target):
             with suppress(OSError):

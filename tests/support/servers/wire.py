@@ -89,7 +89,7 @@ def meddling(base: str, sent: Meddle) -> Iterator[str]:
             while piece := source.recv(65_536):
                 sink.sendall(change(piece))
         except OSError:
-            pass
+            return  # one of the two hung up: the other end is told below
         finally:
             for end in (source, sink):
                 with contextlib.suppress(OSError):
