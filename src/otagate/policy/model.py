@@ -81,6 +81,32 @@ class HttpSource:
     timeout: timedelta = timedelta(seconds=15)
 
 
+@dataclass(frozen=True, slots=True)
+class TelemetrySpec:
+    """Where counts of devices are read from; exactly one of the two.
+
+    Attributes:
+        server: Address of an ``otagate serve``, such as ``https://updates.example.com``.
+        token: Reference (``env:NAME``, ``file:PATH``) to a token with the ``metrics`` verb, with ``server``.
+        database: Reference or URL of the database itself; a password belongs into a reference.
+    """
+
+    server: str | None = None
+    token: str | None = None
+    database: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySource:
+    """Counts of devices from ``telemetry`` of the policy: what a gate has by itself when the policy says where they are."""
+
+    spec: TelemetrySpec
+    metric: str | None = None
+    """The metric's name there, when the gate has another; see docs/gates.md."""
+    platform: str | None = None
+    plugin: str | None = None
+
+
 Source = FileSource | CommandSource | HttpSource
 
 
@@ -302,6 +328,64 @@ class KeepSpec:
     grace: timedelta = timedelta(days=1)
 
 
+class AutoUpdate(StrEnum):
+    """How far a release may be from the native version for a device to be moved to it; Capgo's ``disable_auto_update``."""
+
+    ANY = "any"
+    MAJOR = "major"
+    """A release of another major version is refused."""
+    MINOR = "minor"
+    """Also one of another minor version."""
+    PATCH = "patch"
+    """Also one of another patch version."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRules:
+    """Which devices a channel serves.
+
+    Attributes:
+        self_set: Devices may choose it by themselves (``setChannel``), and see it in ``listChannels``.
+        platforms: Of ``ios``, ``android``, ``electron``.
+        devices: Physical devices are served.
+        emulators: Emulators and simulators are served.
+        production: Production builds of the app are served.
+        development: Development builds are served.
+        under_native: Devices whose native version is above the release are moved to it nevertheless.
+        downgrade: Devices that run a newer release are moved to it. False also keeps rollbacks from reaching them.
+        stop_at: See AutoUpdate.
+        min_plugin: Oldest plugin version that is served, ``major.minor.patch``, or None.
+    """
+
+    self_set: bool = False
+    platforms: tuple[str, ...] = ("android", "electron", "ios")
+    devices: bool = True
+    emulators: bool = True
+    production: bool = True
+    development: bool = True
+    under_native: bool = False
+    downgrade: bool = True
+    stop_at: AutoUpdate = AutoUpdate.ANY
+    min_plugin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """What ``otagate serve`` needs to know about the app.
+
+    Attributes:
+        default_channel: What a device follows that names none, or None: it is told ``no_channel``.
+        channels: Rules by channel; a channel without an entry has the default rules.
+    """
+
+    default_channel: str | None = None
+    channels: dict[str, ChannelRules] = field(default_factory=dict)
+
+    def rules(self, channel: str) -> ChannelRules:
+        """Give a channel's rules."""
+        return self.channels.get(channel, ChannelRules())
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where an effective value came from: the policy file's line, a default, or a file of the app."""
@@ -350,6 +434,8 @@ class Policy:
     documents: str | None = None
     cdn: CdnSpec | None = None
     keep: KeepSpec = KeepSpec()
+    server: ServerSpec = ServerSpec()
+    telemetry: TelemetrySpec | None = None
     plugin_version: str | None = None
     """Version of @capgo/capacitor-updater that the app has installed, as found in its package.json or lock; None: not found."""
     origins: tuple[Origin, ...] = field(default=(), repr=False)

@@ -1,0 +1,1 @@
+"""Virtual devices that behave as the plugin does, by its generation; written from the protocol, not from our sealing code."""

@@ -1,0 +1,140 @@
+"""The port of telemetry: what devices tell goes in, counts for gates come out. Its one adapter is SQL, over two engines.
+
+Errors of every method: ``UnavailableError`` (the database does not answer, or has no room), ``VerificationError`` (what
+stands in it cannot be). Nothing else leaves it. Methods are safe to call from several threads and processes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from otagate.telemetry.model import Counts, Observation
+
+OVERRIDE = "override"
+"""Set by an operator; wins over what the device chose."""
+CHOSEN = "chosen"
+"""Set by the device itself (``channel_self``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountQuery:
+    """Which devices to count.
+
+    Attributes:
+        app: App id.
+        release: Version.
+        start: Devices that were first seen with the release from here on; rounded down to a bucket.
+        end: ... and before here; rounded down to a bucket, so that only closed buckets count.
+        channel: Only those that followed it then, or None for all.
+        platform: ``ios``, ``android``, ``electron``, or None.
+        plugin: ``major.minor.patch``, or None.
+        test: Emulators and development builds instead of real devices.
+    """
+
+    app: str
+    release: str
+    start: datetime
+    end: datetime
+    channel: str | None = None
+    platform: str | None = None
+    plugin: str | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """So many real devices were last seen following ``channel`` and running ``release`` (``builtin``: the native bundle)."""
+
+    channel: str
+    release: str
+    platform: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One device's own channel.
+
+    Attributes:
+        seq: Grows with every change in the database: what a server that polls asks for next.
+        kind: :data:`OVERRIDE` or :data:`CHOSEN`.
+        channel: Its name, or None: taken back.
+    """
+
+    seq: int
+    app: str
+    device: bytes
+    kind: str
+    channel: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device as an operator sees it; see DeviceFacts. ``seen`` is exact to the hour."""
+
+    app: str
+    key: bytes
+    platform: str
+    plugin: str
+    native: str
+    channel: str
+    running: str
+    target: str
+    is_test: bool
+    seen: datetime
+    override: str | None
+    chosen: str | None
+
+
+class Telemetry(Protocol):
+    """See the module."""
+
+    def record(self, observations: Sequence[Observation]) -> None:
+        """Take them all in, in one transaction; durable when this returns. Any of them again changes nothing."""
+        ...
+
+    def counts(self, query: CountQuery) -> Counts:
+        """Count devices; reads buckets, never devices."""
+        ...
+
+    def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
+        """Give the versions that have devices first seen in these buckets, newest bucket first."""
+        ...
+
+    def active(self, app: str, since: datetime) -> list[Active]:
+        """Give the real devices that were seen since then (rounded down to the hour), by what they run now."""
+        ...
+
+    def in_use(self, app: str, since: datetime) -> set[str]:
+        """Give every version that a device seen since then runs or is to run; test devices too."""
+        ...
+
+    def assign(self, app: str, device: bytes, kind: str, channel: str | None, at: datetime) -> Assignment:
+        """Set or take back a device's channel; durable when this returns."""
+        ...
+
+    def assignments(self, after: int, limit: int = 10_000) -> list[Assignment]:
+        """Give the assignments with ``seq`` above ``after``, by ``seq``, at most ``limit``; also those taken back."""
+        ...
+
+    def device(self, app: str, key: bytes) -> DeviceRow | None:
+        """Give one device, or None."""
+        ...
+
+    def devices(self, app: str, after: bytes, limit: int) -> list[DeviceRow]:
+        """Give devices by key, above ``after``, at most ``limit``."""
+        ...
+
+    def forget(self, before: datetime) -> int:
+        """Remove devices not seen, and counters of buckets, before that instant; give how many rows went.
+
+        Bounded work a call: ask again until it is 0.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let connections go."""
+        ...
