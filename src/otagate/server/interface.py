@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from otagate.model import AppId, ChannelState, Digest, Release
 from otagate.policy.model import ServerSpec
+from otagate.telemetry.interface import IntakeFullError as IntakeFullError  # noqa: PLC0414 - the port raises it
 from otagate.telemetry.model import Observation
 
 
@@ -43,7 +44,8 @@ class AppView:
         channels: By name; those that could be read and verified.
         releases: By version: every release that a channel in ``channels`` names as stable or candidate, its statement
             verified against the pointer's digest. One that could not be verified is not in it.
-        known: Every version that this app's channels name or once named, as far as the server knows: what telemetry is counted for.
+        known: Every version that this app's channels name or once named, as far as the server knows: what telemetry is
+            counted for.
         read_at: When the channels were last read with success.
     """
 
@@ -96,8 +98,8 @@ class Reply:
         body: JSON value.
         retry_after_s: For 429 and 503.
         observations: What the request taught, to be recorded.
-        must_record: The answer may only go out after the observations are durable (``/stats``); otherwise they are recorded
-            later, and dropped, counted, when there is no room.
+        must_record: The answer may only go out after the observations are durable (``/stats``); otherwise they are
+            recorded later, and dropped, counted, when there is no room.
         assign: A change of the device's own channel that must be durable before the answer goes out, or None.
         note: One word for logs and counters, such as ``update``, ``no_new_version_available`` or ``unknown_action``.
     """
@@ -157,7 +159,3 @@ class Intake(Protocol):
     def later(self, observations: Sequence[Observation]) -> bool:
         """Take them when there is room; False: they were dropped (and counted as dropped)."""
         ...
-
-
-class IntakeFullError(Exception):
-    """The queue is full: the client is told 503 with Retry-After."""

@@ -19,6 +19,10 @@ CHOSEN = "chosen"
 """Set by the device itself (``channel_self``)."""
 
 
+class IntakeFullError(Exception):
+    """The queue in front of telemetry is full: the client is told 503 with Retry-After."""
+
+
 @dataclass(frozen=True, slots=True)
 class CountQuery:
     """Which devices to count.
