@@ -65,6 +65,14 @@ class Catalog(Protocol):
         """Give the app, matched exactly, or None when this server does not serve it (or has not been able to read it yet)."""
         ...
 
+    def views(self) -> Sequence[AppView]:
+        """Give all apps that could be read."""
+        ...
+
+    def age_s(self, now: datetime) -> float:
+        """Give the seconds since the app that was read longest ago was read; infinite while one never was."""
+        ...
+
 
 class Links(Protocol):
     """Where a device fetches a bundle from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from otagate._clock import Clock
 from otagate.model import Digest
-from otagate.server.interface import Catalog, Intake, Links, Reply, Service
+from otagate.server.interface import Assign, Catalog, Intake, Links, Reply, Service
 
 if TYPE_CHECKING:
     from otagate.telemetry.interface import Telemetry
@@ -82,7 +82,9 @@ class ServerParts:
         catalog: What is served.
         links: Where bundles are fetched.
         bundles: Their bytes when the server hands them out itself; None: it redirects to ``links``.
-        telemetry: For health and for single devices' channels.
+        telemetry: For health.
+        choose: Makes a device's own choice of a channel durable, and known here at once; called in a thread. Raises
+            UnavailableError.
         intake: Takes observations in.
         admin: The operators' side.
         background: Started before and stopped after serving, in order and in reverse.
@@ -96,6 +98,7 @@ class ServerParts:
     links: Links
     bundles: Bundles | None
     telemetry: Telemetry
+    choose: Callable[[Assign, datetime], None]
     intake: Intake
     admin: Admin
     background: Sequence[Background]
