@@ -1,0 +1,1 @@
+"""The operators' side of the update server: single devices' channels, and counts for gates. Every call needs a token."""
