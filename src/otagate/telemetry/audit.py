@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from otagate import _canonical, _clock
 from otagate.errors import UnavailableError
-from otagate.telemetry.token_tables import audit, audit_head
+from otagate.telemetry.token_tables import AUDIT, AUDIT_HEAD
 
 SCHEMA = "otagate/audit/v1"
 _HEAD = 1
@@ -106,7 +106,7 @@ class AuditLog:
         Raises:
             UnavailableError: The database does not answer.
         """
-        query = sa.select(audit.c.entry).where(audit.c.seq > after).order_by(audit.c.seq).limit(limit)
+        query = sa.select(AUDIT.c.entry).where(AUDIT.c.seq > after).order_by(AUDIT.c.seq).limit(limit)
         with answering("read the audit"), self._engine.connect() as connection:
             texts = connection.execute(query).scalars().all()
         return [entry for text in texts if (entry := _read(text)) is not None]
@@ -117,7 +117,7 @@ class AuditLog:
         Raises:
             UnavailableError: The database does not answer.
         """
-        query = sa.select(audit.c.entry).order_by(audit.c.seq.desc()).limit(limit)
+        query = sa.select(AUDIT.c.entry).order_by(AUDIT.c.seq.desc()).limit(limit)
         with answering("read the audit"), self._engine.connect() as connection:
             texts = connection.execute(query).scalars().all()
         return [entry for text in reversed(texts) if (entry := _read(text)) is not None]
@@ -142,11 +142,11 @@ def _walk_along(connection: sa.Connection, walk: _Walk) -> tuple[int, str | None
     head: tuple[int, str | None] = (0, None)
     is_over = False
     while not is_over:
-        query = sa.select(audit).order_by(audit.c.seq).limit(_CHUNK)
-        while rows := connection.execute(query.where(audit.c.seq > walk.seq)).all():
+        query = sa.select(AUDIT).order_by(AUDIT.c.seq).limit(_CHUNK)
+        while rows := connection.execute(query.where(AUDIT.c.seq > walk.seq)).all():
             for row in rows:
                 walk.step(row.seq, row.entry, row.digest)
-        before, found = head, connection.execute(sa.select(audit_head.c.seq, audit_head.c.digest)).first()
+        before, found = head, connection.execute(sa.select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.digest)).first()
         head = (0, None) if found is None else (int(found.seq), found.digest)
         is_over = head[0] <= walk.seq or head == before
     return head
@@ -155,15 +155,15 @@ def _walk_along(connection: sa.Connection, walk: _Walk) -> tuple[int, str | None
 def write_entry(connection: sa.Connection, kind: str, actor: str, data: Mapping[str, Any], at: datetime) -> int:
     """Add an entry within a transaction, whose first write this must be: it waits here for whoever adds one now."""
     advance = (
-        sa.update(audit_head)
-        .where(audit_head.c.id == _HEAD)
-        .values(seq=audit_head.c.seq + 1)
-        .returning(audit_head.c.seq, audit_head.c.digest)
+        sa.update(AUDIT_HEAD)
+        .where(AUDIT_HEAD.c.id == _HEAD)
+        .values(seq=AUDIT_HEAD.c.seq + 1)
+        .returning(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.digest)
     )
     head = connection.execute(advance).one_or_none()
     if head is None:
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        first = dialect.insert(audit_head).values(id=_HEAD, seq=0, digest=None)
+        first = dialect.insert(AUDIT_HEAD).values(id=_HEAD, seq=0, digest=None)
         connection.execute(first.on_conflict_do_nothing())
         head = connection.execute(advance).one()
     entry = _canonical.dumps(
@@ -178,8 +178,8 @@ def write_entry(connection: sa.Connection, kind: str, actor: str, data: Mapping[
         }
     )
     digest = hashlib.sha256(entry).hexdigest()
-    connection.execute(sa.insert(audit).values(seq=head.seq, entry=entry.decode("utf-8"), digest=digest))
-    connection.execute(sa.update(audit_head).where(audit_head.c.id == _HEAD).values(digest=digest))
+    connection.execute(sa.insert(AUDIT).values(seq=head.seq, entry=entry.decode("utf-8"), digest=digest))
+    connection.execute(sa.update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == _HEAD).values(digest=digest))
     return int(head.seq)
 
 

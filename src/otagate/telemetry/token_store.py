@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from otagate import _clock
 from otagate.errors import NotFoundError, VerificationError
 from otagate.telemetry.audit import AuditLog, answering, write_entry
-from otagate.telemetry.token_tables import tokens
+from otagate.telemetry.token_tables import TOKENS
 from otagate.telemetry.tokens import Minted, Scope, Token, Verb, digest_of, expiry, id_in, limit_text, mint, read_limit
 
 _HOUR_S = 3600
@@ -51,12 +51,12 @@ class TokenStore:
         data = {"token": made.id, **scope.data, "expires": _clock.to_text(token.expires)}
         with answering("make a token"), self._engine.begin() as connection:
             write_entry(connection, "token.created", actor, data, now)
-            connection.execute(sa.insert(tokens).values(row))
+            connection.execute(sa.insert(TOKENS).values(row))
         return token, made
 
     def list(self, *, actor: str | None = None, now: datetime | None = None) -> list[Token]:
         """Give all tokens, oldest first; with an ``actor`` that is an entry in the audit."""
-        query = sa.select(tokens).order_by(tokens.c.created_s, tokens.c.id)
+        query = sa.select(TOKENS).order_by(TOKENS.c.created_s, TOKENS.c.id)
         with answering("list the tokens"), self._engine.begin() as connection:
             if actor is not None and now is not None:
                 write_entry(connection, "token.listed", actor, {}, now)
@@ -71,12 +71,12 @@ class TokenStore:
         Raises:
             NotFoundError: There is none of that id.
         """
-        mark = sa.update(tokens).where(tokens.c.id == identity, tokens.c.revoked_s.is_(None))
+        mark = sa.update(TOKENS).where(TOKENS.c.id == identity, TOKENS.c.revoked_s.is_(None))
         with answering("revoke a token"), self._engine.begin() as connection:
             write_entry(connection, "token.revoked", actor, {"token": identity}, now)
             if connection.execute(mark.values(revoked_s=int(now.timestamp()))).rowcount == 1:
                 return True
-            if connection.execute(sa.select(tokens.c.id).where(tokens.c.id == identity)).first() is None:
+            if connection.execute(sa.select(TOKENS.c.id).where(TOKENS.c.id == identity)).first() is None:
                 raise NotFoundError("there is no such token", identity, remedy="see `otagate token list`")
             return False
 
@@ -86,7 +86,7 @@ class TokenStore:
         if identity is None:
             return None
         with answering("check a token"), self._engine.connect() as connection:
-            row = connection.execute(sa.select(tokens).where(tokens.c.id == identity)).one_or_none()
+            row = connection.execute(sa.select(TOKENS).where(TOKENS.c.id == identity)).one_or_none()
         # Compared also when there is none, so that both take the same time.
         is_right = hmac.compare_digest(_NOTHING if row is None else bytes(row.digest), digest_of(text))
         if row is None or not is_right:
@@ -101,7 +101,7 @@ class TokenStore:
             False: it was revoked, or ended, since it was checked; nothing is noted then.
         """
         second = int(now.timestamp())
-        touch = sa.update(tokens).where(tokens.c.id == token.id, tokens.c.revoked_s.is_(None), tokens.c.expires_s > second)
+        touch = sa.update(TOKENS).where(TOKENS.c.id == token.id, TOKENS.c.revoked_s.is_(None), TOKENS.c.expires_s > second)
         with answering("write the audit"), self._engine.connect() as connection, connection.begin() as transaction:
             write_entry(connection, kind, f"token:{token.id}", data, now)
             if connection.execute(touch.values(last_used_s=second - second % _HOUR_S)).rowcount == 1:

@@ -1,14 +1,14 @@
-"""Tables of tokens and of the audit, in the database of telemetry."""
+"""Tables of tokens and of the audit, in the database of telemetry; made by its migrations (``r0002``)."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
 
-metadata = MetaData()
+from otagate.telemetry.tables import METADATA
 
-tokens = Table(
+TOKENS = Table(
     "tokens",
-    metadata,
+    METADATA,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),  # SHA-256 of the whole token
@@ -22,9 +22,9 @@ tokens = Table(
 )
 
 # Rows are only ever added. The text is kept as it was hashed: a value that is written anew may differ by a byte.
-audit = Table(
+AUDIT = Table(
     "audit",
-    metadata,
+    METADATA,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("entry", Text, nullable=False),
     Column("digest", Text, nullable=False),  # SHA-256 of `entry`, hex
@@ -32,9 +32,9 @@ audit = Table(
 
 # One row: the last entry. Who adds one locks it first, so entries are written one after the other; and it tells when the
 # newest entries are missing.
-audit_head = Table(
+AUDIT_HEAD = Table(
     "audit_head",
-    metadata,
+    METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
     Column("digest", Text),
