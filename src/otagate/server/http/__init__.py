@@ -1,0 +1,1 @@
+"""The update server as an ASGI application: routes, bodies, rate limits, downloads, health and metrics."""

@@ -1,0 +1,187 @@
+"""What each route does: from a request to an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otagate.server.http import openapi
+from otagate.server.http.answer import UNAUTHORIZED, Answer, Headers, Refused, answer_json, too_many
+from otagate.server.http.body import check_type, parse_json, parse_query, read_body
+from otagate.server.http.downloads import Downloads
+from otagate.server.http.health import Health
+from otagate.server.http.offered import Offered
+from otagate.server.http.options import HttpOptions
+from otagate.server.http.prometheus import Metrics
+from otagate.server.http.rates import Limiter, RouteClass
+from otagate.server.http.request import Request
+from otagate.server.http.routes import Kind
+from otagate.server.http.threads import Threads
+from otagate.server.interface import Reply
+from otagate.server.parts import AdminRequest, ServerParts
+
+if TYPE_CHECKING:
+    from otagate.server.transport.limits import Traffic
+
+Handler = Callable[[Request], Awaitable[Answer]]
+_DATABASE_THREADS = 4
+_WAITING = 64
+_WITH_BODY = frozenset({"POST", "PUT"})
+
+
+class Handlers:
+    """All routes, over the parts of a worker. Each may raise Refused, Gone, IntakeFullError and OtagateError.
+
+    Attributes:
+        of: By kind.
+        limiter: All token buckets; the application takes those of addresses.
+    """
+
+    def __init__(self, parts: ServerParts, options: HttpOptions, metrics: Metrics) -> None:
+        self.limiter = Limiter(options.limits)
+        self._parts = parts
+        self._metrics = metrics
+        self._downloads = Downloads(parts.bundles, parts.links, Offered(parts.catalog), options.downloads)
+        self._health = Health(parts.catalog, parts.telemetry, options.stale_s)
+        self._threads = Threads("database", _DATABASE_THREADS, _WAITING)
+        self._traffic: Traffic | None = None
+        self.of: Mapping[Kind, Handler] = {
+            Kind.UPDATES: self.updates,
+            Kind.STATS: self.stats,
+            Kind.CHANNEL_SELF: self.channel_self,
+            Kind.BUNDLES: self.bundles,
+            Kind.DEVICE: self.admin,
+            Kind.API: self.admin,
+            Kind.HEALTHZ: self.healthz,
+            Kind.LIVEZ: self.livez,
+            Kind.METRICS: self.figures,
+            Kind.OPENAPI: self.openapi,
+        }
+
+    async def updates(self, request: Request) -> Answer:
+        """``POST /updates``: what was learned is recorded when there is room, so that nobody waits for a database."""
+        body = await self._json(request)
+        self._limit_app(RouteClass.UPDATES, body, request.peer)
+        reply = self._parts.service.updates(body, self._parts.clock.now(), self._base(request))
+        if reply.observations and not self._parts.intake.later(reply.observations):
+            self._metrics.dropped(len(reply.observations))
+        return self._answer(reply)
+
+    async def stats(self, request: Request) -> Answer:
+        """``POST /stats``: 2xx only after the events are durable."""
+        body = await self._json(request)
+        self._limit_app(RouteClass.STATS, body, request.peer)
+        reply = self._parts.service.stats(body, self._parts.clock.now())
+        if reply.observations:
+            await self._parts.intake.durable(reply.observations)
+        return self._answer(reply)
+
+    async def channel_self(self, request: Request) -> Answer:
+        """``/channel_self``: 2xx only after the device's choice is durable."""
+        body = await self._json(request) if request.method in _WITH_BODY else parse_query(request.query)
+        self._limit_app(RouteClass.CHANNEL_SELF, body, request.peer)
+        now = self._parts.clock.now()
+        reply = self._parts.service.channel_self(request.method, body, now)
+        if reply.assign is not None:
+            await self._threads.run(self._parts.choose, reply.assign, now)
+        if reply.observations and not self._parts.intake.later(reply.observations):
+            self._metrics.dropped(len(reply.observations))
+        return self._answer(reply)
+
+    async def bundles(self, request: Request) -> Answer:
+        """``GET|HEAD /bundles/sha256/...``."""
+        return await self._downloads.answer(request, self._parts.clock.now(), self._base(request))
+
+    async def admin(self, request: Request) -> Answer:
+        """``/device`` and ``/api/v1/...``: Capgo's clients send parameters in the query or, with any method, in a body."""
+        raw = await read_body(request.receive, request.content_length)
+        body = None
+        if raw:
+            check_type(request.content_type, request.content_encoding)
+            body = parse_json(raw)
+        asked = AdminRequest(
+            method=request.method,
+            path=request.path,
+            query=parse_query(request.query),
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers},
+            body=body,
+            peer=request.peer,
+        )
+        reply = await self._threads.run(self._parts.admin.handle, asked, self._parts.clock.now())
+        return self._answer(reply)
+
+    async def healthz(self, request: Request) -> Answer:
+        """``GET|HEAD /healthz``."""
+        self._see(request)
+        is_draining = self._traffic is not None and self._traffic.is_draining
+        return await self._health.answer(self._parts.clock.now(), is_draining=is_draining)
+
+    async def livez(self, request: Request) -> Answer:
+        """``GET|HEAD /livez``: an event loop that answers is alive."""
+        return answer_json(200, {"status": "ok"}, note="ok")
+
+    async def figures(self, request: Request) -> Answer:
+        """``GET /metrics``."""
+        self._see(request)
+        if not self._parts.metrics_public:
+            authorization = request.header(b"authorization")
+            text = None if authorization is None else authorization.decode("latin-1")
+            now = self._parts.clock.now()
+            if not await self._threads.run(self._parts.admin.may_read_metrics, text, request.peer, now):
+                return UNAUTHORIZED.answer()
+        self.sample()
+        page, content_type = await self._threads.run(self._metrics.page)
+        headers = ((b"content-type", content_type.encode()), (b"cache-control", b"no-store"))
+        return Answer(200, headers, page, "ok")
+
+    async def openapi(self, request: Request) -> Answer:
+        """``GET|HEAD /openapi.json``."""
+        return answer_json(200, openapi.document(), note="ok")
+
+    def sample(self) -> None:
+        """Set the figures that are kept elsewhere to what they are."""
+        metrics, parts = self._metrics, self._parts
+        metrics.gauge("catalog_age_seconds", "Since the channels were read", parts.catalog.age_s(parts.clock.now()))
+        metrics.gauge("downloads", "Downloads under way", self._downloads.active)
+        if self._traffic is not None:
+            metrics.gauge("connections", "Open connections", self._traffic.connections)
+            metrics.refusals(self._traffic.refused)
+
+    def stop(self) -> None:
+        """Let the threads go."""
+        self._threads.stop()
+        self._downloads.stop()
+        self._health.stop()
+
+    async def _json(self, request: Request) -> Any:
+        if self._traffic is None:
+            self._see(request)
+        check_type(request.content_type, request.content_encoding)
+        return parse_json(await read_body(request.receive, request.content_length))
+
+    def _base(self, request: Request) -> str:
+        return self._parts.base_url or request.base()
+
+    def _limit_app(self, route: RouteClass, body: Any, peer: str) -> None:
+        """Take a token of the app. Apps that are not served share one bucket, so that nobody makes up fresh ones."""
+        if not self.limiter.limits_apps:
+            return
+        first = body[0] if isinstance(body, list) and body else body
+        app = first.get("app_id") if isinstance(first, dict) else None
+        is_served = isinstance(app, str) and self._parts.catalog.view(app) is not None
+        wait = self.limiter.app(route, app if isinstance(app, str) and is_served else "", time.monotonic())
+        if wait:
+            raise Refused(too_many(peer, wait))
+
+    def _answer(self, reply: Reply) -> Answer:
+        for reason, count in reply.refused.items():
+            self._metrics.refuse(reason, count)
+        extra: Headers = () if reply.retry_after_s is None else ((b"retry-after", b"%d" % reply.retry_after_s),)
+        if reply.status == UNAUTHORIZED.status:
+            extra = (*extra, *UNAUTHORIZED.extra)
+        return answer_json(reply.status, reply.body, note=reply.note, extra=extra)
+
+    def _see(self, request: Request) -> None:
+        """Remember the transport's figures, which come with requests."""
+        self._traffic = request.scope.get("state", {}).get("traffic", self._traffic)
