@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import sqlalchemy as sa
-
+from otagate.telemetry.engine import Engines, place_of
+from otagate.telemetry.migrate import migrate
 from otagate.telemetry.token_store import TokenStore
-from otagate.telemetry.token_tables import AUDIT, AUDIT_HEAD, TOKENS
 from otagate.telemetry.tokens import Limit, Scope, Token, Verb
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -17,12 +18,20 @@ ACTOR = "command:ana"
 EVERYTHING = Scope("everything", Limit.all(), Limit.all(), frozenset(Verb))
 
 
-def new_engine(path: Path) -> sa.Engine:
-    """Make a SQLite database with the tables of tokens and audit."""
-    engine = sa.create_engine(f"sqlite:///{path}")
-    for table in (TOKENS, AUDIT, AUDIT_HEAD):
-        table.create(engine)
-    return engine
+def new_database(path: Path) -> Engines:
+    """Make a SQLite database with its schema."""
+    path.write_bytes(_empty_database())
+    return Engines(place_of(f"sqlite:///{path}", {}, path.parent))
+
+
+@cache
+def _empty_database() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "t.db"
+        engines = Engines(place_of(f"sqlite:///{path}", {}, path.parent))
+        migrate(engines)
+        engines.close()
+        return path.read_bytes()
 
 
 def scope(*verbs: Verb, apps: Limit | None = None, channels: Limit | None = None) -> Scope:

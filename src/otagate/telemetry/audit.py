@@ -12,18 +12,20 @@ anew: keep the head that ``otagate token audit --verify`` prints in another plac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from otagate import _canonical, _clock
-from otagate.errors import UnavailableError
+from otagate.telemetry.problems import told
 from otagate.telemetry.token_tables import AUDIT, AUDIT_HEAD
+
+if TYPE_CHECKING:
+    from otagate.telemetry.engine import Engines
 
 SCHEMA = "otagate/audit/v1"
 _HEAD = 1
@@ -64,96 +66,61 @@ class AuditReport:
     problems: tuple[str, ...]
 
 
-@contextmanager
-def answering(what: str) -> Iterator[None]:
-    """Turn what the database says within the ``with`` body into our errors.
-
-    Raises:
-        UnavailableError: It does not answer, has no room, or lacks the tables.
-    """
-    try:
-        yield
-    except sa.exc.SQLAlchemyError as error:
-        # The error's own text holds the statement's values, and its address may hold a password.
-        cause = getattr(error, "orig", None) or error
-        raise UnavailableError(
-            f"cannot {what}",
-            "the database of telemetry",
-            found=type(cause).__name__,
-            remedy="check that the database runs and has room, and try again",
-        ) from error
-
-
 class AuditLog:
-    """The audit in a database. Safe from several threads and processes at once."""
+    """The audit in a database. Safe from several threads and processes at once.
 
-    def __init__(self, engine: sa.Engine) -> None:
-        """Use the tables of :mod:`otagate.telemetry.token_tables` behind ``engine``."""
-        self._engine = engine
+    Errors of every method: ``UnavailableError`` (the database does not answer, or has no room), ``VerificationError`` (what
+    stands in it cannot be).
+    """
+
+    def __init__(self, engines: Engines) -> None:
+        """Use a database whose schema is there."""
+        self._engines = engines
 
     def append(self, kind: str, actor: str, data: Mapping[str, Any], at: datetime) -> int:
-        """Add an entry; durable when this returns. Gives its number.
-
-        Raises:
-            UnavailableError: The database did not take it.
-        """
-        with answering("write the audit"), self._engine.begin() as connection:
+        """Add an entry; durable when this returns. Gives its number."""
+        with told("the audit cannot be written", self._engines.place.shown), self._engines.write() as connection:
             return write_entry(connection, kind, actor, data, at)
 
     def entries(self, after: int = 0, limit: int = _CHUNK) -> list[AuditEntry]:
-        """Give entries above ``after``, at most ``limit``, oldest first; ones that cannot be read are left to ``verify``.
-
-        Raises:
-            UnavailableError: The database does not answer.
-        """
+        """Give entries above ``after``, at most ``limit``, oldest first; ones that cannot be read are left to ``verify``."""
         query = sa.select(AUDIT.c.entry).where(AUDIT.c.seq > after).order_by(AUDIT.c.seq).limit(limit)
-        with answering("read the audit"), self._engine.connect() as connection:
-            texts = connection.execute(query).scalars().all()
-        return [entry for text in texts if (entry := _read(text)) is not None]
+        return self._read(query)
 
     def newest(self, limit: int) -> list[AuditEntry]:
-        """Give the newest entries, oldest first.
-
-        Raises:
-            UnavailableError: The database does not answer.
-        """
+        """Give the newest entries, oldest first."""
         query = sa.select(AUDIT.c.entry).order_by(AUDIT.c.seq.desc()).limit(limit)
-        with answering("read the audit"), self._engine.connect() as connection:
-            texts = connection.execute(query).scalars().all()
-        return [entry for text in reversed(texts) if (entry := _read(text)) is not None]
+        return self._read(query)[::-1]
 
     def verify(self, known_head: str | None = None) -> AuditReport:
         """Check every entry against the one before, and the last against the head.
 
         Args:
             known_head: A head that an earlier check gave; that entry must still be there as it was.
-
-        Raises:
-            UnavailableError: The database does not answer.
         """
         walk = _Walk(known_head)
-        with answering("read the audit"), self._engine.connect() as connection:
+        with told("the audit cannot be read", self._engines.place.shown), self._engines.read(is_snapshot=True) as connection:
             head = _walk_along(connection, walk)
         return walk.report(head)
 
+    def _read(self, query: sa.Select[Any]) -> list[AuditEntry]:
+        with told("the audit cannot be read", self._engines.place.shown), self._engines.read() as connection:
+            texts = connection.execute(query).scalars().all()
+        return [entry for text in texts if (entry := _read(text)) is not None]
+
 
 def _walk_along(connection: sa.Connection, walk: _Walk) -> tuple[int, str | None]:
-    """Take every entry, also those that are added meanwhile, and give the head: its number and digest."""
-    head: tuple[int, str | None] = (0, None)
-    is_over = False
-    while not is_over:
-        query = sa.select(AUDIT).order_by(AUDIT.c.seq).limit(_CHUNK)
-        while rows := connection.execute(query.where(AUDIT.c.seq > walk.seq)).all():
-            for row in rows:
-                walk.step(row.seq, row.entry, row.digest)
-        before, found = head, connection.execute(sa.select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.digest)).first()
-        head = (0, None) if found is None else (int(found.seq), found.digest)
-        is_over = head[0] <= walk.seq or head == before
-    return head
+    """Take every entry, and give the head: its number and digest."""
+    query = sa.select(AUDIT).order_by(AUDIT.c.seq).limit(_CHUNK)
+    while rows := connection.execute(query.where(AUDIT.c.seq > walk.seq)).all():
+        for row in rows:
+            walk.step(row.seq, row.entry, row.digest)
+    found = connection.execute(sa.select(AUDIT_HEAD.c.seq, AUDIT_HEAD.c.digest)).first()
+    return (0, None) if found is None else (int(found.seq), found.digest)
 
 
 def write_entry(connection: sa.Connection, kind: str, actor: str, data: Mapping[str, Any], at: datetime) -> int:
-    """Add an entry within a transaction, whose first write this must be: it waits here for whoever adds one now."""
+    """Add an entry within a transaction: it waits here for whoever else adds one. Rows of other tables are locked before."""
     advance = (
         sa.update(AUDIT_HEAD)
         .where(AUDIT_HEAD.c.id == _HEAD)

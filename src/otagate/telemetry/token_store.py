@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from otagate import _clock
 from otagate.errors import NotFoundError, VerificationError
-from otagate.telemetry.audit import AuditLog, answering, write_entry
+from otagate.telemetry.audit import AuditLog, write_entry
+from otagate.telemetry.problems import told
 from otagate.telemetry.token_tables import TOKENS
 from otagate.telemetry.tokens import Minted, Scope, Token, Verb, digest_of, expiry, id_in, limit_text, mint, read_limit
+
+if TYPE_CHECKING:
+    from otagate.telemetry.engine import Engines
 
 _HOUR_S = 3600
 _NOTHING = bytes(32)
@@ -25,10 +30,10 @@ _NOTHING = bytes(32)
 class TokenStore:
     """See the module. Safe from several threads and processes at once."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        """Use the tables of :mod:`otagate.telemetry.token_tables` behind ``engine``."""
-        self._engine = engine
-        self.audit = AuditLog(engine)
+    def __init__(self, engines: Engines) -> None:
+        """Use a database whose schema is there."""
+        self._engines = engines
+        self.audit = AuditLog(engines)
 
     def create(self, scope: Scope, life: timedelta, *, actor: str, now: datetime) -> tuple[Token, Minted]:
         """Make a token. Its text is in what this gives, and nowhere else.
@@ -49,17 +54,15 @@ class TokenStore:
             "expires_s": int(token.expires.timestamp()),
         }
         data = {"token": made.id, **scope.data, "expires": _clock.to_text(token.expires)}
-        with answering("make a token"), self._engine.begin() as connection:
-            write_entry(connection, "token.created", actor, data, now)
+        with self._told("the token cannot be made"), self._engines.write() as connection:
             connection.execute(sa.insert(TOKENS).values(row))
+            write_entry(connection, "token.created", actor, data, now)
         return token, made
 
-    def list(self, *, actor: str | None = None, now: datetime | None = None) -> list[Token]:
-        """Give all tokens, oldest first; with an ``actor`` that is an entry in the audit."""
+    def all(self) -> list[Token]:
+        """Give all tokens, oldest first."""
         query = sa.select(TOKENS).order_by(TOKENS.c.created_s, TOKENS.c.id)
-        with answering("list the tokens"), self._engine.begin() as connection:
-            if actor is not None and now is not None:
-                write_entry(connection, "token.listed", actor, {}, now)
+        with self._told("the tokens cannot be listed"), self._engines.read() as connection:
             return [_token(row) for row in connection.execute(query)]
 
     def revoke(self, identity: str, *, actor: str, now: datetime) -> bool:
@@ -71,21 +74,21 @@ class TokenStore:
         Raises:
             NotFoundError: There is none of that id.
         """
-        mark = sa.update(TOKENS).where(TOKENS.c.id == identity, TOKENS.c.revoked_s.is_(None))
-        with answering("revoke a token"), self._engine.begin() as connection:
-            write_entry(connection, "token.revoked", actor, {"token": identity}, now)
-            if connection.execute(mark.values(revoked_s=int(now.timestamp()))).rowcount == 1:
-                return True
-            if connection.execute(sa.select(TOKENS.c.id).where(TOKENS.c.id == identity)).first() is None:
+        its = TOKENS.c.id == identity
+        mark = sa.update(TOKENS).where(its, TOKENS.c.revoked_s.is_(None)).values(revoked_s=int(now.timestamp()))
+        with self._told("the token cannot be revoked"), self._engines.write() as connection:
+            is_new = connection.execute(mark).rowcount == 1
+            if not is_new and connection.execute(sa.select(TOKENS.c.id).where(its)).first() is None:
                 raise NotFoundError("there is no such token", identity, remedy="see `otagate token list`")
-            return False
+            write_entry(connection, "token.revoked", actor, {"token": identity}, now)
+        return is_new
 
     def authenticate(self, text: str, now: datetime) -> Token | None:
         """Give the token of that text, when it is valid now; asks the database each time."""
         identity = id_in(text)
         if identity is None:
             return None
-        with answering("check a token"), self._engine.connect() as connection:
+        with self._told("the token cannot be checked"), self._engines.read() as connection:
             row = connection.execute(sa.select(TOKENS).where(TOKENS.c.id == identity)).one_or_none()
         # Compared also when there is none, so that both take the same time.
         is_right = hmac.compare_digest(_NOTHING if row is None else bytes(row.digest), digest_of(text))
@@ -101,13 +104,20 @@ class TokenStore:
             False: it was revoked, or ended, since it was checked; nothing is noted then.
         """
         second = int(now.timestamp())
-        touch = sa.update(TOKENS).where(TOKENS.c.id == token.id, TOKENS.c.revoked_s.is_(None), TOKENS.c.expires_s > second)
-        with answering("write the audit"), self._engine.connect() as connection, connection.begin() as transaction:
+        is_valid = (TOKENS.c.id == token.id, TOKENS.c.revoked_s.is_(None), TOKENS.c.expires_s > second)
+        touch = sa.update(TOKENS).where(*is_valid).values(last_used_s=second - second % _HOUR_S)
+        with self._told("the audit cannot be written"), self._engines.write() as connection:
+            if connection.execute(touch).rowcount != 1:
+                return False
             write_entry(connection, kind, f"token:{token.id}", data, now)
-            if connection.execute(touch.values(last_used_s=second - second % _HOUR_S)).rowcount == 1:
-                return True
-            transaction.rollback()
-            return False
+            return True
+
+    def close(self) -> None:
+        """Let connections go."""
+        self._engines.close()
+
+    def _told(self, what: str) -> AbstractContextManager[None]:
+        return told(what, self._engines.place.shown)
 
 
 def _token(row: sa.Row[Any]) -> Token:
