@@ -68,6 +68,7 @@ class FleetConfig:
         platforms: Mix of :data:`PLATFORMS`.
         native: Native version of the app.
         channel: ``defaultChannel`` of the app's configuration.
+        default_channel: What the server gives devices that name no channel: only for the diary.
         chooses: Channel -> share of the devices that choose it by a button in the app, in their first session.
         arrival: When apps are opened.
         burst_s: Length of the burst.
@@ -98,6 +99,7 @@ class FleetConfig:
     platforms: Mapping[str, float] = field(default_factory=lambda: {"android": 0.6, "ios": 0.4})
     native: str = "1.0.0"
     channel: str = ""
+    default_channel: str = ""
     chooses: Mapping[str, float] = field(default_factory=dict)
     arrival: Arrival = Arrival.UNIFORM
     burst_s: float = 300.0
