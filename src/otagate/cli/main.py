@@ -45,6 +45,8 @@ VERBS: dict[str, str] = {
     "history": "everything that happened, from the ledger",
     "mirror": "bring the mirrors up to the first store",
     "prune": "remove the bundles that no release, channel, rollout or device needs any more",
+    "token": "make, list and revoke tokens of the update server, and read its audit",
+    "device": "see a single device, and give it a channel of its own",
     "gate": "judge metrics and show the evidence",
     "doctor": "find out what is wrong here, and what mends it",
 }

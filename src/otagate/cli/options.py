@@ -12,6 +12,7 @@ FORMATS = ("text", "json", "markdown")
 _SECRET = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|LS0tLS1CRUdJTiB(?:QUklWQVRF|SU0EgUFJJVkFUR)"  # the second is the first in base64
     r"|MIIE[a-zA-Z0-9+/]{2}IBA[AD]|MC4CAQAwBQYDK2VwBCIEI"  # the DER of private RSA-2048 and ed25519 keys in base64
+    r"|\botg_[a-z2-7]{12}_[A-Za-z0-9_-]{43}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|\bglpat-[A-Za-z0-9_-]{20,}"
 )
 

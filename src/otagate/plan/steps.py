@@ -25,6 +25,7 @@ class StepKind(StrEnum):
     RESUME = "resume"
     ROLL_BACK = "roll_back"
     PRUNE = "prune"
+    ADMIN = "admin"
 
 
 class Status(StrEnum):
