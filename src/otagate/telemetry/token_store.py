@@ -6,25 +6,29 @@ Errors of every method: ``UnavailableError`` (the database), ``VerificationError
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
 from otagate import _clock
+from otagate._retry import Patience, persist
 from otagate.errors import NotFoundError, VerificationError
 from otagate.telemetry.audit import AuditLog, write_entry
-from otagate.telemetry.problems import told
+from otagate.telemetry.problems import passing, told
 from otagate.telemetry.token_tables import TOKENS
 from otagate.telemetry.tokens import Minted, Scope, Token, Verb, digest_of, expiry, id_in, limit_text, mint, read_limit
 
 if TYPE_CHECKING:
     from otagate.telemetry.engine import Engines
 
+_PATIENCE = Patience(total=4.0, first=0.02, longest=0.5)
+"""An operator waits for a busy database, but a thread of the server not for long."""
 _HOUR_S = 3600
 _NOTHING = bytes(32)
+_T = TypeVar("_T")
 
 
 class TokenStore:
@@ -54,7 +58,7 @@ class TokenStore:
             "expires_s": int(token.expires.timestamp()),
         }
         data = {"token": made.id, **scope.data, "expires": _clock.to_text(token.expires)}
-        with self._told("the token cannot be made"), self._engines.write() as connection:
+        with told("the token cannot be made", self._engines.place.shown), self._engines.write() as connection:
             connection.execute(sa.insert(TOKENS).values(row))
             write_entry(connection, "token.created", actor, data, now)
         return token, made
@@ -62,8 +66,11 @@ class TokenStore:
     def all(self) -> list[Token]:
         """Give all tokens, oldest first."""
         query = sa.select(TOKENS).order_by(TOKENS.c.created_s, TOKENS.c.id)
-        with self._told("the tokens cannot be listed"), self._engines.read() as connection:
+
+        def read(connection: sa.Connection) -> list[Token]:
             return [_token(row) for row in connection.execute(query)]
+
+        return self._run("the tokens cannot be listed", self._engines.read, read)
 
     def revoke(self, identity: str, *, actor: str, now: datetime) -> bool:
         """Take a token back, at once.
@@ -76,20 +83,23 @@ class TokenStore:
         """
         its = TOKENS.c.id == identity
         mark = sa.update(TOKENS).where(its, TOKENS.c.revoked_s.is_(None)).values(revoked_s=int(now.timestamp()))
-        with self._told("the token cannot be revoked"), self._engines.write() as connection:
+
+        def write(connection: sa.Connection) -> bool:
             is_new = connection.execute(mark).rowcount == 1
             if not is_new and connection.execute(sa.select(TOKENS.c.id).where(its)).first() is None:
                 raise NotFoundError("there is no such token", identity, remedy="see `otagate token list`")
             write_entry(connection, "token.revoked", actor, {"token": identity}, now)
-        return is_new
+            return is_new
+
+        return self._run("the token cannot be revoked", self._engines.write, write)
 
     def authenticate(self, text: str, now: datetime) -> Token | None:
         """Give the token of that text, when it is valid now; asks the database each time."""
         identity = id_in(text)
         if identity is None:
             return None
-        with self._told("the token cannot be checked"), self._engines.read() as connection:
-            row = connection.execute(sa.select(TOKENS).where(TOKENS.c.id == identity)).one_or_none()
+        query = sa.select(TOKENS).where(TOKENS.c.id == identity)
+        row = self._run("the token cannot be checked", self._engines.read, lambda it: it.execute(query).one_or_none())
         # Compared also when there is none, so that both take the same time.
         is_right = hmac.compare_digest(_NOTHING if row is None else bytes(row.digest), digest_of(text))
         if row is None or not is_right:
@@ -106,18 +116,33 @@ class TokenStore:
         second = int(now.timestamp())
         is_valid = (TOKENS.c.id == token.id, TOKENS.c.revoked_s.is_(None), TOKENS.c.expires_s > second)
         touch = sa.update(TOKENS).where(*is_valid).values(last_used_s=second - second % _HOUR_S)
-        with self._told("the audit cannot be written"), self._engines.write() as connection:
+
+        def write(connection: sa.Connection) -> bool:
             if connection.execute(touch).rowcount != 1:
                 return False
             write_entry(connection, kind, f"token:{token.id}", data, now)
             return True
 
+        return self._run("the audit cannot be written", self._engines.write, write)
+
     def close(self) -> None:
         """Let connections go."""
         self._engines.close()
 
-    def _told(self, what: str) -> AbstractContextManager[None]:
-        return told(what, self._engines.place.shown)
+    def _run(
+        self,
+        what: str,
+        where: Callable[[], AbstractContextManager[sa.Connection]],
+        action: Callable[[sa.Connection], _T],
+    ) -> _T:
+        """Do something that does no harm when it is done twice: the answer to a commit may be lost."""
+
+        def attempt() -> _T:
+            with where() as connection:
+                return action(connection)
+
+        with told(what, self._engines.place.shown):
+            return persist(attempt, passing, _PATIENCE)
 
 
 def _token(row: sa.Row[Any]) -> Token:

@@ -20,7 +20,7 @@ def test_the_first_token_makes_the_database(tmp_path: Path) -> None:
 
 
 def test_a_mistyped_address_makes_no_file(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no such database"):
+    with pytest.raises(NotFoundError, match="is not there"):
         open_tokens("sqlite:///typo.db", {}, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -44,4 +44,4 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(UnavailableError) as caught:
         open_tokens("sqlite:///file/t.db", {}, tmp_path, may_make=True)
-    assert "the database cannot be opened" in str(caught.value)
+    assert "the database cannot be made" in str(caught.value)
