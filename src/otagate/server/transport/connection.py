@@ -7,14 +7,16 @@ no timer a connection.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from enum import IntEnum
 from math import inf
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from otagate.server.transport import limits as say
+from otagate.server.transport.cycle import WholeCycle
 from otagate.server.transport.limits import Refusal, Traffic
 from otagate.server.transport.proxies import TrustedProxies
 
@@ -64,7 +66,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._wire = 0
         """Bytes since the request began; in phase DEAD: since then."""
         self._body: bytes | bytearray = b""
-        self._active: RequestResponseCycle | None = None
+        self._active: WholeCycle | None = None
+        self._waiting: deque[WholeCycle] = deque()
+        """Requests that came before the one before them was answered."""
+        self._is_head = False
+        """The request being read has the method HEAD: no body is answered."""
 
     @property
     def bounded_by(self) -> str | None:
@@ -83,7 +89,7 @@ class BoundedConnection(HttpToolsProtocol):
             # The handler learns it from receive(). What waits behind it is never started.
             self._active.disconnected = True
             self._active.message_event.set()
-        self.pipeline.clear()
+        self._waiting.clear()
         self._drop_body()
         self._phase = Phase.DEAD
         super().connection_lost(exc)
@@ -155,8 +161,7 @@ class BoundedConnection(HttpToolsProtocol):
             self._end_after_answers()
             return
         self._die()
-        is_head = self.scope is not None and self.scope.get("method") == "HEAD"
-        self._write(refusal, is_head=is_head)
+        self._write(refusal, is_head=self._is_head)
         # Closing while the client still sends resets the connection, and it might never read the answer.
         if self.scheme == "http" and self.transport.can_write_eof():
             self.read_deadline = self.loop.time() + self.limits.linger_s
@@ -188,7 +193,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.read_deadline = inf
 
     def _keep_no_longer(self) -> None:
-        newest = self.pipeline[0][0] if self.pipeline else self._active
+        newest = self._waiting[-1] if self._waiting else self._active
         if newest is not None:
             newest.keep_alive = False
 

@@ -15,10 +15,10 @@ from math import inf
 from typing import NoReturn
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from otagate.server.transport import limits as say
 from otagate.server.transport.connection import BoundedConnection, Phase
+from otagate.server.transport.cycle import WholeCycle
 from otagate.server.transport.head import WATCHED, Head, size
 from otagate.server.transport.limits import Refusal
 
@@ -86,6 +86,7 @@ class GuardedProtocol(BoundedConnection):
         head, limits, scope = self._head, self.limits, self.scope
         version, method = self.parser.get_http_version(), self.parser.get_method()
         scope["method"] = method.decode("ascii")
+        self._is_head = method == b"HEAD"
         refusal = head.vet(version, method, len(self.headers), limits)
         if refusal is None and self._wire > limits.head and size(self.url, self.headers) > limits.head:
             refusal = say.HEADERS_TOO_LARGE
@@ -112,7 +113,7 @@ class GuardedProtocol(BoundedConnection):
         if self._is_proxy:
             if self._head.forwarded:
                 scope["client"] = (self._proxies.client(self._address, self._head.forwarded), 0)
-            scope["scheme"] = self._head.scheme or scope["scheme"]  # type: ignore[typeddict-item]
+            scope["scheme"] = self._head.scheme or scope["scheme"]
 
     def on_body(self, body: bytes) -> None:
         """See httptools. Bytes are kept until the body is whole."""
@@ -137,17 +138,15 @@ class GuardedProtocol(BoundedConnection):
         self.read_deadline = inf
         if self._active is None:
             self._launch(cycle)
-        elif len(self.pipeline) < self.limits.pipeline:
+        elif len(self._waiting) < self.limits.pipeline:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self._waiting.append(cycle)
         else:
             self._stop(say.PIPELINE_FULL)
 
-    def _make_cycle(self) -> RequestResponseCycle:
-        whole = asyncio.Event()
-        whole.set()
+    def _make_cycle(self) -> WholeCycle:
         is_kept = self.scope["http_version"] == "1.1" and self.parser.should_keep_alive()
-        cycle = RequestResponseCycle(
+        cycle = WholeCycle(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -155,20 +154,20 @@ class GuardedProtocol(BoundedConnection):
             access_logger=self.access_logger,
             access_log=False,
             default_headers=self.server_state.default_headers,
-            message_event=whole,
+            message_event=asyncio.Event(),
             expect_100_continue=False,
             keep_alive=is_kept and not self.traffic.is_draining,
             on_response=self.on_response_complete,
         )
         cycle.more_body = False
         if self._body:
-            cycle.body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
+            cycle.whole = bytes(self._body)
             self._drop_body()
         return cycle
 
     # What goes out
 
-    def _launch(self, cycle: RequestResponseCycle) -> None:
+    def _launch(self, cycle: WholeCycle) -> None:
         if len(self.tasks) < self.limits.in_flight:
             self._active = cycle
             self._start_asgi_task(cycle, self.app)
@@ -185,10 +184,9 @@ class GuardedProtocol(BoundedConnection):
         self.server_state.total_requests += 1
         self._active = None
         if self.transport.is_closing():
-            self.pipeline.clear()
-        elif self.pipeline:
-            cycle, _ = self.pipeline.pop()
-            self._launch(cycle)
+            self._waiting.clear()
+        elif self._waiting:
+            self._launch(self._waiting.popleft())
         else:
             self.flow.resume_reading()
             if self._phase == Phase.IDLE:
