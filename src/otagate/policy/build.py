@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,18 @@ from typing import Any
 from otagate.model import AppId, ChannelName, Weight
 from otagate.policy import defaults, values
 from otagate.policy.app import AppFacts
+from otagate.policy.build_sources import Readers, read, source_spec, telemetry_spec
 from otagate.policy.model import (
     Action,
+    AutoUpdate,
     BranchRule,
     BuildSpec,
     BundleSpec,
     CdnSpec,
-    CommandSource,
+    ChannelRules,
     Escalation,
     Evaluate,
-    FileSource,
     GateSpec,
-    HttpSource,
     Judgement,
     KeepSpec,
     Limit,
@@ -31,20 +30,22 @@ from otagate.policy.model import (
     Policy,
     SealFormat,
     SealSpec,
+    ServerSpec,
     Source,
+    TelemetrySource,
+    TelemetrySpec,
     TrackSpec,
     TrustSpec,
 )
+from otagate.telemetry.metrics import METRICS
 
-_Readers = dict[str, Callable[[Any], Any]]
-
-_BUILD: _Readers = {
+_BUILD: Readers = {
     "command": lambda value: tuple(value) if isinstance(value, list) else value,
     "output": str,
     "env": tuple,
     "timeout": values.duration,
 }
-_BUNDLE: _Readers = {
+_BUNDLE: Readers = {
     "source_maps": bool,
     "allow": tuple,
     "exclude": tuple,
@@ -53,9 +54,9 @@ _BUNDLE: _Readers = {
     "max_file_size": values.size,
     "require_notify_app_ready": bool,
 }
-_SEAL: _Readers = {"format": SealFormat, "encryption_key": str, "recipients": tuple, "signing_key": str}
-_TRUST: _Readers = {"keys": tuple, "release_ttl": values.duration, "pointer_ttl": values.duration}
-_CDN: _Readers = {
+_SEAL: Readers = {"format": SealFormat, "encryption_key": str, "recipients": tuple, "signing_key": str}
+_TRUST: Readers = {"keys": tuple, "release_ttl": values.duration, "pointer_ttl": values.duration}
+_CDN: Readers = {
     "cloudfront": str,
     "cloud_cdn": str,
     "front_door": str,
@@ -63,8 +64,26 @@ _CDN: _Readers = {
     "pointers": bool,
     "wait": values.duration,
 }
-_KEEP: _Readers = {"releases": int, "age": values.duration, "rollbacks": int, "grace": values.duration}
-_JUDGEMENT: _Readers = {
+_KEEP: Readers = {
+    "releases": int,
+    "age": values.duration,
+    "rollbacks": int,
+    "grace": values.duration,
+    "devices": values.duration,
+}
+_RULES: Readers = {
+    "self_set": bool,
+    "platforms": tuple,
+    "devices": bool,
+    "emulators": bool,
+    "production": bool,
+    "development": bool,
+    "under_native": bool,
+    "downgrade": bool,
+    "stop_at": AutoUpdate,
+    "min_plugin": str,
+}
+_JUDGEMENT: Readers = {
     "settle": values.duration,
     "evaluate_every": values.duration,
     "no_data_grace": values.duration,
@@ -74,7 +93,7 @@ _JUDGEMENT: _Readers = {
     "alpha_pause": values.percent,
     "alpha_rollback": values.percent,
 }
-_PHASE: _Readers = {
+_PHASE: Readers = {
     "weights": lambda texts: tuple(Weight.parse(text) for text in texts),
     "soak": values.duration,
     "approve": bool,
@@ -82,7 +101,7 @@ _PHASE: _Readers = {
     "max_wait": values.duration,
     "on_insufficient": OnInsufficient,
 }
-_GATE: _Readers = {
+_GATE: Readers = {
     "max": values.percent,
     "min": values.percent,
     "target": values.percent,
@@ -94,16 +113,6 @@ _GATE: _Readers = {
     "limits": lambda given: tuple(_limit(limit) for limit in given),
     "dry_run": bool,
 }
-_HTTP: _Readers = {
-    "url": str,
-    "bad": str,
-    "total": str,
-    "newest_at": str,
-    "method": str,
-    "headers": lambda given: tuple(given.items()),
-    "body": str,
-    "timeout": values.duration,
-}
 
 
 def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts) -> Policy:
@@ -114,6 +123,7 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
     app = data.get("app", {})
     native = data.get("native", {})
     storage, *mirrors = storage_urls(data.get("storage", defaults.DEFAULT_STORAGE), file.parent)
+    telemetry = telemetry_spec(data["telemetry"], file.parent) if "telemetry" in data else None
     return Policy(
         file=file,
         root=app_root(app.get("dir", "."), file),
@@ -121,21 +131,23 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
         app=AppId(app.get("id") or (facts.app_id.value if facts.app_id else "")),
         build=_build(data.get("build", {}), facts),
         versioning=data.get("versioning", defaults.DEFAULT_VERSIONING),
-        bundle=BundleSpec(**_read(data.get("bundle", {}), _BUNDLE)),
+        bundle=BundleSpec(**read(data.get("bundle", {}), _BUNDLE)),
         seal=_seal(data.get("seal", {})),
-        trust=TrustSpec(**_read(data.get("trust", {}), _TRUST)),
+        trust=TrustSpec(**read(data.get("trust", {}), _TRUST)),
         storage=storage,
         mirrors=tuple(mirrors),
         documents=storage_url(data["documents"], file.parent) if "documents" in data else None,
-        cdn=CdnSpec(**_read(data["cdn"], _CDN)) if "cdn" in data else None,
-        keep=KeepSpec(**_read(data.get("keep", {}), _KEEP)),
+        cdn=CdnSpec(**read(data["cdn"], _CDN)) if "cdn" in data else None,
+        keep=KeepSpec(**read(data.get("keep", {}), _KEEP)),
+        server=_server(data.get("server", {})),
+        telemetry=telemetry,
         channels=data.get("channels", "hosted"),
         branches=tuple(BranchRule(pattern, **rule) for pattern, rule in data["branches"].items()),
         tracks={
             name: TrackSpec(name, tuple(_phase(phase) for phase in track)) for name, track in data.get("tracks", {}).items()
         },
-        gates=build_gates(data.get("gates"), data.get("metrics")),
-        judgement=Judgement(**_read(data.get("evaluation", {}), _JUDGEMENT)),
+        gates=build_gates(data.get("gates"), data.get("metrics"), telemetry),
+        judgement=Judgement(**read(data.get("evaluation", {}), _JUDGEMENT)),
         native_min=native.get("min"),
         native_max=native.get("max"),
         plugin_version=facts.plugin_version.value if facts.plugin_version else None,
@@ -162,10 +174,17 @@ def storage_url(url: str, folder: Path) -> str:
     return f"file:{os.path.abspath(folder / path)}"  # noqa: PTH100 - resolve() fails on links in a circle
 
 
-def build_gates(given: dict[str, Any] | None, metrics: dict[str, Any] | None) -> tuple[GateSpec, ...]:
-    """Make the effective gates: the defaults for None, completed ones otherwise; ``metrics`` is the source of the rest."""
-    fallback = _source(metrics) if metrics else None
-    return tuple(_gate(name, gate, fallback) for name, gate in defaults.effective_gates(given).items())
+def build_gates(
+    given: dict[str, Any] | None, metrics: dict[str, Any] | None, telemetry: TelemetrySpec | None = None
+) -> tuple[GateSpec, ...]:
+    """Make the effective gates: the defaults for None, completed ones otherwise.
+
+    A gate without a source has ``telemetry`` when that knows its metric, and ``metrics`` otherwise.
+    """
+    fallback = source_spec(metrics) if metrics else None
+    counted = {} if telemetry is None else dict.fromkeys(METRICS, TelemetrySource(telemetry))
+    gates = defaults.effective_gates(given)
+    return tuple(_gate(name, gate, counted.get(name, fallback), telemetry) for name, gate in gates.items())
 
 
 def default_gates() -> tuple[GateSpec, ...]:
@@ -173,18 +192,13 @@ def default_gates() -> tuple[GateSpec, ...]:
     return build_gates(None, None)
 
 
-def _read(given: dict[str, Any], readers: _Readers) -> dict[str, Any]:
-    """Give keyword arguments for what is there; the value types hold the defaults of the rest."""
-    return {key: reader(given[key]) for key, reader in readers.items() if key in given}
-
-
 def _build(given: dict[str, Any], facts: AppFacts) -> BuildSpec:
     from_app = {"output": facts.web_dir.value} if facts.web_dir else {}
-    return BuildSpec(**_read({**from_app, **given}, _BUILD))
+    return BuildSpec(**read({**from_app, **given}, _BUILD))
 
 
 def _seal(given: dict[str, Any]) -> SealSpec:
-    spec = _read(given, _SEAL)
+    spec = read(given, _SEAL)
     if spec.get("format", SealFormat.CAPGO) is SealFormat.CAPGO:
         spec.setdefault("encryption_key", defaults.DEFAULT_ENCRYPTION_KEY)
     spec.setdefault("signing_key", defaults.DEFAULT_SIGNING_KEY)
@@ -192,15 +206,15 @@ def _seal(given: dict[str, Any]) -> SealSpec:
 
 
 def _phase(given: dict[str, Any]) -> PhaseSpec:
-    return PhaseSpec(given["phase"], ChannelName(given["channel"]), **_read(given, _PHASE))
+    return PhaseSpec(given["phase"], ChannelName(given["channel"]), **read(given, _PHASE))
 
 
-def _gate(name: str, given: dict[str, Any], fallback: Source | None) -> GateSpec:
-    spec = _read(given, _GATE)
+def _gate(name: str, given: dict[str, Any], fallback: Source | None, telemetry: TelemetrySpec | None) -> GateSpec:
+    spec = read(given, _GATE)
     if spec.get("limits"):
         # Each limit acts for itself; the gate as a whole is as strong as the strongest.
         spec["action"] = max((limit.action for limit in spec["limits"]), key=list(Action).index)
-    source = _source(given["source"]) if "source" in given else fallback
+    source = source_spec(given["source"], telemetry) if "source" in given else fallback
     return GateSpec(name, source=source, **spec)
 
 
@@ -209,9 +223,6 @@ def _limit(given: dict[str, Any]) -> Limit:
     return Limit(values.duration(given["over"]), share, Action(given["action"]))
 
 
-def _source(given: dict[str, Any]) -> Source:
-    if "file" in given:
-        return FileSource(given["file"])
-    if "command" in given:
-        return CommandSource(tuple(given["command"]), **_read(given, {"timeout": values.duration}))
-    return HttpSource(**_read(given["http"], _HTTP))
+def _server(given: dict[str, Any]) -> ServerSpec:
+    rules = {name: ChannelRules(**read(rule, _RULES)) for name, rule in given.get("channels", {}).items()}
+    return ServerSpec(given.get("default_channel"), rules)

@@ -8,6 +8,7 @@ from typing import Any
 
 from otagate._text import harmless, nearest
 from otagate.policy import values
+from otagate.policy.check_devices import counted_as
 from otagate.policy.defaults import ACTION_ORDER, DEFAULT_GATES, SHAPES, effective_gates
 from otagate.policy.findings import Findings
 from otagate.policy.problems import YamlPath
@@ -114,13 +115,17 @@ def _check_sources_there(findings: Findings) -> None:
     ships_by_track = any(findings.text("branches", pattern, "track") in tracks for pattern in findings.mapping("branches"))
     if not ships_by_track or findings.at(("metrics",)) is not None:
         return
-    blind = {name: gate for name, gate in _effective(findings).items() if not gate.get("source") and not gate.get("dry_run")}
+    has_telemetry = findings.at(("telemetry",)) is not None
+    unseen = {
+        name: gate for name, gate in _effective(findings).items() if counted_as(name, gate, has_telemetry=has_telemetry) is None
+    }
+    blind = {name: gate for name, gate in unseen.items() if not gate.get("source") and not gate.get("dry_run")}
     acting = [name for name, gate in blind.items() if acts(gate)]
     if acting:
         findings.error(
             ("gates",) if findings.at(("gates",)) is not None else ("tracks",),
             f"nothing says where the numbers of these gates come from: {', '.join(harmless(name, 64) for name in acting)}",
-            remedy="write `metrics:` with a source (docs/gates.md), or `gates: {}` to ship without gates",
+            remedy="write `telemetry:`, or `metrics:` with a source (docs/gates.md), or `gates: {}` to ship without gates",
         )
     for name in blind:
         if name not in acting:

@@ -2,6 +2,8 @@
 
 **Source:** the thresholds are those of DESIGN.md §5: crash rate above 2 %, error rate above 0.5 %, device success below 85 %,
 completion below 95 % (target 98 %), verification above 45 s and 120 s, adoption below 50 % (target 75 %) after 24 hours.
+How long a device needs until its fate is known is ours (docs/gates.md, "What telemetry counts"): the plugin applies an update
+when the app goes to the background, so half an hour shows whether it works, and six hours whether it arrived.
 """
 
 from __future__ import annotations
@@ -17,16 +19,17 @@ DEFAULT_GATES: dict[str, dict[str, Any]] = {
     "crash_rate": {"max": "2%", "action": "pause", "min_sample": 300, "escalate": {"above": "10%", "action": "rollback"}},
     "error_rate": {"max": "0.5%", "action": "alert", "min_sample": 1000},
     "device_success_rate": {"min": "85%", "target": "98%", "action": "rollback", "min_sample": 30, "maturity": "30m"},
-    "rollout_completion": {"min": "95%", "target": "98%", "action": "pause", "evaluate": "phase_end"},
+    "rollout_completion": {"min": "95%", "target": "98%", "action": "pause", "evaluate": "phase_end", "maturity": "6h"},
     "verification_time": {
         "limits": [
             {"over": "45s", "max_share": "5%", "action": "alert"},
             {"over": "120s", "max_share": "5%", "action": "pause"},
         ]
     },
-    "adoption_24h": {"min": "50%", "target": "75%", "action": "alert"},
+    "adoption_24h": {"min": "50%", "target": "75%", "action": "alert", "maturity": "24h"},
 }
 
+DEFAULT_SERVER_TOKEN = "env:OTAGATE_SERVER_TOKEN"  # noqa: S105 - where it is, not what
 DEFAULT_ENCRYPTION_KEY = "env:OTAGATE_ENCRYPTION_KEY"
 DEFAULT_SIGNING_KEY = "env:OTAGATE_SIGNING_KEY"
 DEFAULT_STORAGE = "file:.otagate/store"

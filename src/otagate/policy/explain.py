@@ -11,7 +11,7 @@ from typing import Any
 
 from otagate._text import span
 from otagate.policy.app import AppFacts
-from otagate.policy.model import CommandSource, FileSource, HttpSource, Origin, Policy, Source
+from otagate.policy.model import CommandSource, FileSource, HttpSource, Origin, Policy, Source, TelemetrySource
 from otagate.policy.problems import YamlPath, path_text
 from otagate.policy.strict_yaml import Document
 from otagate.policy.values import percent_text
@@ -43,14 +43,19 @@ def origins(policy: Policy, document: Document, facts: AppFacts) -> tuple[Origin
 
 
 def _written(path: YamlPath, document: Document) -> YamlPath | None:
-    """Find where the policy says a value: its own path, or ``metrics`` for the source of a gate."""
+    """Find where the policy says a value: its own path, or ``telemetry`` or ``metrics`` for the source of a gate."""
     if path in document.values:
         return path
     is_source = len(path) > 2 and path[0] == "gates" and path[2] == "source"  # noqa: PLR2004 - gates.<name>.source
-    if is_source and path[:3] not in document.values:
-        inherited: YamlPath = ("metrics", *path[3:])
-        return inherited if inherited in document.values else None
-    return None
+    if not is_source:
+        return None
+    if path[3:4] == ("telemetry",):
+        inherited: YamlPath = path[3:]
+    elif path[:3] not in document.values:
+        inherited = ("metrics", *path[3:])
+    else:
+        return None
+    return inherited if inherited in document.values else None
 
 
 def _rows(policy: Policy) -> Iterator[Row]:
@@ -64,6 +69,9 @@ def _rows(policy: Policy) -> Iterator[Row]:
     yield from _section(("trust",), policy.trust, show_unset=True)
     yield from _store_rows(policy)
     yield ("channels",), policy.channels
+    yield ("server", "default_channel"), _text(policy.server.default_channel)
+    for channel, rules in policy.server.channels.items():
+        yield from _section(("server", "channels", channel), rules)
     for rule in policy.branches:
         yield from _section(("branches", rule.pattern), rule, skip=("pattern",))
     for name, track in policy.tracks.items():
@@ -71,6 +79,10 @@ def _rows(policy: Policy) -> Iterator[Row]:
             yield ("tracks", name, index, "phase"), phase.name
             yield from _section(("tracks", name, index), phase, skip=("name",))
     yield from _gate_rows(policy)
+    if policy.telemetry is None:
+        yield ("telemetry",), _text(None)
+    else:
+        yield from _section(("telemetry",), policy.telemetry)
     yield from _section(("evaluation",), policy.judgement)
     for key, version in (("min", policy.native_min), ("max", policy.native_max)):
         yield ("native", key), _text(version)
@@ -108,6 +120,10 @@ def _source_rows(path: YamlPath, source: Source) -> Iterator[Row]:
     elif isinstance(source, CommandSource):
         yield (*path, "command"), _text(source.argv)
         yield (*path, "timeout"), _text(source.timeout)
+    elif isinstance(source, TelemetrySource):
+        here: YamlPath = (*path, "telemetry")
+        yield from _section(here, source.spec, skip=("token",))
+        yield from _section(here, source, skip=("spec",))
     else:
         yield from _http_rows((*path, "http"), source)
 

@@ -59,13 +59,16 @@ def _read(path: Path) -> bytes:
 
 
 def _check(document: Document, folder: Path) -> Findings:
-    from otagate.policy import check_gates, check_rest, check_stores, check_tracks  # noqa: PLC0415 - not for `find_policy` alone
+    from otagate.policy import check_devices, check_gates, check_rest, check_stores, check_tracks  # noqa: PLC0415 - not for `find_policy` alone  # noqa: PLC0415 - likewise
 
     findings = Findings(document)
     for check in (
         check_tracks.check_branches,
         check_tracks.check_tracks,
         check_gates.check_gates,
+        check_devices.check_server,
+        check_devices.check_telemetry,
+        check_devices.check_counted,
         check_rest.check_secrets,
         check_rest.check_seal,
         check_rest.check_native,

@@ -107,7 +107,7 @@ class TelemetrySource:
     plugin: str | None = None
 
 
-Source = FileSource | CommandSource | HttpSource
+Source = FileSource | CommandSource | HttpSource | TelemetrySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,12 +320,14 @@ class KeepSpec:
         age: Releases younger than this.
         rollbacks: The last so many releases that each channel served, so that it can go back to them.
         grace: Nothing that was written within this time is removed, whatever it is.
+        devices: What a device runs, or is to run, that was seen within this time; with ``telemetry``.
     """
 
     releases: int = 10
     age: timedelta = timedelta(days=30)
     rollbacks: int = 5
     grace: timedelta = timedelta(days=1)
+    devices: timedelta = timedelta(days=30)
 
 
 class AutoUpdate(StrEnum):

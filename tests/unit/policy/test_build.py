@@ -204,7 +204,13 @@ def test_the_default_gates_are_the_published_thresholds() -> None:
             min_sample=30,
             maturity=timedelta(minutes=30),
         ),
-        GateSpec("rollout_completion", min=share("0.95"), target=share("0.98"), evaluate=Evaluate.PHASE_END),
+        GateSpec(
+            "rollout_completion",
+            min=share("0.95"),
+            target=share("0.98"),
+            maturity=timedelta(hours=6),
+            evaluate=Evaluate.PHASE_END,
+        ),
         GateSpec(
             "verification_time",
             limits=(
@@ -212,7 +218,7 @@ def test_the_default_gates_are_the_published_thresholds() -> None:
                 Limit(timedelta(seconds=120), share("0.05"), Action.PAUSE),
             ),
         ),
-        GateSpec("adoption_24h", min=share("0.5"), target=share("0.75"), action=Action.ALERT),
+        GateSpec("adoption_24h", min=share("0.5"), target=share("0.75"), action=Action.ALERT, maturity=timedelta(hours=24)),
     )
 
 

@@ -26,6 +26,8 @@ seal: {format: capgo, encryption_key: "env:A", signing_key: "file:b"}
 trust: {keys: ["env:K"], pointer_ttl: 7d}
 storage: file:x
 channels: hosted
+server: {default_channel: stable, channels: {beta: {self_set: true, platforms: [ios], stop_at: major, min_plugin: "6.25.0"}}}
+telemetry: {server: "https://u", token: "env:T"}
 branches:
   main: {track: p, start_at: beta}
   "pulls/*": {channel: "pr-{number}"}
@@ -39,6 +41,7 @@ gates:
   verification_time: {limits: [{over: 45s, max_share: 5%, action: alert}]}
   mine: {min: 5%, source: {command: [x], timeout: 5s}}
   other: {max: 5%, source: {file: x}}
+  ios: {max: 5%, source: {telemetry: {metric: crash_rate, platform: ios, plugin: "6.1.0"}}}
 evaluation: {settle: 1m, min_coverage: 50%}
 native: {min: "1", max: "2"}
 """

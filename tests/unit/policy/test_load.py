@@ -99,7 +99,7 @@ ADDED = {
     "evaluation: {min_coverage: 0.5}": "expected a percentage such as 5% or 0.5%, found 0.5",
     "evaluation: {alpha_pause: 0%}": "more than 0% and less than 100%, found '0%'",
     "evaluation: {min_coverage: 101%}": "expected a percentage such as 5% or 0.5%, found '101%'",
-    "metrics: {}": "expected exactly one of `file`, `command` and `http`, found none of them",
+    "metrics: {}": "expected exactly one of `file`, `command`, `http` and `telemetry`, found none of them",
     "metrics: {file: a, command: [b]}": "found `file` and `command`",
     "metrics: {file: '{metrik}'}": "there is no placeholder {metrik}",
     "metrics: {file: x, timeout: 5s}": "`timeout` goes with `command`",
@@ -199,7 +199,7 @@ def test_gates_that_act_need_a_source_and_the_message_says_what_to_write(tmp_pat
     )
     found = the_problem(tmp_path, text)
     assert "crash_rate, device_success_rate, rollout_completion, verification_time" in found
-    assert "write `metrics:` with a source (docs/gates.md), or `gates: {}`" in found
+    assert "write `telemetry:`, or `metrics:` with a source (docs/gates.md), or `gates: {}`" in found
     assert load_policy(write(tmp_path, text + "gates: {}\n")).gates == ()
     assert load_policy(write(tmp_path, text + "metrics: {file: m.json}\n")).gates[0].source is not None
     assert "gates: nothing says" in the_problem(tmp_path, text + "gates: {mine: {max: 5%}}\n")
@@ -216,7 +216,7 @@ def test_a_gate_that_only_alerts_may_lack_a_source_with_a_warning(tmp_path: Path
 
 
 WARNED = {
-    "tracks: {t: [{phase: beta, channel: beta, soak: 45m}]}": "a soak of 45m is short for devices of the public",
+    "tracks: {t: [{phase: beta, channel: beta, soak: 7h}]}": "a soak of 7h is short for devices of the public",
     "tracks: {t: [{phase: beta, channel: beta}], u: [{phase: a, channel: a}]}": "tracks.u: no branch ships through this track",
     "gates: {crash_rte: {max: 2%}}": "did you mean 'crash_rate'?",
     "versioning: 1.2.3": "every commit gets this version",
@@ -236,14 +236,20 @@ def test_what_is_unwise_is_a_warning_with_a_place(line: str, said: str, tmp_path
 @pytest.mark.parametrize(
     ("phase", "more", "late"),
     [
-        ("soak: 30m", "", "device_success_rate"),
-        ("soak: 31m", "", None),
-        ("soak: 31m", "evaluation: {settle: 1m}", "device_success_rate"),
+        ("soak: 30m", "", "device_success_rate, rollout_completion"),
+        ("soak: 31m", "", "rollout_completion"),
+        ("soak: 6h", "", "rollout_completion"),
+        ("soak: 3h1m, weights: [5%, 100%]", "", None),
+        ("soak: 31m", "evaluation: {settle: 1m}", "device_success_rate, rollout_completion"),
         ("soak: 1m", "evaluation: {settle: 1m}", "crash_rate, device_success_rate, rollout_completion, verification_time"),
-        ("soak: 1m, weights: [5%, 100%]", "evaluation: {settle: 1m}", "crash_rate, device_success_rate, verification_time"),
+        (
+            "soak: 1m, weights: [5%, 100%]",
+            "evaluation: {settle: 1m}",
+            "crash_rate, device_success_rate, rollout_completion, verification_time",
+        ),
         ("soak: 1m", "gates: {mine: {max: 5%, maturity: 1h, dry_run: true}}", None),
         ("soak: 1m", "gates: {mine: {max: 5%, maturity: 1h, action: alert}}", None),
-        ("soak: 0s", "", "device_success_rate"),
+        ("soak: 0s", "", "device_success_rate, rollout_completion"),
     ],
 )
 def test_a_soak_in_which_no_device_can_mature_is_a_warning(phase: str, more: str, late: str | None, tmp_path: Path) -> None:

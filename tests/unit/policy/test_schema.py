@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from otagate.model import ChannelName, Weight
 from otagate.policy import defaults, load_policy, model, values
 from otagate.policy.validate import schema, schema_text
+from otagate.telemetry.metrics import METRICS
 
 Node = dict[str, Any]
 SECTIONS = {
@@ -25,11 +26,21 @@ SECTIONS = {
     ("trust",): model.TrustSpec(),
     ("cdn",): model.CdnSpec(),
     ("keep",): model.KeepSpec(),
+    ("server",): model.ServerSpec(),
+    ("telemetry",): model.TelemetrySpec(),
     ("evaluation",): model.Judgement(),
 }
-DEFINITIONS = {"phase": model.PhaseSpec("x", ChannelName("x")), "gate": model.GateSpec("x")}
+DEFINITIONS = {
+    "phase": model.PhaseSpec("x", ChannelName("x")),
+    "gate": model.GateSpec("x"),
+    "channel_rules": model.ChannelRules(),
+}
 # The schema's defaults of keys that the value types do not know by themselves.
-FILLED_IN = {"encryption_key": defaults.DEFAULT_ENCRYPTION_KEY, "signing_key": defaults.DEFAULT_SIGNING_KEY}
+FILLED_IN = {
+    "encryption_key": defaults.DEFAULT_ENCRYPTION_KEY,
+    "signing_key": defaults.DEFAULT_SIGNING_KEY,
+    "token": defaults.DEFAULT_SERVER_TOKEN,
+}
 
 
 def nodes(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
@@ -146,6 +157,13 @@ def test_actions_and_formats_agree_with_the_value_types() -> None:
     assert gate["evaluate"]["enum"] == [word.value for word in model.Evaluate]
     assert schema()["properties"]["seal"]["properties"]["format"]["enum"] == [word.value for word in model.SealFormat]
     assert schema()["$defs"]["phase"]["properties"]["on_insufficient"]["enum"] == [word.value for word in model.OnInsufficient]
+    assert schema()["$defs"]["channel_rules"]["properties"]["stop_at"]["enum"] == [word.value for word in model.AutoUpdate]
+
+
+def test_the_source_telemetry_agrees_with_what_telemetry_counts() -> None:
+    telemetry = schema()["$defs"]["source"]["properties"]["telemetry"]["properties"]
+    assert set(telemetry) == {field.name for field in dataclasses.fields(model.TelemetrySource)} - {"spec"}
+    assert telemetry["metric"]["enum"] == list(METRICS)
 
 
 @pytest.mark.parametrize("gate", [defaults.DEFAULT_GATES])
@@ -154,7 +172,20 @@ def test_the_default_gates_fit_the_schema(gate: Node) -> None:
 
 
 def test_the_examples_of_the_schema_make_a_policy_together(tmp_path: Path) -> None:
-    keys = ("build", "versioning", "bundle", "storage", "documents", "cdn", "keep", "channels", "metrics", "gates")
+    keys = (
+        "build",
+        "versioning",
+        "bundle",
+        "storage",
+        "documents",
+        "cdn",
+        "keep",
+        "channels",
+        "metrics",
+        "gates",
+        "server",
+        "telemetry",
+    )
     text = {"version": 1, "app": {"id": "com.example.app"}, "branches": schema()["properties"]["branches"]["examples"][0]}
     text["tracks"] = schema()["properties"]["tracks"]["examples"][0]
     for key in keys:
