@@ -39,8 +39,9 @@ class LinkMode(StrEnum):
     """How links are made."""
 
     AUTO = "auto"
-    """``server`` for a folder, ``public`` for a bucket whose URL says ``public=``, ``signed`` for other buckets."""
-    SERVER = "server"
+    """``own`` for a folder, ``public`` for a bucket whose URL says ``public=``, ``signed`` for other buckets."""
+    OWN = "own"
+    """By this server."""
     PUBLIC = "public"
     SIGNED = "signed"
 
@@ -63,16 +64,16 @@ def choose_links(url: str, blobs: BlobStore, clock: Clock, mode: LinkMode = Link
     is_bucket = url.partition(":")[0].lower() in OPTIONS
     if mode is LinkMode.AUTO:
         public = is_bucket and parse_bucket_url(url).public is not None
-        mode = LinkMode.SERVER if not is_bucket else LinkMode.PUBLIC if public else LinkMode.SIGNED
-    if mode is LinkMode.SERVER:
+        mode = LinkMode.OWN if not is_bucket else LinkMode.PUBLIC if public else LinkMode.SIGNED
+    if mode is LinkMode.OWN:
         return ServerLinks(), DirectBundles(blobs)
     if not is_bucket:
         raise UsageError(
             f"a folder has no {mode} addresses",
             "the store",
-            expected="links by this server",
-            found=f"--links {mode}",
-            remedy="leave --links out, or serve a bucket (docs/stores.md)",
+            expected="downloads from this server",
+            found=mode.value,
+            remedy="say auto or own, or serve a bucket (docs/stores.md)",
         )
     return (PublicLinks(blobs) if mode is LinkMode.PUBLIC else SignedLinks(blobs, clock)), None
 
