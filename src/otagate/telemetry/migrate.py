@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STEPS = Path(__file__).parent / "migrations"
 _NAME = re.compile(r"r(\d{4})_\w+\.py")
-_TABLE = "alembic_version"
+_TABLE = "otagate_schema"
 
 
 def newest(steps: Path = STEPS) -> str:
@@ -91,7 +91,7 @@ def _take_steps(connection: Connection, found: str | None, steps: Path) -> None:
     from alembic.operations import Operations  # noqa: PLC0415
 
     scripts = _scripts(steps)
-    context = MigrationContext.configure(connection)
+    context = MigrationContext.configure(connection, opts={"version_table": _TABLE})
     due = list(scripts.iterate_revisions("head", found or "base"))
     with Operations.context(context):
         for script in reversed(due):

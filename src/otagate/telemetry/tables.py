@@ -47,8 +47,8 @@ NAMES = Table(
 DEVICES = Table(
     "devices",
     METADATA,
+    Column("key", LargeBinary, primary_key=True),  # first: it alone finds the row
     Column("app", Text, primary_key=True),
-    Column("key", LargeBinary, primary_key=True),
     Column("seen", Integer, nullable=False),  # hours since 1970
     Column("told_ms", BigInteger, nullable=False),  # of what stands here
     Column("running", Text, nullable=False),

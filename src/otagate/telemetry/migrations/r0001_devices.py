@@ -64,8 +64,8 @@ def _small_tables() -> None:
 def _devices() -> None:
     op.create_table(
         "devices",
-        sa.Column("app", sa.Text, primary_key=True),
         sa.Column("key", sa.LargeBinary, primary_key=True),
+        sa.Column("app", sa.Text, primary_key=True),
         sa.Column("seen", sa.Integer, nullable=False),
         sa.Column("told_ms", sa.BigInteger, nullable=False),
         *(
