@@ -122,6 +122,9 @@ def _read(value: dict[str, Any], *, is_query: bool, is_event: bool) -> DeviceReq
     build = _native(get("version_build"), is_event=is_event)
     _optional(get("install_source"), "install_source", MAX_INSTALL_SOURCE_CHARS)
     key_id = _optional(get("key_id"), "key_id", MAX_KEY_ID_CHARS)
+    if is_query:
+        # iOS leaves the plus signs of base64 bare in a query, where they mean spaces.
+        key_id = key_id.replace(" ", "+")
     if not _KEY_ID.fullmatch(key_id):
         _refuse("key_id", "the begin of a base64 text")
     return DeviceRequest(

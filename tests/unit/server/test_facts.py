@@ -110,6 +110,13 @@ def test_booleans_of_a_query_are_texts(text: str, expected: bool) -> None:
     assert request.is_prod is expected
 
 
+def test_plus_signs_of_a_key_id_survive_the_query_of_ios() -> None:
+    request = facts.read(info(is_prod="true", is_emulator="false", key_id="MIIBCgKCAQEA ab cdef"), is_query=True)
+    assert isinstance(request, DeviceRequest)
+    assert request.key_id == "MIIBCgKCAQEA+ab+cdef"
+    assert isinstance(facts.read(info(key_id="MIIBCgKCAQEA ab cdef")), Reply)
+
+
 @pytest.mark.parametrize("text", ["", "TRUE", "yes", "2"])
 def test_other_texts_are_no_booleans(text: str) -> None:
     reply = facts.read(info(is_prod=text), is_query=True)
