@@ -121,12 +121,6 @@ def _read(value: dict[str, Any], *, is_query: bool, is_event: bool) -> DeviceReq
         _refuse("plugin_version", "a version such as 8.51.23")
     build = _native(get("version_build"), is_event=is_event)
     _optional(get("install_source"), "install_source", MAX_INSTALL_SOURCE_CHARS)
-    key_id = _optional(get("key_id"), "key_id", MAX_KEY_ID_CHARS)
-    if is_query:
-        # iOS leaves the plus signs of base64 bare in a query, where they mean spaces.
-        key_id = key_id.replace(" ", "+")
-    if not _KEY_ID.fullmatch(key_id):
-        _refuse("key_id", "the begin of a base64 text")
     return DeviceRequest(
         app=app,
         device_id=device_id.lower(),
@@ -138,8 +132,18 @@ def _read(value: dict[str, Any], *, is_query: bool, is_event: bool) -> DeviceReq
         is_emulator=_flag(get("is_emulator"), "is_emulator", is_query=is_query),
         is_prod=_flag(get("is_prod"), "is_prod", is_query=is_query),
         default_channel=_optional(get("defaultChannel"), "defaultChannel", _MAX_CHANNEL_CHARS),
-        key_id=key_id,
+        key_id=_key_id(get("key_id"), is_query=is_query),
     )
+
+
+def _key_id(value: Any, *, is_query: bool) -> str:
+    text = _optional(value, "key_id", MAX_KEY_ID_CHARS)
+    if is_query:
+        # iOS leaves the plus signs of base64 bare in a query, where they mean spaces.
+        text = text.replace(" ", "+")
+    if not _KEY_ID.fullmatch(text):
+        _refuse("key_id", "the begin of a base64 text")
+    return text
 
 
 def _native(value: Any, *, is_event: bool) -> str:

@@ -183,7 +183,9 @@ def test_what_is_not_counted_is_acknowledged_and_named(body: dict[str, Any], rea
 )
 def test_what_says_nothing_is_acknowledged_and_needs_no_row(body: dict[str, Any]) -> None:
     reply = stats(World(view()), body)
+    batch = stats(World(view()), [body])
     assert (reply.status, reply.observations, reply.refused) == (200, (), {})
+    assert (batch.body["results"], batch.observations, batch.refused) == ([{"status": "ok", "index": 0}], (), {})
 
 
 @pytest.mark.parametrize(
