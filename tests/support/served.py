@@ -75,7 +75,7 @@ def view(channels: Sequence[ChannelView] = (), releases: Sequence[Release] = ())
     found = {one.state.name.value: one for one in channels or [channel()]}
     named = {str(one.version): one for one in releases or [release()]}
     rules = ServerSpec("stable", {"beta": ChannelRules(self_set=True)})
-    return AppView(AppId(APP), rules, False, MappingProxyType(found), MappingProxyType(named), frozenset(named), NOON)  # noqa: FBT003
+    return AppView(AppId(APP), rules, False, MappingProxyType(found), MappingProxyType(named), frozenset(named), NOON)
 
 
 @dataclass

@@ -15,9 +15,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from otagate._text import harmless
 from otagate.errors import OtagateError, UnavailableError
-from otagate.server.http.answer import INTERNAL, NOT_FOUND, UNAVAILABLE, WRONG_METHOD, Answer, Gone, Refused, spread, too_many
+from otagate.server.http.answer import (
+    INTERNAL,
+    NOT_FOUND,
+    TOO_MANY,
+    UNAVAILABLE,
+    WRONG_METHOD,
+    Answer,
+    Gone,
+    Refused,
+    spread,
+    too_many,
+)
 from otagate.server.http.body import Receive
 from otagate.server.http.handlers import Handlers
 from otagate.server.http.options import HttpOptions
@@ -32,6 +42,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _FULL_RETRY_S = (2, 10)
 _AWAY_RETRY_S = (5, 30)
 _SAMPLE_S = 1.0
+_BAD = 400
 
 
 class UpdateApp:
@@ -63,12 +74,12 @@ class UpdateApp:
         except Gone:
             self.metrics.refuse("client_gone")
             return
-        state = scope.get("state")
-        if state is not None:
-            # For the transport's log.
-            state["route"], state["note"] = route.kind.value, answer.note
         await self._send(answer, request, send)
-        self.metrics.answered(route.kind, answer.status, answer.note, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self.metrics.answered(route.kind, answer.status, answer.note, seconds)
+        if answer.status >= _BAD and answer.status != TOO_MANY.status:
+            # Those are counted: a flood must not cost more than it has to.
+            _log_refused(route.kind, answer, seconds)
 
     async def start(self) -> None:
         """Start what runs beside; when one of it cannot, the others are stopped.
@@ -113,7 +124,7 @@ class UpdateApp:
             self.metrics.refuse("intake_full")
             return UNAVAILABLE.answer(retry_after_s=spread(request.peer, *_FULL_RETRY_S))
         except UnavailableError as error:
-            LOG.error("%s is not answered: %s", route.kind, harmless(error.what))  # noqa: TRY400 - no bug
+            LOG.error("unavailable", extra={"route": route.kind.value, "reason": error.what})  # noqa: TRY400 - no bug
             return UNAVAILABLE.answer(retry_after_s=spread(request.peer, *_AWAY_RETRY_S))
         except Gone:
             raise
@@ -139,7 +150,7 @@ class UpdateApp:
                     return
         except (OtagateError, Refused) as error:
             # The answer is under way. Ending it short closes the connection, and the client sees that something is missing.
-            LOG.error("a download broke off: %s", type(error).__name__)  # noqa: TRY400 - no bug
+            LOG.error("download_broken", extra={"reason": type(error).__name__})  # noqa: TRY400 - no bug
             self.metrics.refuse("download_broken")
             return
         finally:
@@ -175,7 +186,13 @@ def _log_bug(kind: Kind, error: Exception) -> None:
     """Log where it happened, and not what: a message may hold what a device sent."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
-    LOG.error("internal error in %s: %s at %s", kind, type(error).__name__, where)
+    LOG.error("internal_error", extra={"route": kind.value, "reason": type(error).__name__, "detail": where})
+
+
+def _log_refused(kind: Kind, answer: Answer, seconds: float) -> None:
+    level = logging.WARNING if answer.status >= INTERNAL.status else logging.INFO
+    fields = {"route": kind.value, "status": answer.status, "note": answer.note, "duration_ms": round(seconds * 1000, 1)}
+    LOG.log(level, "refused", extra=fields)
 
 
 async def _until_gone(receive: Receive) -> None:

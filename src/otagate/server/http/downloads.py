@@ -65,7 +65,7 @@ class Downloads:
             return Answer(304, (*_CACHE, (b"etag", tag)), note="known", is_whole=False)
         size = await self._threads.run(self._bundles.size, digest)
         if size is None:
-            LOG.error("the store does not have the bundle %s, which a channel names", name)
+            LOG.error("bundle_missing", extra={"detail": f"a channel names {name}, and the store does not have it"})
             return NOT_FOUND.answer()
         return await self._given(request, self._bundles, digest, size, tag)
 

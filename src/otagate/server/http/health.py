@@ -67,6 +67,6 @@ class Health:
             async with asyncio.timeout(_TIMEOUT_S):
                 await self._threads.run(self._telemetry.assignments, _NEVER_SEQ, 1)
         except (OtagateError, TimeoutError, Refused) as error:
-            LOG.error("the database does not answer (%s)", type(error).__name__)  # noqa: TRY400 - no bug
+            LOG.error("database_unavailable", extra={"reason": type(error).__name__})  # noqa: TRY400 - no bug
             return False
         return True

@@ -184,7 +184,7 @@ class SignedLinks:
         try:
             kept = _Kept(at, self._blobs.signed_url(digest, LIFETIME))
         except OtagateError as error:
-            LOG.error("cannot sign the address of %s: %s", digest, str(error).splitlines()[0])  # noqa: TRY400 - no bug
+            LOG.error("cannot_sign", extra={"detail": str(error).splitlines()[0]})  # noqa: TRY400 - no bug
             kept = _Kept(at, error=error)
         finally:
             with self._lock:

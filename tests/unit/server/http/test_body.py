@@ -44,7 +44,9 @@ def test_a_body_is_read_whole(messages: list[dict[str, Any]], whole: bytes) -> N
         ([piece(b"012345", more=True), piece(b"6789a")], b"3"),
     ],
 )
-def test_a_body_that_is_too_large_is_refused_as_soon_as_that_is_known(messages: list[dict[str, Any]], length: bytes | None) -> None:
+def test_a_body_that_is_too_large_is_refused_as_soon_as_that_is_known(
+    messages: list[dict[str, Any]], length: bytes | None
+) -> None:
     with pytest.raises(Refused) as caught:
         read(messages, length)
     assert caught.value.answer.status == 413

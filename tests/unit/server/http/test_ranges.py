@@ -37,7 +37,9 @@ def test_a_range_header_is_one_part_or_nothing(header: bytes | None, part: Part 
     assert wanted_part(header, 100) == part
 
 
-@pytest.mark.parametrize(("header", "size"), [(b"bytes=100-", 100), (b"bytes=100-200", 100), (b"bytes=-0", 100), (b"bytes=0-", 0)])
+@pytest.mark.parametrize(
+    ("header", "size"), [(b"bytes=100-", 100), (b"bytes=100-200", 100), (b"bytes=-0", 100), (b"bytes=0-", 0)]
+)
 def test_a_range_behind_the_end_cannot_be_satisfied(header: bytes, size: int) -> None:
     with pytest.raises(Unsatisfiable):
         wanted_part(header, size)

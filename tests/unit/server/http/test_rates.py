@@ -136,7 +136,5 @@ def test_what_is_remembered_of_addresses_is_bounded() -> None:
 def test_a_check_costs_microseconds() -> None:
     limiter = Limiter(Limits())
     peers = [f"10.0.{at >> 8}.{at & 255}" for at in range(2000)]
-    seconds = min(
-        timeit.repeat(lambda: [limiter.address(RouteClass.UPDATES, peer, 5.0) for peer in peers], number=1, repeat=5)
-    )
+    seconds = min(timeit.repeat(lambda: [limiter.address(RouteClass.UPDATES, peer, 5.0) for peer in peers], number=1, repeat=5))
     assert seconds / len(peers) < 20e-6  # about 1 µs; the bound is for a busy machine
