@@ -38,8 +38,8 @@ INVALID_EVENT = "invalid_event"
 """Not counted: not an event."""
 
 # Source: plugin tags: 7.28.0 and 6.27.10 are the first that are silent when an answer to an update check says "nothing new";
-# the line for Capacitor 5 follows the others' changes at 5.28. All of 8 are.
-_FIRST_SILENT: Mapping[int, Plugin] = {5: (5, 28, 0), 6: (6, 27, 10), 7: (7, 28, 0)}
+# of the line for Capacitor 5, 5.9.5 is not, and the next tag, 5.50.1, is. All of 8 are.
+_FIRST_SILENT: Mapping[int, Plugin] = {5: (5, 50, 0), 6: (6, 27, 10), 7: (7, 28, 0)}
 _NOISY = frozenset({"download_fail", "backend_refusal"})
 
 
