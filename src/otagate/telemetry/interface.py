@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from otagate.errors import VerificationError
 from otagate.telemetry.model import Counts, Observation
 
 OVERRIDE = "override"
 """Set by an operator; wins over what the device chose."""
 CHOSEN = "chosen"
 """Set by the device itself (``channel_self``)."""
+
+
+class RowsRefusedError(VerificationError):
+    """The database is well, but does not take these rows: without the bad one among them the rest may pass."""
 
 
 class IntakeFullError(Exception):
@@ -50,7 +55,10 @@ class CountQuery:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """So many real devices were last seen following ``channel`` and running ``release`` (``builtin``: the native bundle)."""
+    """So many real devices were last seen following ``channel`` and running ``release``.
+
+    ``builtin``: the native bundle; ``""``: they did not tell.
+    """
 
     channel: str
     release: str
@@ -97,7 +105,11 @@ class Telemetry(Protocol):
     """See the module."""
 
     def record(self, observations: Sequence[Observation]) -> None:
-        """Take them all in, in one transaction; durable when this returns. Any of them again changes nothing."""
+        """Take them all in, in one transaction; durable when this returns. Any of them again changes nothing.
+
+        Raises:
+            RowsRefusedError: One of them holds what the database does not take; none is recorded.
+        """
         ...
 
     def counts(self, query: CountQuery) -> Counts:

@@ -12,13 +12,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from otagate._retry import Again
 from otagate._text import harmless
 from otagate.errors import AccessError, OtagateError, UnavailableError, VerificationError
+from otagate.telemetry.interface import RowsRefusedError
 
 FAILURES = (SQLAlchemyError, OverflowError, UnicodeError)
 """What leaves SQLAlchemy and its drivers; the last two for values that no database takes."""
-
-
-class RowsRefusedError(VerificationError):
-    """The database is well, but does not take these rows: without the bad one among them the rest may pass."""
 
 
 class Trouble(Enum):

@@ -50,8 +50,8 @@ def counts(connection: Connection, query: CountQuery) -> Counts:
 
 
 def _counts(row: Row[Any]) -> Counts:
-    newest, *sums = row
-    by_name = dict(zip(COUNTED, map(int, sums), strict=True))
+    newest = row[0]
+    by_name = dict(zip(COUNTED, map(int, row[1:]), strict=True))
     verify = tuple(by_name[name] for name in VERIFY_COLUMNS)
     newest_at = None if newest is None else datetime.fromtimestamp(newest + BUCKET_S, UTC)
     return Counts(**{name: by_name[name] for name in _PLAIN}, verify=verify, newest_at=newest_at)
