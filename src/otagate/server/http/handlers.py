@@ -20,6 +20,7 @@ from otagate.server.http.routes import Kind
 from otagate.server.http.threads import Threads
 from otagate.server.interface import Reply
 from otagate.server.parts import AdminRequest, ServerParts
+from otagate.telemetry.intake import IntakeStats
 
 if TYPE_CHECKING:
     from otagate.server.transport.limits import Traffic
@@ -147,6 +148,9 @@ class Handlers:
         if self._traffic is not None:
             metrics.gauge("connections", "Open connections", self._traffic.connections)
             metrics.refusals(self._traffic.refused)
+        stats = getattr(parts.intake, "stats", None)
+        if isinstance(stats, IntakeStats):
+            metrics.intake(stats)
 
     def stop(self) -> None:
         """Let the threads go."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from otagate.errors import UsageError
+from otagate.telemetry.intake import IntakeStats
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -117,6 +118,21 @@ class Metrics:
             found = self._counters[name] = self._client.Counter(name, what, **self._gauge_options)
         found.inc(max(0.0, value - self._told.get(("", name), 0.0)))
         self._told["", name] = value
+
+    def intake(self, stats: IntakeStats) -> None:
+        """Set the intake's figures to what they stand at; what was dropped is counted where it happens."""
+        self.gauge("intake_depth", "Observations that wait to be recorded", stats.depth)
+        self.gauge("intake_last_flush_seconds", "Time of the last transaction", stats.last_flush_s)
+        for name, what, value in (
+            ("intake_taken", "Observations taken in", stats.taken),
+            ("intake_durable", "Observations recorded", stats.flushed),
+            ("intake_failed", "Observations that the database did not take", stats.failed),
+            ("intake_refused", "Observations for which there was no room, and whose clients were told so", stats.refused),
+            ("intake_known", "Observations that were known already", stats.known),
+            ("intake_flushes", "Transactions", stats.flushes),
+            ("intake_flush_seconds", "Time spent in transactions", stats.flush_s),
+        ):
+            self.total(name, what, value)
 
     def refusals(self, totals: Mapping[str, int]) -> None:
         """Set what the transport refused to what it stands at, by reason."""

@@ -14,7 +14,8 @@ from otagate.server.http import prometheus
 from otagate.server.http.app import UpdateApp
 from otagate.server.http.prometheus import Metrics
 from otagate.server.transport.limits import Limits, Traffic
-from support.served import Client, World, device
+from otagate.telemetry.intake import IntakeStats
+from support.served import Client, IntakeInMemory, World, device
 
 
 def page(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -95,6 +96,22 @@ def test_the_transport_s_figures_are_among_them() -> None:
     body = client.get("/metrics").body
     assert b"otagate_connections 7.0" in body
     assert b'otagate_refused_total{reason="headers_too_large"} 2.0' in body
+
+
+class Counting(IntakeInMemory):
+    """An intake with figures."""
+
+    stats = IntakeStats(depth=3, taken=10, flushed=6, failed=1, refused=2, flushes=4, flush_s=0.5, last_flush_s=0.125)
+
+
+def test_the_intake_s_figures_are_among_them() -> None:
+    client = Client(UpdateApp(World().parts(metrics_public=True, intake=Counting())))
+    for _ in range(2):
+        body = client.get("/metrics").body
+    assert b"otagate_intake_depth 3.0" in body
+    assert b"otagate_intake_durable_total 6.0" in body
+    assert b"otagate_intake_flush_seconds_total 0.5" in body
+    assert b"otagate_intake_last_flush_seconds 0.125" in body
 
 
 def test_figures_name_no_device_and_no_address() -> None:
