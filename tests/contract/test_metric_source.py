@@ -17,8 +17,11 @@ import pytest
 
 from otagate.gate.interface import MetricQuery, MetricSource, SourceError
 from otagate.gate.sources.registry import open_source
-from otagate.policy.model import CommandSource, FileSource, HttpSource
-from support.metric_server import send, serving
+from otagate.gate.sources.telemetry_reader import counts_data
+from otagate.policy.model import CommandSource, FileSource, HttpSource, TelemetrySource, TelemetrySpec
+from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts, DeviceFacts, Mark, Observation
+from otagate.telemetry.sql import open_telemetry
+from support.metric_server import Respond, send, serving
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 QUERY = MetricQuery("crash_rate", "com.example.app", "stable", "1.4.2", START, START + timedelta(hours=1), 500)
@@ -33,11 +36,16 @@ def fingerprint(text: str) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
-class World(Protocol):
+class AnyWorld(Protocol):
     """One kind of source and whatever stands behind it."""
 
-    def answering(self, payload: bytes) -> MetricSource:
-        """Give a source whose other side answers with these bytes."""
+    hostile: str
+    """A release whose version is read as syntax where one is careless."""
+    echoed: int
+    """What an echoing source gives as total for it."""
+
+    def counting(self, bad: int, total: int) -> MetricSource:
+        """Give a source that counts so many devices, the newest an hour before the end of the window."""
         ...
 
     def absent(self) -> MetricSource:
@@ -49,11 +57,31 @@ class World(Protocol):
         ...
 
     def echoing(self) -> MetricSource:
-        """Give a source that answers with the fingerprint of the release that it was told."""
+        """Give a source that answers with ``echoed`` devices for the release that it was told, and for no other."""
         ...
 
 
+class World(AnyWorld, Protocol):
+    """One kind of source whose other side answers with any bytes."""
+
+    def answering(self, payload: bytes) -> MetricSource:
+        """Give a source whose other side answers with these bytes."""
+        ...
+
+
+NEWEST = START + timedelta(minutes=30)
+
+
+def told(bad: int, total: int) -> bytes:
+    return json.dumps({"bad": bad, "total": total, "newest_at": "2026-11-21T00:30:00Z"}).encode()
+
+
 class FileWorld:
+    hostile, echoed = HOSTILE, fingerprint(HOSTILE)
+
+    def counting(self, bad: int, total: int) -> MetricSource:
+        return self.answering(told(bad, total))
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -78,6 +106,11 @@ class FileWorld:
 
 
 class CommandWorld:
+    hostile, echoed = HOSTILE, fingerprint(HOSTILE)
+
+    def counting(self, bad: int, total: int) -> MetricSource:
+        return self.answering(told(bad, total))
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -99,6 +132,11 @@ class CommandWorld:
 
 
 class HttpWorld:
+    hostile, echoed = HOSTILE, fingerprint(HOSTILE)
+
+    def counting(self, bad: int, total: int) -> MetricSource:
+        return self.answering(told(bad, total))
+
     def __init__(self, stack: ExitStack) -> None:
         self.stack = stack
 
@@ -129,16 +167,120 @@ class HttpWorld:
         return self._source(f"{base}/counts?release={{release}}&app={{app}}&as=plain")
 
 
-@pytest.fixture(params=["file", "command", pytest.param("http", marks=pytest.mark.integration)])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+def source_of(spec: TelemetrySpec, root: Path, **environ: str) -> MetricSource:
+    return open_source(TelemetrySource(spec), root=root, environ=environ)
+
+
+class ServerWorld:
+    """Our own update server, as far as it answers for counts."""
+
+    hostile, echoed = HOSTILE, fingerprint(HOSTILE)
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+
+    def _source(self, respond: Respond) -> MetricSource:
+        base = self.stack.enter_context(serving(respond))
+        return source_of(TelemetrySpec(base, "env:T"), Path(), T="otg_token")
+
+    def _counts(self, counts: Counts) -> MetricSource:
+        return self._source(lambda request, _: send(request, self._document(counts)))
+
+    def _document(self, counts: Counts) -> bytes:
+        body = {"schema": "otagate/counts/v1", "verify_bounds_s": list(VERIFY_BOUNDS_S), "counts": counts_data(counts)}
+        return json.dumps(body).encode()
+
+    def counting(self, bad: int, total: int) -> MetricSource:
+        return self._counts(Counts(devices=total, ran=total, crashed=bad, newest_at=NEWEST))
+
+    def absent(self) -> MetricSource:
+        return self._counts(Counts())
+
+    def broken(self) -> MetricSource:
+        return self._source(lambda request, _: send(request, b'{"error": "unauthorized"}', status=401))
+
+    def echoing(self) -> MetricSource:
+        def respond(request: BaseHTTPRequestHandler, _: bytes) -> None:
+            told = parse_qs(urlsplit(request.path).query)["release"]
+            total = fingerprint("".join(told))
+            send(request, self._document(Counts(devices=total, ran=total, newest_at=NEWEST)))
+
+        return self._source(respond)
+
+
+class DatabaseWorld:
+    """Our own telemetry, read where it is kept."""
+
+    hostile, echoed = "1.0.0-a'b\"%; DROP TABLE releases; --", 2
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _told(self, release: str, bad: int, total: int) -> MetricSource:
+        devices = [DeviceFacts("com.example.app", bytes([at]) * 16, "ios", "8.1.0", "stable", False) for at in range(total)]
+        at = NEWEST - timedelta(minutes=1)
+        seen = [
+            Observation(device, release, Mark.OFFERED | Mark.READY | (Mark.CRASHED if number < bad else Mark(0)), at)
+            for number, device in enumerate(devices)
+        ]
+        telemetry = open_telemetry("sqlite:///t.db", {}, base=self.root)
+        telemetry.record(seen)
+        telemetry.close()
+        return self.absent()
+
+    def counting(self, bad: int, total: int) -> MetricSource:
+        return self._told(QUERY.release, bad, total)
+
+    def absent(self) -> MetricSource:
+        open_telemetry("sqlite:///t.db", {}, base=self.root).close()
+        return source_of(TelemetrySpec(database="sqlite:///t.db"), self.root)
+
+    def broken(self) -> MetricSource:
+        return source_of(TelemetrySpec(database="sqlite:///nowhere.db"), self.root)
+
+    def echoing(self) -> MetricSource:
+        return self._told(self.hostile, 0, 2)
+
+
+ANSWERING = ("file", "command", pytest.param("http", marks=pytest.mark.integration))
+COUNTING = (*ANSWERING, pytest.param("server", marks=pytest.mark.integration), "database")
+
+
+@pytest.fixture(name="any_world", params=COUNTING)
+def make_any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyWorld]:
     with ExitStack() as stack:
         match request.param:
-            case "file":
-                yield FileWorld(tmp_path)
-            case "command":
-                yield CommandWorld(tmp_path)
-            case _:
-                yield HttpWorld(stack)
+            case "server":
+                yield ServerWorld(stack)
+            case "database":
+                yield DatabaseWorld(tmp_path)
+            case kind:
+                yield answering_world(kind, tmp_path, stack)
+
+
+@pytest.fixture(name="world", params=ANSWERING)
+def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield answering_world(request.param, tmp_path, stack)
+
+
+def answering_world(kind: str, root: Path, stack: ExitStack) -> World:
+    match kind:
+        case "file":
+            return FileWorld(root)
+        case "command":
+            return CommandWorld(root)
+        case _:
+            return HttpWorld(stack)
+
+
+@pytest.mark.parametrize(("bad", "total"), [(0, 1), (3, 50), (7, 7)])
+def test_devices_are_counted(any_world: AnyWorld, bad: int, total: int) -> None:
+    found = any_world.counting(bad, total).read(QUERY)
+    assert (found.bad, found.total, found.newest_at) == (bad, total, NEWEST)
+    assert found.query
+    assert found.digest is not None
+    assert len(found.digest) == 64
 
 
 @pytest.mark.parametrize(
@@ -206,27 +348,28 @@ def test_what_is_no_count_is_an_error(world: World, payload: bytes) -> None:
     assert len(str(caught.value)) < 2000
 
 
-def test_unknown_release_is_no_data(world: World) -> None:
-    found = world.absent().read(QUERY)
+def test_unknown_release_is_no_data(any_world: AnyWorld) -> None:
+    found = any_world.absent().read(QUERY)
     assert (found.bad, found.total) == (None, None)
 
 
-def test_what_cannot_be_read_is_an_error(world: World) -> None:
+def test_what_cannot_be_read_is_an_error(any_world: AnyWorld) -> None:
     with pytest.raises(SourceError):
-        world.broken().read(QUERY)
+        any_world.broken().read(QUERY)
 
 
-def test_hostile_values_stay_values(world: World, tmp_path: Path) -> None:
-    query = MetricQuery("crash_rate", "a&b", "stable", HOSTILE, QUERY.start, QUERY.end, 500)
-    found = world.echoing().read(query)
-    assert found.total == fingerprint(HOSTILE)
+def test_hostile_values_stay_values(any_world: AnyWorld, tmp_path: Path) -> None:
+    app = "com.example.app" if isinstance(any_world, DatabaseWorld) else "a&b"
+    query = MetricQuery("crash_rate", app, "stable", any_world.hostile, QUERY.start, QUERY.end, 500)
+    found = any_world.echoing().read(query)
+    assert found.total == any_world.echoed
     assert not list(tmp_path.rglob("pwned"))
     # What is kept as evidence cannot forge a line of output.
     assert "\n" not in found.query
 
 
-def test_reading_twice_is_reading_once(world: World) -> None:
-    source = world.answering(b'{"bad": 1, "total": 9}')
+def test_reading_twice_is_reading_once(any_world: AnyWorld) -> None:
+    source = any_world.counting(1, 9)
     assert source.read(QUERY) == source.read(QUERY)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from otagate.gate.interface import MetricSource
-from otagate.policy.model import CommandSource, FileSource, GateSpec, HttpSource, Source
+from otagate.policy.model import CommandSource, FileSource, GateSpec, HttpSource, Source, TelemetrySource, TelemetrySpec
+
+if TYPE_CHECKING:
+    from otagate.gate.sources.telemetry_reader import TelemetryReader
 
 
 def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> MetricSource:
@@ -35,13 +38,38 @@ def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> Metr
             from otagate.gate.sources.http import HttpMetrics  # noqa: PLC0415 - see above
 
             return HttpMetrics(spec, root, environ)
+        case TelemetrySource():
+            from otagate.gate.sources.telemetry import TelemetryMetrics  # noqa: PLC0415 - see above
+            from otagate.gate.sources.telemetry_reader import open_reader  # noqa: PLC0415 - see above
+
+            return TelemetryMetrics(spec, open_reader(spec.spec, root=root, environ=environ))
     assert_never(spec)
 
 
 def open_sources(gates: Iterable[GateSpec], *, root: Path, environ: Mapping[str, str]) -> dict[str, MetricSource]:
-    """Make the adapters of all gates that have a source, by metric.
+    """Make the adapters of all gates that have a source, by metric, for one look.
+
+    Gates that read the same telemetry share what it answers: of two that ask the same, only one asks.
 
     Raises:
         PolicyError: As for :func:`open_source`.
     """
-    return {gate.metric: open_source(gate.source, root=root, environ=environ) for gate in gates if gate.source is not None}
+    readers: dict[TelemetrySpec, TelemetryReader] = {}
+    sources: dict[str, MetricSource] = {}
+    for gate in gates:
+        if isinstance(gate.source, TelemetrySource):
+            sources[gate.metric] = _shared(gate.source, readers, root, environ)
+        elif gate.source is not None:
+            sources[gate.metric] = open_source(gate.source, root=root, environ=environ)
+    return sources
+
+
+def _shared(
+    source: TelemetrySource, readers: dict[TelemetrySpec, TelemetryReader], root: Path, environ: Mapping[str, str]
+) -> MetricSource:
+    from otagate.gate.sources.telemetry import OneLook, TelemetryMetrics  # noqa: PLC0415 - see open_source
+    from otagate.gate.sources.telemetry_reader import open_reader  # noqa: PLC0415 - see open_source
+
+    if source.spec not in readers:
+        readers[source.spec] = OneLook(open_reader(source.spec, root=root, environ=environ))
+    return TelemetryMetrics(source, readers[source.spec])

@@ -1,0 +1,133 @@
+"""Reading telemetry for gates and people: from an update server over HTTP, or from its database. One small port, two ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from otagate import _canonical
+from otagate._clock import to_text
+from otagate.policy.model import TelemetrySpec
+from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.model import Counts
+
+if TYPE_CHECKING:
+    from otagate.telemetry.interface import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted, with where it comes from.
+
+    Attributes:
+        counts: The devices.
+        asked: What was asked, for the evidence; without secrets.
+        digest: SHA-256 hex of the answer.
+    """
+
+    counts: Counts
+    asked: str
+    digest: str
+
+
+class TelemetryReader(Protocol):
+    """The reading side of telemetry; see :class:`otagate.telemetry.interface.Telemetry` for what the answers mean.
+
+    Errors of every method: ``SourceError`` (a server that does not answer as it should), and those of the telemetry port:
+    ``UnavailableError``, ``VerificationError``; ``UsageError``, ``AccessError`` and ``NotFoundError`` for what the policy says
+    of it.
+    """
+
+    def counted(self, query: CountQuery) -> Counted:
+        """Count the devices of one release."""
+        ...
+
+    def releases(self, app: str, start: datetime, end: datetime) -> Sequence[str]:
+        """Give the versions that devices were first seen with in this time, newest first."""
+        ...
+
+    def active(self, app: str, since: datetime) -> Sequence[Active]:
+        """Give the real devices that were seen since then, by what they run."""
+        ...
+
+    def in_use(self, app: str, since: datetime) -> frozenset[str]:
+        """Give every version that a device seen since then runs or is to run."""
+        ...
+
+
+def open_reader(spec: TelemetrySpec, *, root: Path, environ: Mapping[str, str]) -> TelemetryReader:
+    """Make the reader for what the policy says. Nothing is read yet.
+
+    Args:
+        spec: Server or database.
+        root: Where relative paths start.
+        environ: Where ``env:`` references are looked up.
+    """
+    if spec.server is not None:
+        from otagate.gate.sources.telemetry_server import ServerReader  # noqa: PLC0415 - brings httpx
+
+        return ServerReader(spec, root, environ)
+    return DatabaseReader(spec, root, environ)
+
+
+class DatabaseReader:
+    """Reads the database itself; opened for each question, so that nothing is held between two of them."""
+
+    def __init__(self, spec: TelemetrySpec, root: Path, environ: Mapping[str, str]) -> None:
+        """Read ``spec.database``; a reference is looked up when it is asked."""
+        self._database = spec.database or ""
+        self._root = root
+        self._environ = environ
+
+    def counted(self, query: CountQuery) -> Counted:
+        """See TelemetryReader.counted."""
+        with closing(self._open()) as telemetry:
+            counts = telemetry.counts(query)
+        return Counted(counts, f"the telemetry database: {_told(query)}", digest_of(counts))
+
+    def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
+        """See TelemetryReader.releases."""
+        with closing(self._open()) as telemetry:
+            return telemetry.releases(app, start, end)
+
+    def active(self, app: str, since: datetime) -> list[Active]:
+        """See TelemetryReader.active."""
+        with closing(self._open()) as telemetry:
+            return telemetry.active(app, since)
+
+    def in_use(self, app: str, since: datetime) -> frozenset[str]:
+        """See TelemetryReader.in_use."""
+        with closing(self._open()) as telemetry:
+            return frozenset(telemetry.in_use(app, since))
+
+    def _open(self) -> Telemetry:
+        from otagate.telemetry.sql import open_telemetry  # noqa: PLC0415 - only who reads a database pays for SQL
+
+        # Never made here: an empty one would say "no device", and that would be believed.
+        return open_telemetry(self._database, self._environ, base=self._root, is_made=False)
+
+
+def counts_data(counts: Counts) -> dict[str, Any]:
+    """Write counts as JSON: the fields of Counts, the instant as RFC 3339."""
+    found = {field.name: getattr(counts, field.name) for field in dataclasses.fields(counts)}
+    newest = counts.newest_at
+    return {**found, "verify": list(counts.verify), "newest_at": None if newest is None else to_text(newest)}
+
+
+def digest_of(counts: Counts) -> str:
+    """Give the SHA-256 hex of counts, written canonically."""
+    return hashlib.sha256(_canonical.dumps(counts_data(counts))).hexdigest()
+
+
+def _told(query: CountQuery) -> str:
+    limits = [f"{name} {value}" for name, value in (("platform", query.platform), ("plugin", query.plugin)) if value]
+    if query.test:
+        limits.append("test devices")
+    where = f"{query.app} {query.release} on {query.channel or 'all channels'}"
+    return ", ".join([where, *limits, f"{to_text(query.start)} to {to_text(query.end)}"])

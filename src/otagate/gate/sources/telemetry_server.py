@@ -1,0 +1,159 @@
+"""Reading telemetry through an update server's ``/api/v1``; docs/gates.md lists the requests."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from otagate._clock import to_text
+from otagate._text import harmless
+from otagate.gate.interface import SourceError
+from otagate.gate.sources import _secrets, _shape
+from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
+from otagate.gate.sources.telemetry_reader import Counted
+from otagate.policy.model import TelemetrySpec
+from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
+from otagate.telemetry.secret import read_text
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_S = 15.0
+_NOT_FOUND = 404
+
+
+class ServerReader:
+    """See TelemetryReader. Each answer is checked: its name, its types, and the bounds that devices are counted by."""
+
+    def __init__(
+        self,
+        spec: TelemetrySpec,
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        pace: Pace | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Ask ``spec.server``; its token is read when it is asked. ``transport`` replaces the network."""
+        self._server = (spec.server or "").rstrip("/")
+        self._token = spec.token
+        self._root = root
+        self._environ = environ
+        self._exchange = Exchange(pace or Pace(), environ.get("SSL_CERT_FILE"), transport)
+
+    def counted(self, query: CountQuery) -> Counted:
+        """See TelemetryReader.counted."""
+        asked: dict[str, str | None] = {
+            "app": query.app,
+            "release": query.release,
+            "channel": query.channel,
+            "start": to_text(query.start),
+            "end": to_text(query.end),
+            "platform": query.platform,
+            "plugin": query.plugin,
+            "test": "true" if query.test else None,
+        }
+        said = self._ask("metrics", "counts", asked)
+        digest = hashlib.sha256(said.body).hexdigest()
+        return Counted(_counts(said), said.subject, digest)
+
+    def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
+        """See TelemetryReader.releases."""
+        return self._ask("releases", "releases", {"app": app, "start": to_text(start), "end": to_text(end)}).texts("releases")
+
+    def active(self, app: str, since: datetime) -> list[Active]:
+        """See TelemetryReader.active."""
+        said = self._ask("active", "active", {"app": app, "since": to_text(since)})
+        return [_active(row, said) for row in said.items("active")]
+
+    def in_use(self, app: str, since: datetime) -> frozenset[str]:
+        """See TelemetryReader.in_use."""
+        return frozenset(self._ask("in-use", "in-use", {"app": app, "since": to_text(since)}).texts("releases"))
+
+    def _ask(self, path: str, schema: str, params: Mapping[str, str | None]) -> _Said:
+        text = urlencode({name: value for name, value in params.items() if value is not None})
+        url = f"{self._server}/api/v1/{path}?{text}"
+        subject = f"GET {harmless(url, 500)}"
+        token = read_text(self._token or "", self._environ, self._root, "the token for telemetry")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise _shape.broken(
+                subject, "a token with other characters", expected="the token as `otagate token create` gave it"
+            )
+        request = Request("GET", url, (("Authorization", f"Bearer {token}"),), None, TIMEOUT_S, subject)
+        answer = self._exchange.ask(request)
+        try:
+            return _said(answer, subject, f"otagate/{schema}/v1")
+        except SourceError as error:
+            raise _secrets.guarded(error, answer.body, _secrets.words_of([token])) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer of the right name. Its parts are looked at one by one: a server is not believed what it does not say."""
+
+    value: Mapping[str, Any]
+    body: bytes
+    subject: str
+
+    def items(self, name: str) -> list[Any]:
+        found = self.value.get(name)
+        if isinstance(found, list):
+            return found
+        raise self.broken(f"no list `{name}`")
+
+    def texts(self, name: str) -> list[str]:
+        found = self.items(name)
+        if all(isinstance(item, str) for item in found):
+            return found
+        raise self.broken(f"`{name}` holds something that is no text")
+
+    def broken(self, found: str) -> SourceError:
+        return _shape.broken(self.subject, found, expected="what `otagate serve` of this version answers")
+
+
+def _said(answer: Answer, subject: str, schema: str) -> _Said:
+    remedy = "check `telemetry.server` in the policy: the address of `otagate serve`, without a path of its own"
+    if answer.status == _NOT_FOUND:
+        raise _shape.broken(subject, "HTTP 404", expected=schema, remedy=remedy)
+    value = _shape.parse(answer.body, subject)
+    if not isinstance(value, dict) or value.get("schema") != schema:
+        raise _shape.broken(subject, "another document", expected=schema, remedy=remedy)
+    return _Said(value, answer.body, subject)
+
+
+def _counts(said: _Said) -> Counts:
+    value = said.value.get("counts")
+    if not isinstance(value, dict):
+        raise said.broken("no `counts`")
+    if said.value.get("verify_bounds_s") != list(VERIFY_BOUNDS_S):
+        raise said.broken("times to verify in other steps")
+    names = [field.name for field in dataclasses.fields(Counts) if field.name not in {"verify", "newest_at"}]
+    bins = value.get("verify")
+    if not isinstance(bins, list) or len(bins) != len(VERIFY_BOUNDS_S) + 1:
+        raise said.broken("no `verify` of the right length")
+    return Counts(
+        **{name: _whole(value.get(name), name, said) for name in names},
+        verify=tuple(_whole(item, "verify", said) for item in bins),
+        newest_at=_shape.instant(value.get("newest_at"), said.subject),
+    )
+
+
+def _active(row: Any, said: _Said) -> Active:
+    texts: list[Any] = [row.get(name) for name in ("channel", "release", "platform")] if isinstance(row, dict) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise said.broken("an entry of `active` that cannot be understood")
+    channel, release, platform = texts
+    return Active(channel, release, platform, _whole(row.get("devices"), "devices", said))
+
+
+def _whole(value: Any, name: str, said: _Said) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise said.broken(f"`{name}` is no count of devices")
