@@ -45,6 +45,7 @@ class App:
         """A session begins."""
         device = self.device
         self.is_open = True
+        device.thaw()
         if not self._is_alive:
             self._launch()
         device.tell("app_moved_to_foreground", device.bundles.running_name)

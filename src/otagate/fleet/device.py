@@ -20,7 +20,7 @@ from otagate.fleet.diary import Diary, Fact
 from otagate.fleet.install import Install
 from otagate.fleet.network import Exchange, Network
 from otagate.fleet.opening import Offer, Opener
-from otagate.fleet.outbox import Gate, Outbox
+from otagate.fleet.outbox import FLUSH_S, Gate, Outbox
 from otagate.fleet.profile import Profile
 from otagate.fleet.replies import BUILTIN, NO_ANSWER, Answered, Reaction, react
 
@@ -62,6 +62,7 @@ class Device:
     app: App = field(init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: int = 0
+    _has_frozen: bool = False
 
     def __post_init__(self) -> None:
         """Make its parts."""
@@ -101,7 +102,20 @@ class Device:
         return self._agenda[0][0] if self._agenda else NEVER
 
     def _wake_outbox(self, at: float) -> None:
-        self.plan(at, lambda: self.outbox.flush(self.now))
+        self.plan(at, self._flush)
+
+    def _flush(self) -> None:
+        # The system freezes an app in the background: what came back waits for the next session.
+        if self.outbox.is_stuck and not self.app.is_open:
+            self._has_frozen = True
+        else:
+            self.outbox.flush(self.now)
+
+    def thaw(self) -> None:
+        """The app is in the foreground again."""
+        if self._has_frozen:
+            self._has_frozen = False
+            self._wake_outbox(self.now + FLUSH_S)
 
     # -- telling
 

@@ -16,7 +16,6 @@ from typing import Any
 from otagate.fleet.interface import NoAnswerError, Response, Transport
 
 _LATENCIES = 10_000
-_CUT_AT_LEAST = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +117,6 @@ class Network:
             return 0, b""
         self.traffic.note("GET bundle", answer.status, time.perf_counter() - began)
         data = answer.body if isinstance(answer.body, bytes) else b""
-        if fate < self.loss and len(data) > _CUT_AT_LEAST:
+        if fate < self.loss and len(data) > 1:
             return 0, data[: chance.randrange(1, len(data))]
         return answer.status, data

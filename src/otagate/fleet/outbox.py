@@ -74,6 +74,7 @@ class Outbox:
         witness: Of the fleet.
         waiting: Events that were not sent yet.
         dropped: How many were given up: too many waited, or nobody took them.
+        is_stuck: The last batch came back.
         wake: Asks the device to call :meth:`flush` at that instant.
     """
 
@@ -86,6 +87,7 @@ class Outbox:
     wake: Callable[[float], None]
     waiting: list[dict[str, Any]] = field(default_factory=list)
     dropped: int = 0
+    is_stuck: bool = False
     _is_waking: bool = False
 
     def put(self, event: dict[str, Any], at: float) -> None:
@@ -117,6 +119,7 @@ class Outbox:
             return
         events, self.waiting = self.waiting, []
         answer = self._post(events, events, at)
+        self.is_stuck = False
         if answer is None or answer.status in _TRANSIENT or answer.status >= _SERVER_ERROR:
             self._again(events, at)
         elif answer.status not in _OK:
@@ -126,6 +129,7 @@ class Outbox:
         if not self.plugin.has("requeues"):
             self.dropped += len(events)
             return
+        self.is_stuck = True
         self.waiting = [*events, *self.waiting]
         excess = max(0, len(self.waiting) - MAX_WAITING)
         self.dropped += excess
