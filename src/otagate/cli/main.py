@@ -47,6 +47,8 @@ VERBS: dict[str, str] = {
     "prune": "remove the bundles that no release, channel, rollout or device needs any more",
     "token": "make, list and revoke tokens of the update server, and read its audit",
     "device": "see a single device, and give it a channel of its own",
+    "fleet": "let virtual devices ask a server for updates, install them and report",
+    "serve": "answer phones: which release, from the channels; take in what they tell",
     "gate": "judge metrics and show the evidence",
     "doctor": "find out what is wrong here, and what mends it",
 }

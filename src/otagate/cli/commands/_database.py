@@ -12,7 +12,7 @@ from otagate.errors import UsageError
 VARIABLE = "OTAGATE_DATABASE"
 
 
-def add_database(parser: argparse.ArgumentParser) -> None:
+def add_database(parser: argparse._ActionsContainer) -> None:
     """Add ``--database``."""
     parser.add_argument(
         "--database",
