@@ -1,6 +1,6 @@
 # Each target installs what it needs into .venv (see scripts/setup); nothing outside this folder is touched.
 
-.PHONY: demo test lint bench bench-stores lock clean
+.PHONY: demo test lint bench bench-server bench-stores lock clean
 
 demo: ## ship a real app to a folder: a good release reaches stable, a bad one is rolled back
 	@scripts/setup demo
@@ -16,6 +16,10 @@ lint: ## only style, types and layers
 bench: ## speed, memory and size beside the Capgo CLI
 	@scripts/setup test
 	@.venv/bin/python benchmarks/run.py
+
+bench-server: ## load on the update server beside a peer (needs wrk)
+	@scripts/setup test
+	@.venv/bin/python benchmarks/server.py
 
 bench-stores: ## publishing to each store beside rclone, on the tests' servers
 	@scripts/setup bench
