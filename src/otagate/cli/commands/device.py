@@ -76,9 +76,12 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
 def _get(server: Server, device: str) -> Result:
     values = {"app_id": server.app, "device_id": device}
     found = server.call("GET", "/device", values, "read the device")
-    pairs = tuple((label, _cell(found[name])) for name, label in _SHOWN if found.get(name) not in (None, ""))
+    pairs = tuple((label, _cell(name, found[name])) for name, label in _SHOWN if found.get(name) not in (None, ""))
     return Result("otagate/device/v1", {"device": found}, [Heading(f"device {device} of {server.app}"), Facts(pairs)])
 
 
-def _cell(value: object) -> str:
-    return ("yes" if value else "no") if isinstance(value, bool) else harmless(str(value), 120)
+def _cell(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = harmless(str(value), 120)
+    return f"{text[:16].replace('T', ' ')} UTC" if name == "updated_at" else text
