@@ -14,7 +14,7 @@ from otagate.server.http.downloads import PREFIX
 
 if TYPE_CHECKING:
     from otagate.server.interface import Assign, Reply, Service
-    from otagate.store.interface import BlobStore
+    from otagate.server.parts import Bundles
     from otagate.telemetry.interface import Telemetry
     from otagate.telemetry.model import Observation
 
@@ -28,7 +28,7 @@ class InProcess:
     Args:
         service: The plugin's protocol.
         telemetry: Where observations go.
-        blobs: The store's bundles.
+        bundles: Their bytes.
         choose: Takes a device's own choice of a channel; see ServerParts.
         base: The address that devices were given, without a slash at its end.
     """
@@ -37,13 +37,13 @@ class InProcess:
         self,
         service: Service,
         telemetry: Telemetry,
-        blobs: BlobStore,
+        bundles: Bundles,
         choose: Callable[[Assign, datetime], None],
         base: str = "http://updates.invalid",
     ) -> None:
         self._service = service
         self._telemetry = telemetry
-        self._blobs = blobs
+        self._stored = bundles
         self._choose = choose
         self._base = base
         self._waiting: list[Observation] = []
@@ -87,6 +87,6 @@ class InProcess:
         return Response(reply.status, reply.body, headers)
 
     def _read(self, digest: Digest) -> bytes:
-        with self._blobs.open(digest) as stream:
+        with self._stored.open(digest) as stream:
             content = self._bundles[digest.hex] = stream.read()
         return content
