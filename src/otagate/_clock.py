@@ -33,7 +33,8 @@ class SystemClock:
 
 def to_text(instant: datetime) -> str:
     """Write an aware instant as RFC 3339 in UTC with microseconds, e.g. ``2026-11-21T09:30:00.000000Z``."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # strftime("%Y") writes years before 1000 with three digits on some systems.
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:

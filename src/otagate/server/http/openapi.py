@@ -27,6 +27,12 @@ _APP_ID: Json = {
     "maxLength": MAX_APP_ID_CHARS,
     "examples": ["com.example.app"],
 }
+_ADMIN_APP_ID: Json = {
+    "type": "string",
+    "pattern": r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)+$",
+    "maxLength": MAX_APP_ID_CHARS,
+    "examples": ["com.example.app"],
+}
 _UUID: Json = {
     "type": "string",
     "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
@@ -60,9 +66,9 @@ _DEVICE_FIELDS: Json = {
     },
     "is_emulator": _BOOL,
     "is_prod": _BOOL,
-    "defaultChannel": {"type": "string", "maxLength": 128, "pattern": _PRINTABLE},
-    "key_id": {"type": "string", "maxLength": 20, "pattern": "^[A-Za-z0-9+/=]*$"},
-    "install_source": {"type": "string", "maxLength": 64, "pattern": _PRINTABLE},
+    "defaultChannel": {"type": ["string", _OR_NULL], "maxLength": 128, "pattern": _PRINTABLE},
+    "key_id": {"type": ["string", _OR_NULL], "maxLength": 20, "pattern": "^[A-Za-z0-9+/=]*$"},
+    "install_source": {"type": ["string", _OR_NULL], "maxLength": 64, "pattern": _PRINTABLE},
 }
 _DEVICE_REQUIRED = [
     "app_id",
@@ -91,23 +97,21 @@ def _maybe(schema: Json) -> Json:
 
 _EVENT_FIELDS: Json = {
     **_DEVICE_FIELDS,
-    "version_build": {"type": "string", "maxLength": 128, "pattern": _PRINTABLE},
+    "version_build": {"type": ["string", _OR_NULL], "maxLength": 128, "pattern": _PRINTABLE},
     "version_name": {
-        "type": "string",
-        "maxLength": 128,
-        "pattern": _PRINTABLE,
+        "type": ["string", _OR_NULL],
+        "maxLength": 4096,
+        "pattern": "^[ -9;-~]{0,128}(:|$)",
         "description": "The bundle that the event is about; a file's path may follow a colon.",
     },
     "action": {
         "type": "string",
-        "minLength": 1,
-        "maxLength": 64,
-        "pattern": "^[A-Za-z0-9_]+$",
         "description": "One that is not known is acknowledged and not counted.",
+        "examples": ["app_launch_ready", "set", "update_fail"],
     },
-    "old_version_name": _TEXT,
-    "timestamp": {"type": "integer", "description": "Milliseconds by the device's clock; only differences are used."},
-    "metadata": {"type": "object"},
+    "old_version_name": {"description": "A text; not looked at."},
+    "timestamp": {"description": "Milliseconds by the device's clock, of which only differences are used; else passed over."},
+    "metadata": {"description": "An object of texts; else passed over."},
 }
 
 _COUNT_NAMES = (
@@ -150,7 +154,7 @@ _SCHEMAS: Json = {
         moreInfo=_object([], retryAfterSeconds=_COUNT),
     ),
     "Device": _object(_DEVICE_REQUIRED, **_DEVICE_FIELDS),
-    "ChannelChoice": _object([*_DEVICE_REQUIRED], **_DEVICE_FIELDS, channel={"type": "string", "maxLength": 64}),
+    "ChannelChoice": _object(_DEVICE_REQUIRED, **_DEVICE_FIELDS, channel={"type": ["string", _OR_NULL]}),
     "Event": _object([*(name for name in _DEVICE_REQUIRED if name not in _EVENT_OPTIONAL), "action"], **_EVENT_FIELDS),
     "Update": _object(
         ["version", "url", "session_key", "checksum"],
@@ -308,14 +312,20 @@ _QUERY_DEVICE = [
 ]
 _TOKEN: list[Json] = [{"token": []}, {"capgkey": []}]
 _ADMIN = ("401", "403", "404")
-_APP = _query("app", _APP_ID, required=True)
+_APP = _query("app", _ADMIN_APP_ID, required=True)
+_DEVICE_NAME: Json = {"type": "string", "pattern": "^(key:[0-9a-f]{32}|[0-9A-Za-z-]{1,36})$"}
 _APP_AND_DEVICE = [
-    _query("app_id", _APP_ID, required=True),
-    _query("device_id", {"type": "string", "maxLength": 36}, description="A device id, or `key:` and its hash."),
+    _query("app_id", _ADMIN_APP_ID, required=True),
+    _query("device_id", _DEVICE_NAME, description="A device id, or `key:` and its hash."),
 ]
 _PERIOD = [_query("start", _INSTANT, required=True), _query("end", _INSTANT, required=True)]
 _SINCE = [_APP, _query("since", _INSTANT, required=True)]
-_VERSION: Json = {"type": "string", "maxLength": 128}
+_NUMBER = "(0|[1-9][0-9]{0,8})"
+_VERSION: Json = {
+    "type": "string",
+    "maxLength": 128,
+    "pattern": rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$",
+}
 _CHANNEL: Json = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
 _ETAG: Json = {"ETag": {"required": True, "schema": _TEXT}}
 _ZIP: Json = {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
@@ -324,7 +334,9 @@ _ZIP: Json = {"content": {"application/zip": {"schema": {"type": "string", "form
 def _device_paths() -> Json:
     device, told = "the plugin", {"description": "See `kind`: 200 does not mean that there is an update."}
     update = {"oneOf": [_ref("Update"), _ref("ToBuiltin"), _ref("NoUpdate")]}
-    events = {"oneOf": [_ref("Event"), {"type": "array", "items": _ref("Event"), "maxItems": 256}]}
+    # Of an array every event is taken or refused by itself, so that one that is wrong spoils no other.
+    several = {"type": "array", "items": {"anyOf": [_ref("Event"), {}]}, "maxItems": 256}
+    events = {"oneOf": [_ref("Event"), several]}
     taken = {"anyOf": [_ref("EventsTaken"), _ref("EventTaken")]}
     asked, choice = _body(_ref("Device")), _body(_ref("ChannelChoice"))
     return {
@@ -386,8 +398,7 @@ def _download_path() -> Json:
     moved = {"description": "It is elsewhere.", "headers": {"Location": {"required": True, "schema": _TEXT}}}
     known = {"description": "The client has it.", "headers": _ETAG}
     headers = [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string", "pattern": r"^[ -~]*$"}}
-        for name in ("Range", "If-Range", "If-None-Match")
+        {"name": name, "in": "header", "required": False, "schema": _TEXT} for name in ("Range", "If-Range", "If-None-Match")
     ]
     get = _answers(ok, "404", "416", s206=part, s302=moved, s304=known)
     head = {status: answer for status, answer in _answers(ok, "404", s302=moved, s304=known).items() if status != "416"}
@@ -418,8 +429,8 @@ def _admin_paths() -> Json:
     override = _object(
         ["app_id", "device_id", "channel"],
         more=False,
-        app_id=_APP_ID,
-        device_id={"type": "string", "pattern": "^(key:[0-9a-f]{32}|[0-9A-Za-z-]{1,36})$"},
+        app_id=_ADMIN_APP_ID,
+        device_id=_DEVICE_NAME,
         channel=_CHANNEL,
     )
     counted = [
