@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from otagate.fleet.config import Faults, FleetConfig
 from otagate.fleet.run import Fleet
 from otagate.flow.in_process import InProcess
 from otagate.flow.serve import ServeOptions, build_parts
+from otagate.model import ChannelState
 from otagate.server.catalog import StoreCatalog
 from otagate.server.choices import PolledChoices
 from otagate.server.parts import ServerParts
@@ -129,8 +131,8 @@ def test_nobody_gets_what_the_pointer_does_not_name_for_him(app: ServedApp) -> N
     app.publish("1.1.0")
     world = open_world(app, 600)
     world.app.promote("1.0.0")
-    steps = (
-        lambda: app.state(),
+    steps: tuple[Callable[[], ChannelState], ...] = (
+        app.state,
         lambda: app.ramp("1.1.0", 5),
         lambda: app.ramp("1.1.0", 50),
         lambda: app.roll_back("1.0.0"),
