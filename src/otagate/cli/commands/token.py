@@ -46,9 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_create(create: argparse.ArgumentParser) -> None:
     create.add_argument("--name", required=True, metavar="TEXT", help="what it is for")
-    create.add_argument(
-        "--verb", action="append", required=True, choices=[str(verb) for verb in Verb], help="what it may do; may be repeated"
-    )
+    text = "what it may do: metrics reads counts, device-read sees devices, device-write sets their channels; may be repeated"
+    create.add_argument("--verb", action="append", required=True, choices=[str(verb) for verb in Verb], help=text)
     create.add_argument("--app", action="append", default=[], metavar="ID", help="an app that it is for; may be repeated")
     create.add_argument("--all-apps", action="store_true", help="it is for every app of the server")
     create.add_argument("--channel", action="append", default=[], metavar="NAME", help="a channel; may be repeated")
