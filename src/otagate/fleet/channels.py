@@ -30,7 +30,8 @@ def choose_channel(device: Device) -> None:
         return
     answer = _call(device, "POST", {**device.info(), "channel": name}, follows=name)
     if answer is not None and is_done(answer) and device.profile.plugin.has("keeps_channel"):
-        device.channel = name
+        # The default channel is no choice: what follows it moves along when another one becomes the default.
+        device.channel = config.channel if answer.body.get("unset") else name
     _call(device, "PUT", device.info())
 
 
