@@ -157,6 +157,8 @@ class Operators:
     reply: Reply = field(default_factory=lambda: Reply(200, {"status": "ok"}, note="admin"))
     requests: list[AdminRequest] = field(default_factory=list)
     token: str = "Bearer good"
+    is_away: bool = False
+    closed: int = 0
 
     def handle(self, request: AdminRequest, now: datetime) -> Reply:
         self.requests.append(request)
@@ -164,6 +166,11 @@ class Operators:
 
     def may_read_metrics(self, authorization: str | None, peer: str, now: datetime) -> bool:
         return authorization == self.token
+
+    def close(self, now: datetime) -> None:
+        if self.is_away:
+            raise UnavailableError("the database does not answer", "test")
+        self.closed += 1
 
 
 @dataclass

@@ -48,6 +48,10 @@ class Admin(Protocol):
         """Tell whether a token with the ``metrics`` verb was sent."""
         ...
 
+    def close(self, now: datetime) -> None:
+        """Write down what is still to be written; called once, when no request is running any more."""
+        ...
+
 
 class Bundles(Protocol):
     """The bytes of bundles, when this server hands them out by itself."""

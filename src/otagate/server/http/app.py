@@ -106,7 +106,15 @@ class UpdateApp:
         while self._started:
             await asyncio.to_thread(self._started.pop().stop)
         self._handlers.stop()
-        await asyncio.to_thread(self._parts.telemetry.close)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        try:
+            self._parts.admin.close(self._parts.clock.now())
+        except UnavailableError as error:
+            LOG.error("audit_incomplete", extra={"reason": error.what})  # noqa: TRY400 - no bug
+        finally:
+            self._parts.telemetry.close()
 
     async def _answer(self, route: Route, request: Request) -> Answer:
         try:

@@ -84,8 +84,9 @@ def _by_address(updates: Rate) -> dict[RouteClass, Rate]:
         RouteClass.UPDATES: updates,
         # While it installs an update, a device flushes its events about once a second.
         RouteClass.STATS: updates.times(2),
+        # Whoever was told of an update fetches it: as often as it was told. Downloads at once are bounded apart from that.
+        RouteClass.DOWNLOADS: updates,
         RouteClass.CHANNEL_SELF: updates.times(0.4),
-        RouteClass.DOWNLOADS: updates.times(0.4),
         RouteClass.ADMIN: Rate(10, 50),
     }
 
@@ -110,7 +111,7 @@ class Limits:
 
     @classmethod
     def of(cls, address: Rate = ADDRESS_RATE, app: Rate = NO_LIMIT) -> Limits:
-        """Derive all rates from that of update checks: twice it for events, 0.4 of it for the rest; operators' own."""
+        """Derive all rates from that of update checks: twice it for events, 0.4 of it for ``/channel_self``; operators' own."""
         return cls(_by_address(address), app)
 
 

@@ -352,7 +352,15 @@ def test_what_runs_beside_is_started_in_order_and_stopped_in_reverse() -> None:
 
     asyncio.run(live())
     assert told == ["start a", "start b", "stop b", "stop a"]
+    assert (world.admin.closed, world.database.closed) == (1, 1)
+
+
+def test_the_database_is_let_go_also_when_the_audit_cannot_be_completed(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.admin.is_away = True
+    asyncio.run(UpdateApp(world.parts()).stop())
     assert world.database.closed == 1
+    assert "audit_incomplete" in caplog.messages
 
 
 class Lifespan:

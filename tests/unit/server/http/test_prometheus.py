@@ -106,8 +106,8 @@ class Counting(IntakeInMemory):
 
 def test_the_intake_s_figures_are_among_them() -> None:
     client = Client(UpdateApp(World().parts(metrics_public=True, intake=Counting())))
-    for _ in range(2):
-        body = client.get("/metrics").body
+    client.get("/metrics")
+    body = client.get("/metrics").body
     assert b"otagate_intake_depth 3.0" in body
     assert b"otagate_intake_durable_total 6.0" in body
     assert b"otagate_intake_flush_seconds_total 0.5" in body
