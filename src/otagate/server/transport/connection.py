@@ -7,6 +7,8 @@ no timer a connection.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from enum import IntEnum
 from math import inf
@@ -19,6 +21,9 @@ from otagate.server.transport import limits as say
 from otagate.server.transport.cycle import WholeCycle
 from otagate.server.transport.limits import Refusal, Traffic
 from otagate.server.transport.proxies import TrustedProxies
+
+_NOT_AT_ALL = struct.pack("ii", 1, 0)
+"""``struct linger``: on, for no seconds."""
 
 
 class Phase(IntEnum):
@@ -131,16 +136,16 @@ class BoundedConnection(HttpToolsProtocol):
             if self.write_deadline == inf:
                 self.write_deadline = now + self.limits.write_s
             elif now >= self.write_deadline:
-                self.transport.abort()
+                self._reset()
         elif now >= self.write_deadline:
             self._count("stalled")
-            self.transport.abort()
+            self._reset()
         elif now >= self.read_deadline:
             self._read_too_late(now)
 
     def _read_too_late(self, now: float) -> None:
         if self._phase == Phase.DEAD:
-            self.transport.abort()
+            self._reset()
         elif self._phase == Phase.IDLE:
             self._count("idle")
             self.transport.close()
@@ -181,7 +186,14 @@ class BoundedConnection(HttpToolsProtocol):
     def _discard(self, size: int) -> None:
         self._wire += size
         if self._wire > self.limits.linger:
-            self.transport.abort()
+            self._reset()
+
+    def _reset(self) -> None:
+        """End at once. What the client did not take is forgotten by the system too, which would keep on offering it."""
+        plain = self.transport.get_extra_info("socket")
+        if plain is not None:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NOT_AT_ALL)
+        self.transport.abort()
 
     def _end_after_answers(self) -> None:
         self._keep_no_longer()

@@ -38,6 +38,7 @@ class Limits:
         sweep_s: How often deadlines are looked at.
         drain_s: See RunOptions.
         drain_idle_s: So long an idle connection may still bring a request after SIGTERM.
+        stop_s: For App.stop(), after the last request.
     """
 
     head: int = 8 * 1024
@@ -60,6 +61,7 @@ class Limits:
     sweep_s: float = 0.5
     drain_s: float = 10.0
     drain_idle_s: float = 0.5
+    stop_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

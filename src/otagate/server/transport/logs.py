@@ -1,19 +1,21 @@
 """Logs of a server: one line an event, on stderr, with words and numbers that say nothing about a person.
 
-Everything is a standard log record of the logger :data:`NAME` (or a child): its message is the event, one constant word,
-and of ``extra`` only the fields in :data:`FIELDS` are written. So an address, a device id, a query or a token cannot get into a
-line by accident.
+Everything is a standard log record of the logger :data:`NAME`: its message is the event, one constant word, or a sentence for
+operators; and of ``extra`` only the fields in :data:`FIELDS` are written. So an address, a device id, a query or a token cannot
+get into a line by accident. Of exceptions the kind and the place are written, never the message, which may quote a client.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -40,9 +42,11 @@ FIELDS = (
     "url",
     "pin",
     "detail",
+    "left_out",
 )
 """What a line may hold besides time, level and event. ``detail`` is for operators' messages, never for what a client sent."""
 
+_WORD = re.compile(r"[a-z][a-z0-9_]{1,63}")
 _FRAMES = 6
 _LONGEST = 500
 _FOREIGN = {"uvicorn.error": "handler_failed", "asyncio": "loop_error"}
@@ -70,8 +74,12 @@ class LineFormatter(logging.Formatter):
 
     def _values(self, record: logging.LogRecord) -> dict[str, Any]:
         instant = to_text(datetime.fromtimestamp(record.created, tz=UTC))
-        event = _FOREIGN.get(record.name) or record.getMessage()
-        values: dict[str, Any] = {"time": instant, "level": record.levelname.lower(), "event": harmless(event)}
+        values: dict[str, Any] = {"time": instant, "level": record.levelname.lower()}
+        text = _FOREIGN.get(record.name) or record.getMessage()
+        if _WORD.fullmatch(text):
+            values["event"] = text
+        else:
+            values |= {"event": "message", "message": harmless(text, _LONGEST)}
         for name in FIELDS:
             value = record.__dict__.get(name)
             if value is not None:
@@ -96,7 +104,7 @@ class Quota(logging.Filter):
     """Lets only so many lines a second through, and says how many it kept: a flood of bad requests must not fill a disk.
 
     Args:
-        per_second: Lines; errors are always let through.
+        per_second: Lines.
         clock: Seconds that only grow.
     """
 
@@ -114,12 +122,11 @@ class Quota(logging.Filter):
         if second != self._second:
             self._second, self._seen = second, 0
         self._seen += 1
-        if self._seen > self._most and record.levelno < logging.ERROR:
+        if self._seen > self._most and record.levelno < logging.CRITICAL:
             self._kept += 1
             return False
         if self._kept:
-            record.count = self._kept
-            self._kept = 0
+            record.left_out, self._kept = self._kept, 0
         return True
 
 
@@ -139,6 +146,48 @@ def set_up(log_format: str, stream: TextIO | None = None) -> logging.Logger:
         logger.setLevel(level)
         logger.propagate = False
     return logging.getLogger(NAME)
+
+
+class RequestLog:
+    """Logs answered requests: those that went wrong, and every n-th of those that went well.
+
+    Args:
+        every: Of answers below 400 one in so many is logged; 0: none. Counters tell how many there were.
+        clock: Seconds that only grow.
+        per_second: At most so many lines, looked at before a line costs anything.
+    """
+
+    def __init__(self, every: int = 0, clock: Callable[[], float] = time.monotonic, per_second: int = 20) -> None:
+        self._every = every
+        self._clock = clock
+        self._per_second = per_second
+        self._well = 0
+        self._second = -1
+        self._lines = 0
+        self._log = logging.getLogger(NAME)
+
+    def answered(self, route: str, status: int, duration_s: float, note: str = "") -> None:
+        """Take note of an answer.
+
+        Args:
+            route: Name of the route, never the path that was sent.
+            status: HTTP status.
+            duration_s: Seconds that it took.
+            note: Of the Reply.
+        """
+        if status < HTTPStatus.BAD_REQUEST:
+            self._well += 1
+            if not self._every or self._well % self._every:
+                return
+        second = int(self._clock())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines > self._per_second:
+            return
+        level = logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+        about = {"route": route, "status": status, "duration_ms": round(duration_s * 1000, 3), "note": note or None}
+        self._log.log(level, "answered", extra=about)
 
 
 def loop_failed(_loop: object, context: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from otagate.errors import OtagateError, UnavailableError
+from otagate.errors import ExitCode, OtagateError, UnavailableError
 from otagate.server.transport import logs
 from otagate.server.transport.options import MakeApp, RunOptions
 from otagate.server.transport.runner import run_here
@@ -200,7 +200,7 @@ class Supervisor:
         if self._asked > 1:
             self._tell(signal.SIGKILL)
             sys.stderr.flush()
-            os._exit(130)
+            os._exit(ExitCode.INTERRUPTED)
 
     def _tell(self, number: int) -> None:
         for slot in self._slots:

@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from otagate.errors import OtagateError, UnavailableError
+from otagate.errors import ExitCode, OtagateError
 from otagate.server.transport import logs
 from otagate.server.transport.limits import Limits, Traffic
 from otagate.server.transport.listener import Listener
@@ -28,8 +29,6 @@ PROXY_KEEP_ALIVE_S = 75.0
 """Idle time behind a proxy. Longer than the 60 s for which load balancers keep theirs, so that they close first."""
 _HANDLES = 256
 """File handles besides those of connections: database, store, logs."""
-_STOP_S = 15.0
-"""For App.stop()."""
 _POLL_S = 0.02
 
 
@@ -74,7 +73,7 @@ class Worker:
         self._tls = Tls(options.tls_cert, options.tls_key) if options.tls_cert is not None else None
         self._log = logs.set_up(options.log_format)
         self._state = ServerState()
-        self._config = _uvicorn_config(app)
+        self._config = uvicorn_config(app)
         self.traffic = Traffic(self._limits)
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
@@ -87,7 +86,7 @@ class Worker:
             on_ready: Called once, when requests are taken.
 
         Raises:
-            OtagateError: The app cannot start, or cannot end.
+            OtagateError: The app cannot start, or its end failed. When it does not end in time, the process exits with 7.
         """
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
@@ -128,7 +127,7 @@ class Worker:
             # Whoever asks twice does not want to wait. A thread that hangs would hold up any other way of ending.
             self._log.warning("stopped_at_once")
             sys.stderr.flush()
-            os._exit(130)
+            os._exit(ExitCode.INTERRUPTED)
         self._stopping.set()
 
     def _on_orphaned(self, handle: int) -> None:
@@ -190,17 +189,17 @@ class Worker:
 
     async def _end_app(self) -> None:
         try:
-            await asyncio.wait_for(self._app.stop(), _STOP_S)
-        except TimeoutError as error:
-            raise UnavailableError(
-                "the server did not end in time",
-                expected=f"all that was taken in is stored within {_STOP_S:.0f} s",
-                remedy="check the database; what was acknowledged is safe",
-            ) from error
+            await asyncio.wait_for(self._app.stop(), self._limits.stop_s)
+        except TimeoutError:
+            # A thread that hangs would hold up any other way of ending. What was acknowledged is durable already.
+            self._log.critical("stop_too_long", extra={"after_s": self._limits.stop_s})
+            sys.stderr.flush()
+            os._exit(ExitCode.UNAVAILABLE)
         self._log.info("stopped")
 
 
-def _uvicorn_config(app: App) -> Config:
+def uvicorn_config(app: Any) -> Config:
+    """Give what uvicorn's protocol class reads of its configuration, with all of its own features off."""
     config = Config(
         lambda: app,
         factory=True,

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from otagate.server.transport import logs
+
+Lines = Callable[[str], tuple[logging.Logger, io.StringIO]]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    known = {name: logging.getLogger(name) for name in (logs.NAME, "uvicorn.error", "asyncio")}
+    before = {name: (logger.handlers[:], logger.level, logger.propagate) for name, logger in known.items()}
+
+    def make(log_format: str) -> tuple[logging.Logger, io.StringIO]:
+        stream = io.StringIO()
+        return logs.set_up(log_format, stream), stream
+
+    yield make
+    for name, (handlers, level, propagate) in before.items():
+        known[name].handlers[:] = handlers
+        known[name].setLevel(level)
+        known[name].propagate = propagate
+
+
+def test_a_json_line_holds_known_fields_and_no_other(lines: Lines) -> None:
+    log, stream = lines("json")
+    log.info("answered", extra={"status": 404, "route": "updates", "note": None, "device_id": "secret", "client": "192.0.2.1"})
+    values = json.loads(stream.getvalue())
+    assert values.pop("time").endswith("Z")
+    assert values == {"level": "info", "event": "answered", "status": 404, "route": "updates"}
+
+
+def test_a_text_line_is_one_line(lines: Lines) -> None:
+    log, stream = lines("text")
+    log.warning("worker_died", extra={"worker": 2, "detail": 'two\nlines="x"'})
+    assert stream.getvalue().count("\n") == 1
+    assert ' warning worker_died worker=2 detail="two\\\\x0alines=\\"x\\""\n' in stream.getvalue()
+
+
+def test_a_sentence_is_a_message(lines: Lines) -> None:
+    log, stream = lines("json")
+    log.error("the store of %s was not reached", "com.example\x1b[2J")
+    values = json.loads(stream.getvalue())
+    assert (values["event"], values["message"]) == ("message", "the store of com.example\\x1b[2J was not reached")
+
+
+def test_an_exception_is_its_kind_and_its_place_without_its_words(lines: Lines) -> None:
+    log, stream = lines("json")
+    try:
+        int("6ba7b810-secret")
+    except ValueError:
+        log.exception("reading_failed")
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application for 6ba7b810-secret")
+    first, second = map(json.loads, stream.getvalue().splitlines())
+    assert (first["error"], second["event"], second["error"]) == ("ValueError", "handler_failed", "ValueError")
+    assert "test_logs.py:" in first["at"]
+    assert "secret" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), None])
+def test_what_a_loop_could_not_give_to_anybody_is_logged(lines: Lines, error: RuntimeError | None) -> None:
+    _, stream = lines("json")
+    logs.loop_failed(None, {"message": "secret", "exception": error})
+    values = json.loads(stream.getvalue())
+    assert (values["event"], values.get("error")) == ("loop_error", type(error).__name__ if error else None)
+    assert "secret" not in stream.getvalue()
+
+
+def test_a_flood_is_cut_and_counted() -> None:
+    at = [0.0]
+    quota = logs.Quota(2, clock=lambda: at[0])
+    record = logging.LogRecord("a", logging.ERROR, "", 1, "x", None, None)
+    assert [quota.filter(record) for _ in range(5)] == [True, True, False, False, False]
+    assert not hasattr(record, "left_out")
+    at[0] = 1.0
+    assert quota.filter(record)
+    assert record.__dict__["left_out"] == 3
+    worst = logging.LogRecord("a", logging.CRITICAL, "", 1, "x", None, None)
+    assert [quota.filter(worst) for _ in range(5)] == [True] * 5
+    assert not hasattr(worst, "left_out")
+
+
+def test_good_answers_are_sampled_and_bad_ones_bounded(lines: Lines) -> None:
+    _, stream = lines("json")
+    at = [0.0]
+    log = logs.RequestLog(every=3, clock=lambda: at[0], per_second=4)
+    for _ in range(6):
+        log.answered("updates", 200, 0.0015, "update")
+    assert stream.getvalue().count("\n") == 2
+    for _ in range(10):
+        log.answered("stats", 503, 0.1)
+    seen = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["status"], line["level"]) for line in seen] == [(200, "info")] * 2 + [(503, "warning")] * 2
+    assert (seen[0]["duration_ms"], seen[0]["note"], seen[0]["route"]) == (1.5, "update", "updates")
+    at[0] = 1.0
+    log.answered("stats", 404, 0.1)
+    assert len(stream.getvalue().splitlines()) == 5
+
+
+def test_good_answers_are_only_counted_unless_asked_for(lines: Lines) -> None:
+    _, stream = lines("text")
+    logs.RequestLog().answered("updates", 200, 0.1)
+    assert stream.getvalue() == ""
