@@ -49,6 +49,7 @@ VERBS: dict[str, str] = {
     "device": "see a single device, and give it a channel of its own",
     "fleet": "let virtual devices ask a server for updates, install them and report",
     "serve": "answer phones: which release, from the channels; take in what they tell",
+    "metrics": "counts of devices by release: installs, failures, crashes, adoption",
     "gate": "judge metrics and show the evidence",
     "doctor": "find out what is wrong here, and what mends it",
 }
