@@ -101,7 +101,7 @@ def _checks(client: httpx.Client, server: Served) -> float:
     ],
 )
 def test_what_is_refused_is_refused_in_json(
-    client: httpx.Client, method: str, path: str, body: bytes, headers: dict[str, str], status: int
+    client: httpx.Client, *, method: str, path: str, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     got = client.request(method, path, content=body, headers=headers)
     assert got.status_code == status
