@@ -22,6 +22,7 @@ def run_live(
     threads: int = 32,
     on_progress: Callable[[float], None] = lambda _share: None,
     clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Run for that long by the machine's clock, in which ``duration_s * speed`` pass for the devices.
 
@@ -33,7 +34,8 @@ def run_live(
         speed: Virtual seconds in a real one.
         threads: How many devices are served at once.
         on_progress: Told the share of the time that has passed.
-        clock: For tests.
+        clock: For tests, as is ``sleep``.
+        sleep: Waits so many seconds while no device is busy.
     """
     began, start = clock(), fleet.now
     agenda, busy = fleet.agenda, dict[Future[float], int]()
@@ -47,7 +49,11 @@ def run_live(
                 on_progress(passed / duration_s)
                 left = duration_s - passed
                 due = (agenda[0][0] - fleet.now) / speed if agenda and len(busy) < threads else _POLL_S
-                _settle(fleet, busy, max(0.0, min(_POLL_S, left, due)))
+                patience = max(0.0, min(_POLL_S, left, due))
+                if busy:
+                    _settle(fleet, busy, patience)
+                else:
+                    sleep(patience)
         finally:
             while busy:
                 _settle(fleet, busy, None)
@@ -57,9 +63,6 @@ def run_live(
 
 def _settle(fleet: Fleet, busy: dict[Future[float], int], timeout_s: float | None) -> None:
     """Wait for a device, or for the time to pass, and put those that are done back on the agenda."""
-    if not busy:
-        time.sleep(timeout_s or 0.0)
-        return
     done, _pending = wait(busy, timeout=timeout_s, return_when=FIRST_COMPLETED)
     for future in done:
         index, due = busy.pop(future), future.result()
