@@ -89,18 +89,20 @@ def test_handshakes_that_do_not_come_are_bounded_and_end(tmp_path: Path) -> None
         again = [shake(server, client()) for _ in range(20)]
         for line in again:
             line.close()
-        with pytest.raises(ssl.SSLError):
-            _old(server)
         assert server.end() == 0
 
 
-def _old(server: Running) -> None:
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_old_versions_of_tls_are_not_spoken(tmp_path: Path) -> None:
     context = client()
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
-    with shake(server, context):
-        pass
+    with running(tmp_path / "run", tls_cert=str(self_signed(tmp_path)[1])) as server:
+        with pytest.raises(ssl.SSLError):
+            shake(server, context)
+        with shake(server, client()) as line:
+            assert line.version() == "TLSv1.3"
 
 
 def test_too_many_connections_are_closed_without_a_handshake(tmp_path: Path) -> None:
