@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -108,10 +109,13 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
 
     check_installed()
     from otagate.flow.serve import make_app  # noqa: PLC0415 - needs the extra
+    from otagate.server.http.prometheus import shared_folder  # noqa: PLC0415 - likewise
 
     how = _run_options(args, env)
     what = _serve_options(args, env)
-    serve(how, partial(make_app, what, dict(env.environ)))
+    # Workers count into one folder, which must be there before any of them begins.
+    with shared_folder() if how.workers > 1 else nullcontext():
+        serve(how, partial(make_app, what, dict(env.environ)))
     return Result("otagate/serve/v1", {"stopped": True}, [Line("stopped; everything that was acknowledged is kept")])
 
 
