@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otagate._clock import Clock, SystemClock
+from otagate._fs import translate
 from otagate.errors import PolicyError, UsageError
 from otagate.flow.workspace import Workspace
 from otagate.model import Context
@@ -118,6 +119,7 @@ def build_parts(options: ServeOptions, environ: Mapping[str, str], clock: Clock)
 
     workspaces = [Workspace(load_policy(path), Context("none"), environ, clock) for path in options.policies]
     check_policies([workspace.policy for workspace in workspaces])
+    _make_folder(options, environ)
     secret = device_secret(options.database, options.secret, environ, options.base)
     telemetry = open_telemetry(options.database, environ, secret=secret, base=options.base)
     hash_device = partial(device_key, secret)
@@ -143,6 +145,19 @@ def build_parts(options: ServeOptions, environ: Mapping[str, str], clock: Clock)
         metrics_public=options.metrics_public,
         clock=clock,
     )
+
+
+def _make_folder(options: ServeOptions, environ: Mapping[str, str]) -> None:
+    """Make the folder of a database file: on a new machine it is not there."""
+    from otagate.telemetry.engine import place_of  # noqa: PLC0415 - needs the extra
+
+    path = place_of(options.database, environ, options.base).path
+    if path is None or path.parent.exists():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise translate(error, "the folder of the database cannot be made", path.parent) from error
 
 
 def _source(workspace: Workspace, telemetry: SqlTelemetry, clock: Clock) -> AppSource:
