@@ -24,7 +24,7 @@ from support.interop import APP_ID, Shipment, ship
 from support.served_fleet import BASE, InProcessServer, ServedApp
 
 START, HOUR = 1_800_000_000.0, 3600.0
-SIZE = int(os.environ.get("OTAGATE_TEST_FLEET", "600"))
+SIZE = int(os.environ.get("OTAGATE_TEST_FLEET", "300"))
 
 pytestmark = pytest.mark.integration
 
