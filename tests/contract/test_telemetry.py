@@ -11,13 +11,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
+from otagate._retry import Patience
+from otagate.errors import UnavailableError
 from otagate.telemetry.interface import CHOSEN, OVERRIDE, Active, CountQuery
 from otagate.telemetry.model import Counts, Mark, Observation
 from otagate.telemetry.names import MAX_NAMES
 from otagate.telemetry.sql import SqlTelemetry, audit_counters, open_telemetry
 from support.devices_told import APP, T0, facts, key, told
+from support.servers.ports import free_ports
 
 SECRET = b"s" * 32
 DAY = timedelta(days=1)
@@ -93,22 +97,20 @@ def test_a_device_counts_once_and_moves_forward(world: World) -> None:
     assert after.newest_at == T0 + timedelta(minutes=5), "it stays in the bucket that it was first seen in"
 
 
-@pytest.mark.parametrize(
-    ("mark", "counted"),
-    [
-        (Mark.NETWORK, "network"),
-        (Mark.INTEGRITY, "integrity"),
-        (Mark.REFUSAL, "refusal"),
-        (Mark.BOOT, "boot"),
-        (Mark.RAN, "success"),
-        (Mark.STARTED, "pending"),
-    ],
-)
-def test_each_outcome_is_counted_where_it_belongs(world: World, mark: Mark, counted: str) -> None:
-    world.record(told(mark))
-    found = world.counts()
-    outcomes = {name: getattr(found, name) for name in ("pending", "success", "network", "integrity", "boot", "refusal")}
-    assert outcomes == {**dict.fromkeys(outcomes, 0), counted: 1}
+def test_each_outcome_is_counted_where_it_belongs(world: World) -> None:
+    outcomes = {
+        "network": Mark.NETWORK,
+        "integrity": Mark.INTEGRITY,
+        "refusal": Mark.REFUSAL,
+        "boot": Mark.BOOT,
+        "success": Mark.RAN,
+        "pending": Mark.STARTED,
+    }
+    for number, (outcome, mark) in enumerate(outcomes.items()):
+        world.record(told(mark, number, release=outcome))
+    for counted in outcomes:
+        found = world.counts(counted)
+        assert {name: getattr(found, name) for name in outcomes} == {**dict.fromkeys(outcomes, 0), counted: 1}
 
 
 def test_duplicates_and_any_order_end_the_same(world: World) -> None:
@@ -264,22 +266,22 @@ def test_versions_that_devices_invent_do_not_hide_releases(world: World) -> None
     assert (by_release["other"], by_release["1.1.0"], len(by_release)) == (6, 2, MAX_NAMES + 2)
 
 
-@pytest.mark.parametrize(
-    "about",
-    [
-        {"native": "1\x00.0", "plugin": "\ud800", "channel": "a\x00b", "platform": "\x1b[31m"},
-        {"plugin": "9" * 5000, "native": "x" * 5000, "channel": "é" * 500},
-        {"running": "\x00", "target": "\udfff", "started_ms": -1, "verified_ms": 2**80},
-        {"weight_bps": 10**30},
-    ],
-)
-def test_hostile_words_are_taken_in_as_something_harmless(world: World, about: dict[str, Any]) -> None:
-    world.record(told(Mark.STARTED, 1, **about), told(Mark.STARTED, 2))
-    assert world.counts().devices == 2
-    row = world.any.device(APP, key(1))
-    assert row is not None
-    assert "\x00" not in row.native + row.channel
-    assert len(row.native) <= 36
+HOSTILE: list[dict[str, Any]] = [
+    {"native": "1\x00.0", "plugin": "\ud800", "channel": "a\x00b", "platform": "\x1b[31m"},
+    {"plugin": "9" * 5000, "native": "x" * 5000, "channel": "é" * 500},
+    {"running": "\x00", "target": "\udfff", "started_ms": -1, "verified_ms": 2**80},
+    {"weight_bps": 10**30},
+]
+
+
+def test_hostile_words_are_taken_in_as_something_harmless(world: World) -> None:
+    for number, about in enumerate(HOSTILE):
+        world.record(told(Mark.STARTED, number, **about), told(Mark.STARTED, 100 + number))
+        row = world.any.device(APP, key(number))
+        assert row is not None
+        assert "\x00" not in row.native + row.channel
+        assert len(row.native) <= 36
+    assert world.counts().devices == 2 * len(HOSTILE)
 
 
 def test_nothing_is_recorded_of_nothing(world: World) -> None:
@@ -351,3 +353,26 @@ def test_facts_are_the_device_s_own(world: World) -> None:
     row = world.any.device(APP, key(1))
     assert row is not None
     assert (row.native, row.seen) == ("2.0.0", datetime(2026, 11, 21, 23, tzinfo=UTC))
+
+
+@POSTGRES
+def test_connections_that_were_cut_are_made_anew() -> None:
+    url = postgres_url(Path())
+    telemetry = open_telemetry(url, {}, secret=SECRET)
+    world = World([telemetry])
+    with psycopg.connect(url, autocommit=True) as admin:
+        for number in range(3):
+            world.record(told(Mark.OFFERED, number))
+            assert world.counts().devices == number + 1
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'otagate'")
+        world.record(told(Mark.OFFERED, 9))
+    assert world.counts().devices == 4
+    telemetry.close()
+
+
+@POSTGRES
+def test_a_server_that_is_not_there_is_told_in_time() -> None:
+    (port,) = free_ports(1)
+    url = f"postgresql://nobody@127.0.0.1:{port}/nothing"
+    with pytest.raises(UnavailableError, match="can be reached"):
+        open_telemetry(url, {}, patience=Patience(total=0.3, first=0.05))

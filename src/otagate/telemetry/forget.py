@@ -16,7 +16,7 @@ from otagate.telemetry import locks
 from otagate.telemetry.fold import DAY_S, bucket_of
 from otagate.telemetry.interface import CHOSEN
 from otagate.telemetry.meta import raise_floor
-from otagate.telemetry.record import among
+from otagate.telemetry.record import KEYS, among
 from otagate.telemetry.tables import ACTIVE, ASSIGNMENTS, COUNTERS, DEVICES, PROGRESS, RELEASES
 from otagate.telemetry.upsert import add
 
@@ -48,9 +48,9 @@ def _forget_devices(connection: Connection, hour: int, chunk: int) -> int:
         sums[tuple(mine)] -= 1
     gone = 0
     for app, mine_keys in keys.items():
-        gone += connection.execute(delete(PROGRESS).where(among(connection, PROGRESS.c.key, mine_keys))).rowcount
-        mine_only = (columns.app == app, among(connection, columns.key, mine_keys))
-        gone += connection.execute(delete(DEVICES).where(*mine_only)).rowcount
+        its_rows = delete(PROGRESS).where(among(connection, PROGRESS.c.key))
+        itself = delete(DEVICES).where(columns.app == app, among(connection, columns.key))
+        gone += sum(connection.execute(statement, {KEYS: mine_keys}).rowcount for statement in (its_rows, itself))
     add(connection, ACTIVE, [(*where, count) for where, count in sums.items()])
     return gone
 

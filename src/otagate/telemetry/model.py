@@ -45,6 +45,7 @@ class Mark(IntFlag):
 
 
 NOTHING = Mark(0)
+_SUCCEEDED = int(Mark.READY | Mark.RAN)
 
 
 class Outcome(StrEnum):
@@ -130,8 +131,7 @@ class Progress:
     @classmethod
     def of(cls, observation: Observation) -> Progress:
         """Give what one observation alone says."""
-        succeeded = bool(observation.marks & (Mark.READY | Mark.RAN))
-        success_s = int(observation.at.timestamp()) if succeeded else None
+        success_s = int(observation.at.timestamp()) if int(observation.marks) & _SUCCEEDED else None
         return cls(observation.marks, observation.started_ms, observation.verified_ms, success_s)
 
     @property

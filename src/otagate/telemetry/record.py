@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Connection, LargeBinary, any_, literal, select
+from sqlalchemy import ARRAY, Column, ColumnElement, Connection, LargeBinary, any_, bindparam, select
 
 from otagate.telemetry import locks
 from otagate.telemetry.batch import Batch, Dimensions, Row, State
@@ -17,6 +17,7 @@ from otagate.telemetry.names import Naming
 from otagate.telemetry.tables import ACTIVE, COUNTERS, DEVICES, PROGRESS
 from otagate.telemetry.upsert import add, upsert
 
+KEYS = "keys"
 _KEYS_AT_ONCE = 500
 _Sums = dict[tuple[Any, ...], int]
 
@@ -51,7 +52,16 @@ def _move_progress(connection: Connection, naming: Naming, batch: Batch) -> None
 
 
 def _bounded(naming: Naming, app: str, row: Row) -> Dimensions:
-    return row.dimensions._replace(plugin=naming.plugin(app, row.dimensions.plugin))
+    told = row.dimensions
+    plugin = naming.plugin(app, told.plugin)
+    return told if plugin == told.plugin else told._replace(plugin=plugin)
+
+
+def _bounded_state(naming: Naming, app: str, told: State) -> State:
+    plugin = naming.plugin(app, told.plugin)
+    running = naming.running(app, told.running) if told.running else ""
+    is_same = plugin == told.plugin and running == told.running
+    return told if is_same else told._replace(plugin=plugin, running=running)
 
 
 def _progress_row(key: bytes, release: int, progress: Progress, dimensions: Dimensions) -> tuple[Any, ...]:
@@ -72,8 +82,8 @@ def _progress_there(
     columns = PROGRESS.c
     releases = sorted({release for _, release in told})
     for keys in _chunks(sorted({key for key, _ in told})):
-        asked = select(PROGRESS).where(among(connection, columns.key, keys), columns.release_id.in_(releases))
-        for key, release, marks, started, verified, success, *where in connection.execute(asked):
+        asked = select(PROGRESS).where(among(connection, columns.key), columns.release_id.in_(releases))
+        for key, release, marks, started, verified, success, *where in connection.execute(asked, {KEYS: keys}):
             found[key, release] = (Progress(Mark(marks), started, verified, success), Dimensions(*where))
     return found
 
@@ -83,12 +93,8 @@ def _move_devices(connection: Connection, naming: Naming, batch: Batch) -> None:
     written: list[tuple[Any, ...]] = []
     sums: _Sums = defaultdict(int)
     for (app, key), told in batch.states.items():
-        bounded = told._replace(
-            plugin=naming.plugin(app, told.plugin),
-            running=naming.running(app, told.running) if told.running else "",
-        )
         old = there.get((app, key))
-        new, seen = _moved(old, bounded)
+        new, seen = _moved(old, _bounded_state(naming, app, told))
         if old is not None and (new, seen) == old:
             continue
         written.append((key, app, seen, *new))
@@ -123,17 +129,17 @@ def _devices_there(connection: Connection, batch: Batch) -> dict[tuple[str, byte
     found = {}
     for app, all_keys in by_app.items():
         for keys in _chunks(sorted(all_keys)):
-            asked = select(DEVICES).where(DEVICES.c.app == app, among(connection, DEVICES.c.key, keys))
-            for key, _, seen, *state in connection.execute(asked):
+            asked = select(DEVICES).where(DEVICES.c.app == app, among(connection, DEVICES.c.key))
+            for key, _, seen, *state in connection.execute(asked, {KEYS: keys}):
                 found[app, key] = (State(*state), seen)
     return found
 
 
-def among(connection: Connection, column: Column[bytes], keys: Sequence[bytes]) -> ColumnElement[bool]:
-    """Ask for rows with one of these keys: on PostgreSQL one array, so that the statement stays the same."""
+def among(connection: Connection, column: Column[bytes]) -> ColumnElement[bool]:
+    """Ask for rows with one of the keys that are given with the statement as ``KEYS``: on PostgreSQL as one array."""
     if connection.dialect.name == "postgresql":
-        return column == any_(literal(list(keys), ARRAY(LargeBinary)))
-    return column.in_(keys)
+        return column == any_(bindparam(KEYS, type_=ARRAY(LargeBinary)))
+    return column.in_(bindparam(KEYS, expanding=True))
 
 
 def _chunks(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
