@@ -8,16 +8,17 @@
 //   Map result = ship.otagate(source: "${env.WORKSPACE}@otagate", command: 'run', 'signing-key': 'otagate-signing-key')
 //   echo("shipped ${result['version']}")
 //
-// Each key is the command-line option of the same name; docs/ci.md has the table. `signing-key`, `encryption-key` and `github-token`
-// take the id of a "secret text" credential, or `file:` and the id of a "secret file". There is no logic here, only steps, plain lists
-// and maps: it runs in the sandbox and survives a restart of the controller.
+// Each key is the command-line option of the same name; docs/ci.md has the table. `signing-key`, `encryption-key`, `server-token` and
+// `github-token` take the id of a "secret text" credential, or `file:` and the id of a "secret file". There is no logic here, only
+// steps, plain lists and maps: it runs in the sandbox and survives a restart of the controller.
 
 Map otagate(Map config = [:]) {
     List<String> inputs = [
         'command', 'policy', 'working-directory', 'version', 'no-build', 'wait', 'detailed-exitcode', 'dry-run', 'comment', 'channel',
-        'release', 'weight', 'phase', 'override', 'to', 'reason', 'all', 'in-use', 'grace', 'read-only',
+        'release', 'weight', 'phase', 'override', 'to', 'reason', 'all', 'in-use', 'ignore-telemetry',
+        'grace', 'read-only',
     ]
-    List<String> secrets = ['signing-key', 'encryption-key', 'github-token']
+    List<String> secrets = ['signing-key', 'encryption-key', 'server-token', 'github-token']
     List<String> settings = []
     List bindings = []
     for (String key in (config.keySet() as List)) {

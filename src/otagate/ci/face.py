@@ -23,12 +23,17 @@ from otagate.errors import KeyMaterialError, OtagateError, UsageError
 
 PREFIX = "OTAGATE_INPUT_"
 
-FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment", "all", "read-only")
+FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment", "all", "ignore-telemetry", "read-only")
 """Inputs that are ``true``, ``false`` or empty."""
 
-SECRETS = {"signing-key": "OTAGATE_SIGNING_KEY", "encryption-key": "OTAGATE_ENCRYPTION_KEY", "github-token": "GITHUB_TOKEN"}
-"""Inputs that are secrets, and the variable that each becomes; the policy refers to the keys by default. They never become
-arguments."""
+SECRETS = {
+    "signing-key": "OTAGATE_SIGNING_KEY",
+    "encryption-key": "OTAGATE_ENCRYPTION_KEY",
+    "server-token": "OTAGATE_SERVER_TOKEN",
+    "github-token": "GITHUB_TOKEN",
+}
+"""Inputs that are secrets, and the variable that each becomes; the policy refers to the first three by default. They never
+become arguments."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("policy", "version", "no-build", "wait", "detailed-exitcode", "dry-run"),
@@ -42,7 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "rollback": ("policy", "channel", "to", "reason", "dry-run"),
     "status": ("policy", "channel"),
     "mirror": ("policy", "version", "all", "dry-run"),
-    "prune": ("policy", "in-use", "grace", "wait", "dry-run"),
+    "prune": ("policy", "in-use", "ignore-telemetry", "grace", "wait", "dry-run"),
     "doctor": ("policy", "read-only"),
 }
 """The commands that a CI job may call, and the inputs each of them takes besides those of every command."""

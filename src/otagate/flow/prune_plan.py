@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from otagate._text import size as size_text
 from otagate._text import span
+from otagate.flow.prune_devices import Heard
 from otagate.flow.prune_references import READERS, References
 from otagate.flow.workspace import Workspace
 from otagate.model import Digest, Version
@@ -22,7 +23,8 @@ class Request:
 
     Attributes:
         grace: What was written within this time stays, whatever it is.
-        in_use: Versions that devices run.
+        in_use: Versions that devices run, from whatever knows it.
+        heard: What telemetry said of that; its versions are in ``in_use`` too. None: it was not asked.
         wait: How long to wait between announcing and looking again. Shorter than the default only when nothing else works on
             the store.
         readers: Documents read at once.
@@ -31,6 +33,7 @@ class Request:
 
     grace: timedelta
     in_use: frozenset[Version] = frozenset()
+    heard: Heard | None = None
     wait: timedelta = DEFAULT_WAIT
     readers: int = READERS
     monotonic: Callable[[], float] = time.monotonic
@@ -104,6 +107,8 @@ def _facts(workspace: Workspace, request: Request, seen: Seen) -> tuple[tuple[st
         ("rules", f"newest {keep.releases}, younger than {span(keep.age)}, last {keep.rollbacks} of each channel"),
         ("grace", f"{span(request.grace)}; uploads that began before and never ended are taken back"),
     ]
+    if request.heard is not None:
+        facts.append(("devices", request.heard.fact))
     return (*facts, ("other apps, kept whole", ", ".join(others))) if others else tuple(facts)
 
 
@@ -112,6 +117,10 @@ def _notes(workspace: Workspace, request: Request, seen: Seen) -> list[str]:
     unverified = seen.references.unverified
     if unverified:
         notes.append(f"kept, because no trusted key signed them: {_some([str(version) for version in unverified])}")
+    if request.heard is not None and not request.heard.versions:
+        notes.append(
+            "telemetry knows of no device that runs a release: check `telemetry` in the policy if there should be some"
+        )
     unknown = request.in_use - {known.version for known in seen.references.own} - set(unverified)
     if unknown:
         notes.append(f"devices run what was never published here: {_some(sorted(str(version) for version in unknown))}")

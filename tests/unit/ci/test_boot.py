@@ -61,6 +61,8 @@ def test_only_jobs_that_comment_install_what_comments_need(environ: dict[str, st
         ("storage: s3://acme?region=eu-west-1\n", ["s3"]),
         ("storage: 'gs://acme'\n", ["gcs"]),
         ("storage: [file:x, az://acme]\n", ["azure"]),
+        ("storage: file:x\ntelemetry: {database: env:OTAGATE_DATABASE}\n", ["server"]),
+        ("storage: file:x\ntelemetry: {server: https://updates.example.com} # not the database\n", []),
         ("storage:\n  - s3://acme\n  - gs://acme\ndocuments: az://acme\n", ["s3", "gcs", "azure"]),
         ("cdn: {cloudfront: E1A2B3}\n", ["s3"]),
         ("cdn: {cloud_cdn: x}\n", ["gcs"]),
@@ -107,6 +109,7 @@ def test_locks_of_several_stores_agree_on_every_version_and_bring_what_the_extra
     assert {name for name, found in versions.items() if len(found) > 1} == set()
     for lock, needed in (
         ("s3", {"obstore", "botocore"}),
+        ("server", {"sqlalchemy", "psycopg"}),
         ("gcs", {"google-auth"}),
         ("azure", {"obstore"}),
     ):

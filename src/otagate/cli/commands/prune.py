@@ -18,6 +18,7 @@ from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table, Tone
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.errors import UsageError
 from otagate.flow.prune import Pruned, Pruning, prune
+from otagate.flow.prune_devices import ask_devices
 from otagate.flow.prune_plan import Request
 from otagate.model import Version
 from otagate.policy.values import duration
@@ -30,6 +31,11 @@ _MAX_LIST_BYTES = 16 * 1024 * 1024
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("--in-use", metavar="FILE", help="versions that devices run, which stay: one a line, or a JSON list")
+    parser.add_argument(
+        "--ignore-telemetry",
+        action="store_true",
+        help="do not ask the policy's telemetry what devices run (default: ask, and remove nothing when it does not answer)",
+    )
     parser.add_argument("--grace", metavar="D", help="what was written within this time stays (default: keep.grace, 1d)")
     parser.add_argument(
         "--wait",
@@ -42,11 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Prune, or with ``--dry-run`` show what would go."""
     workspace = open_workspace(args, env)
-    request = Request(
-        grace=_span("--grace", args.grace, workspace.policy.keep.grace),
-        in_use=_versions(env.cwd / args.in_use) if args.in_use else frozenset(),
-        wait=_span("--wait", args.wait, DEFAULT_WAIT),
-    )
+    grace, wait = _span("--grace", args.grace, workspace.policy.keep.grace), _span("--wait", args.wait, DEFAULT_WAIT)
+    listed = _versions(env.cwd / args.in_use) if args.in_use else frozenset()
+    heard = None if args.ignore_telemetry else ask_devices(workspace)
+    request = Request(grace, listed | (heard.versions if heard else frozenset()), heard, wait)
     pruning = prune(workspace, request)
     if args.dry_run:
         return Result("otagate/plan/v1", plan_data(pruning.plan), plan_view(pruning.plan, dry_run=True))
