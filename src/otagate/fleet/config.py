@@ -89,6 +89,7 @@ class FleetConfig:
         delete_failed: ``autoDeleteFailed``.
         remember_opened: Open the same bytes once, not once a device.
         keep_answers: Write every answer to an update check down.
+        keep_events: Write every event that was sent down.
     """
 
     app: str
@@ -120,6 +121,7 @@ class FleetConfig:
     delete_failed: bool = True
     remember_opened: bool = False
     keep_answers: bool = True
+    keep_events: bool = False
 
     def checked(self) -> FleetConfig:
         """Give itself when it can be acted on.

@@ -62,6 +62,25 @@ class Answer:
     is_lost: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An event that was sent.
+
+    Attributes:
+        at: When.
+        device: Number in the fleet.
+        action: What happened.
+        version_name: What it is about.
+        is_acknowledged: Whether the server answered that it has it; None: a network lost the answer.
+    """
+
+    at: float
+    device: int
+    action: str
+    version_name: str
+    is_acknowledged: bool | None
+
+
 @dataclass(slots=True)
 class Diary:
     """See the module. Methods may be called from several threads.
@@ -69,19 +88,23 @@ class Diary:
     Attributes:
         stamp: Gives the server's time for a virtual instant; the same by default.
         keep_answers: Whether :attr:`answers` is written.
+        keep_events: Whether :attr:`sent` is written.
         devices: Everybody, by number.
         facts: By release and number.
         rows: By release and number.
         answers: Every answer to an update check.
+        sent: Every event that was sent, as often as it was.
         events: How many events were acknowledged, refused and lost, by these words.
     """
 
     stamp: Callable[[float], float] = float
     keep_answers: bool = True
+    keep_events: bool = False
     devices: list[Profile] = field(default_factory=list)
     facts: dict[tuple[str, int], Fact] = field(default_factory=dict)
     rows: dict[tuple[str, int], Row] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     events: dict[str, int] = field(default_factory=lambda: {"acknowledged": 0, "refused": 0, "lost": 0})
     _lock: Lock = field(default_factory=Lock)
 
@@ -120,6 +143,9 @@ class Diary:
         with self._lock:
             lost = "lost" if given is None else "refused"
             self.events["acknowledged" if is_counted else lost] += 1
+            if self.keep_events:
+                is_known = exchange.is_sure or given is not None
+                self.sent.append(Sent(now, index, action, event["version_name"], is_counted if is_known else None))
             if says and (is_counted or not exchange.is_sure):
                 row = self._join((release, index), channel, now, says if is_counted else NOTHING, says)
                 if is_counted:

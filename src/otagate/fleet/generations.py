@@ -1,8 +1,8 @@
 """What each generation of the plugin does differently, as data: one table of features and the versions that began them.
 
 **Source:** docs/fleet.md says which; read from the sources of @capgo/capacitor-updater at its tags (Android), 5.0.0 to 8.51.14,
-and from its packages 5.50.2, 7.0.50 and 8.51.23. Versions of the lines 6.51 and 7.51 that have no public tag are taken to do
-what 8.51 does, as 5.50.2 does what 8.50 does.
+and from its packages 5.50.2, 6.51.16, 7.0.50, 7.51.21 and 8.51.23. Other versions of the lines 6.51 and 7.51 are taken to do
+what 8.51 of the same number does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SINCE: Mapping[str, Mapping[int, tuple[int, int]]] = {
     # With a public key, a bundle without a checksum is refused with `checksum_required`.
     "needs_checksum": {5: (50, 1), 6: (14, 28), 7: (2, 15), 8: (0, 0)},
     # Every zip needs a checksum, and with a public key a session key, before anything is downloaded.
-    "gates_download": {6: (51, 16), 7: (51, 21), 8: (51, 23)},
+    "gates_download": {8: (51, 23)},
     "reads_manifest": {5: (50, 1), 6: (3, 0), 7: (0, 0), 8: (0, 0)},
     "resets_to_builtin": {5: (50, 1), 6: (2, 0), 7: (0, 2), 8: (0, 0)},
     "tells_key_id": {5: (50, 1), 6: (50, 1), 7: (50, 1), 8: (2, 0)},
@@ -48,9 +48,9 @@ SINCE: Mapping[str, Mapping[int, tuple[int, int]]] = {
     "tells_set_next": {5: (50, 1), 6: (50, 1), 7: (50, 1), 8: (44, 0)},
     "tells_launches": {6: (51, 0), 7: (51, 0), 8: (51, 0)},
     "tells_crashes": {5: (50, 1), 6: (50, 1), 7: (50, 1), 8: (46, 0)},
-    "tells_deletes": {6: (51, 0), 7: (51, 0), 8: (51, 0)},
+    "tells_deletes": {6: (51, 1), 7: (51, 1), 8: (51, 1)},
     # A download that was cut is taken up again by the system where it ended.
-    "resumes": {6: (51, 15), 7: (51, 15), 8: (51, 15)},
+    "resumes": {7: (51, 21), 8: (51, 15)},
     # The device keeps the channel that the app chose and sends it as `defaultChannel`; before, the server keeps it.
     "keeps_channel": {5: (34, 0), 6: (34, 0), 7: (34, 0), 8: (0, 0)},
     "reads_kind": {5: (50, 1), 6: (50, 1), 7: (50, 1), 8: (45, 11)},

@@ -53,7 +53,7 @@ class Fleet:
         self.config = config.checked()
         self.now = start
         self.traffic = Traffic()
-        self.diary = Diary(stamp=stamp, keep_answers=config.keep_answers)
+        self.diary = Diary(stamp=stamp, keep_answers=config.keep_answers, keep_events=config.keep_events)
         network = Network(transport, config.loss, self.traffic)
         self.world = World(config, network, self.diary, Opener(remember=config.remember_opened))
         self.devices = [self._device(seed, index) for index in range(config.size)]

@@ -159,6 +159,17 @@ def test_answers_need_not_be_kept() -> None:
     assert counted(made)["offered"] == 1
 
 
+def test_events_may_be_kept() -> None:
+    made = diary()
+    made.keep_events = True
+    tell(made, "set")
+    tell(made, "set", exchange=got(Response(503, None, {})), at=T0 + 1)
+    tell(made, "set", exchange=Exchange(None, None, is_sure=True))
+    tell(made, "set", exchange=Exchange(None, None, is_sure=False))
+    assert [one.is_acknowledged for one in made.sent] == [True, False, False, None]
+    assert (made.sent[1].at, made.sent[1].action, made.sent[1].version_name) == (T0 + 1, "set", "1.0.0")
+
+
 def test_facts_are_counted_by_device() -> None:
     made = diary()
     made.fact("1.0.0", 0, Fact.OFFERED)

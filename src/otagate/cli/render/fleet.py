@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from otagate._text import harmless, span
-from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table
+from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table, Tone
 
 if TYPE_CHECKING:
     from otagate.fleet.run import Fleet
 
+_BEHIND_S = 2.0
 _COLUMNS = (
     ("offered", "offered"),
     ("downloaded", "downloaded"),
@@ -40,6 +41,7 @@ def fleet_data(fleet: Fleet, length_s: float, speed: float) -> dict[str, Any]:
         ],
         "latency_ms": {name: _at(times, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))},
         "events": dict(diary.events),
+        "seconds_behind": round(max(0.0, fleet.now - fleet.agenda[0][0]) / speed, 3) if fleet.agenda else 0.0,
         "waiting_events": sum(len(device.outbox.waiting) for device in fleet.devices),
         "releases": [
             {
@@ -66,6 +68,9 @@ def fleet_view(data: dict[str, Any]) -> list[Block]:
     if latency:
         facts.append(("latency", latency))
     view: list[Block] = [Heading(f"{data['devices']} devices"), Facts(tuple(facts))]
+    if data["seconds_behind"] > _BEHIND_S:
+        behind = span(timedelta(seconds=round(data["seconds_behind"])))
+        view.append(Line(f"this machine or the server is {behind} behind; take fewer devices or a lower --speed", Tone.WARN))
     rows = tuple(
         (harmless(item["release"], 60), *(str(item["happened"][key]) for key, _title in _COLUMNS)) for item in data["releases"]
     )

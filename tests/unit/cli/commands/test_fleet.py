@@ -84,6 +84,16 @@ def test_and_as_json(server: HandMadeServer, tmp_path: Path) -> None:
     assert data["events"]["acknowledged"] == len(server.events())
 
 
+def test_a_fleet_that_cannot_keep_up_says_so(server: HandMadeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def too_late(fleet: Fleet, *, duration_s: float, speed: float, **_more: Any) -> None:
+        fleet.run_until(fleet.now + duration_s * speed)
+        fleet.now += 10_000_000
+
+    monkeypatch.setattr(live, "run_live", too_late)
+    _code, out, _err = call([*AGAINST, "--devices", "3"], tmp_path)
+    assert "behind; take fewer devices" in out
+
+
 def test_without_an_offer_it_says_so(server: HandMadeServer, tmp_path: Path) -> None:
     server.update = {"error": "no_channel", "message": "x", "kind": "failed"}
     _code, out, _err = call([*AGAINST, "--devices", "3"], tmp_path)
