@@ -129,6 +129,18 @@ CODES: dict[str, Code] = {
         "the CDN still serves an older pointer of a channel",
         "wait, or have the CDN forget it; see cdn: in the policy (docs/cdn.md)",
     ),
+    "telemetry.refused": _error(
+        "what counts devices does not take the token, or this account", "put a valid token into the variable of telemetry.token"
+    ),
+    "telemetry.unreachable": _error(
+        "what counts devices does not answer: gates have no numbers, and prune refuses",
+        "check telemetry in the policy and the network, and try again",
+        ExitCode.UNAVAILABLE,
+    ),
+    "telemetry.damaged": _error(
+        "the telemetry database holds what otagate did not write there", "put it back from a backup", ExitCode.VERIFICATION
+    ),
+    "telemetry.unusable": _error("telemetry cannot be asked as the policy says", "correct telemetry in the policy"),
     "pointer.invalid": _error(
         "a channel's pointer does not hold",
         "find out who wrote it, and put the channel's own document back",

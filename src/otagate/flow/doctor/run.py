@@ -14,6 +14,7 @@ from otagate.flow.doctor.model import Check, CheckUp
 from otagate.flow.doctor.patient import Patient
 from otagate.flow.doctor.policy import check_policy
 from otagate.flow.doctor.stores import check_stores
+from otagate.flow.doctor.telemetry import check_telemetry
 from otagate.flow.workspace import Workspace
 
 _WITHOUT_STORE: tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...] = (
@@ -22,6 +23,7 @@ _WITHOUT_STORE: tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...] = (
     ("keys", check_keys),
     ("identity", check_identity),
     ("stores", check_stores),
+    ("telemetry", check_telemetry),
 )
 _OF_STORE: tuple[tuple[str, Callable[[Patient, Workspace], Iterator[Check]]], ...] = (
     ("pointers", check_pointers),
