@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
 import json
@@ -19,6 +20,8 @@ from otagate.errors import AccessError, OtagateError, UnavailableError, UsageErr
 from otagate.server.transport.listener import _cannot_listen, bind
 from otagate.server.transport.options import RunOptions
 from otagate.server.transport.runner import serve
+from otagate.server.transport.worker import Worker
+from support.loggers import restored
 from support.transport_app import Running, hear, launch, make, running, wait_for
 
 pytestmark = pytest.mark.integration
@@ -184,7 +187,11 @@ def test_a_worker_that_cannot_start_again_is_tried_again(tmp_path: Path) -> None
 
 
 def test_a_port_that_is_taken_is_a_message(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="cannot listen") as caught:
+    with (
+        restored(),
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UsageError, match="cannot listen") as caught,
+    ):
         serve(RunOptions(port=taken.getsockname()[1]), functools.partial(make, tmp_path))
     assert "--port" in str(caught.value)
 
@@ -221,3 +228,28 @@ def test_file_handles_run_out_and_come_back(tmp_path: Path) -> None:
             line.close()
         assert wait_for(lambda: server.ask(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))[:12] == b"HTTP/1.1 200"
         assert server.end() == 0
+
+
+def test_it_serves_on_the_loop_of_the_standard_library_too(tmp_path: Path) -> None:
+    listening = bind("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+
+    async def talk() -> bytes:
+        worker = Worker(RunOptions(), make(tmp_path), listening)
+        ready = asyncio.Event()
+        serving = asyncio.create_task(worker.run(ready.set))
+        await ready.wait()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        answer = await reader.readuntil(b"}")
+        _, idle = await asyncio.open_connection("127.0.0.1", port)
+        worker.stop()
+        await serving
+        writer.close()
+        idle.close()
+        assert worker.traffic.connections == 0
+        return answer
+
+    with restored():
+        assert asyncio.run(talk()).startswith(b"HTTP/1.1 200")
+    assert (tmp_path / "stopped").exists()

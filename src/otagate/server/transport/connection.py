@@ -67,6 +67,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._address = address
         self._is_proxy = proxies.trusts(address)
         self._has_left = False
+        self._is_fresh = True
         self._phase = Phase.IDLE
         self._wire = 0
         """Bytes since the request began; in phase DEAD: since then."""
@@ -94,6 +95,7 @@ class BoundedConnection(HttpToolsProtocol):
             # The handler learns it from receive(). What waits behind it is never started.
             self._active.disconnected = True
             self._active.message_event.set()
+            self._settle()
         self._waiting.clear()
         self._drop_body()
         self._phase = Phase.DEAD
@@ -147,7 +149,8 @@ class BoundedConnection(HttpToolsProtocol):
         if self._phase == Phase.DEAD:
             self._reset()
         elif self._phase == Phase.IDLE:
-            self._count("idle")
+            if self._is_fresh:
+                self._count("silent")
             self.transport.close()
         elif self.flow.read_paused:
             # It is we who do not read.
@@ -208,6 +211,12 @@ class BoundedConnection(HttpToolsProtocol):
         newest = self._waiting[-1] if self._waiting else self._active
         if newest is not None:
             newest.keep_alive = False
+
+    def _settle(self) -> None:
+        """No request of this connection is being answered any more."""
+        if self._active is not None:
+            self._active = None
+            self.traffic.in_flight -= 1
 
     def _drop_body(self) -> None:
         self.traffic.buffered -= len(self._body)

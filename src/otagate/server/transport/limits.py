@@ -124,19 +124,22 @@ class Traffic:
     Attributes:
         limits: The bounds.
         now: Seconds of the loop's clock, as of the last sweep: coarse, and so cheap.
-        refused: How often each reason was given, and ``idle``, ``stalled`` and ``handshake`` for connections that were dropped.
+        refused: How often each reason was given, and ``silent``, ``stalled``, ``handshake`` and ``no_handles`` for
+            connections that were dropped.
         connections: Open ones.
+        in_flight: Requests that are being answered.
         buffered: Bytes of bodies that are not whole yet.
         is_draining: No new connection is taken, and every answer is the last of its connection.
     """
 
-    __slots__ = ("_by_address", "buffered", "connections", "is_draining", "limits", "now", "refused")
+    __slots__ = ("_by_address", "buffered", "connections", "in_flight", "is_draining", "limits", "now", "refused")
 
     def __init__(self, limits: Limits, now: float = 0.0) -> None:
         self.limits = limits
         self.now = now
         self.refused: Counter[str] = Counter()
         self.connections = 0
+        self.in_flight = 0
         self.buffered = 0
         self.is_draining = False
         self._by_address: dict[str, int] = {}

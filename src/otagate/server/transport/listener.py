@@ -13,12 +13,10 @@ from otagate._text import harmless
 from otagate.errors import AccessError, OtagateError, UnavailableError, UsageError
 from otagate.server.transport.limits import CONNECTIONS_FULL, Refusal, Traffic
 from otagate.server.transport.protocol import GuardedProtocol
-from otagate.server.transport.proxies import peer_of
+from otagate.server.transport.proxies import TrustedProxies, peer_of
 
 BACKLOG = 1024
 """Connections that the system holds until they are taken; what comes on top is not answered, and tries again."""
-_AT_ONCE = 16
-"""Connections taken in one turn of the loop: those that are open go on being served, and other workers get their share."""
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_S = 0.5
 _SEND_BUFFER = 256 * 1024
@@ -78,6 +76,7 @@ class Listener:
         listening: From :func:`bind`. Several processes may share it.
         make: Makes the protocol of a connection.
         traffic: Counts connections.
+        proxies: Are not bounded by their address.
         tls: Or None.
         loop: The running loop.
     """
@@ -87,12 +86,15 @@ class Listener:
         listening: socket.socket,
         make: MakeProtocol,
         traffic: Traffic,
+        proxies: TrustedProxies,
+        *,
         tls: ssl.SSLContext | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._listening = listening
         self._make = make
         self._traffic = traffic
+        self._proxies = proxies
         self._tls = tls
         self._loop = loop
         self._opening: set[asyncio.Task[None]] = set()
@@ -103,8 +105,11 @@ class Listener:
         return len(self._opening)
 
     def start(self) -> None:
-        """Begin to take connections."""
-        self._loop.add_reader(self._listening.fileno(), self._take_some)
+        """Begin to take connections: one in each turn of the loop.
+
+        Those that are open go on being served meanwhile, and workers that share the socket get equal shares of a rush.
+        """
+        self._loop.add_reader(self._listening.fileno(), self._take)
 
     def stop(self) -> None:
         """Take what has come so far, and no more."""
@@ -114,11 +119,6 @@ class Listener:
         while self._take():
             pass
         self._listening.close()
-
-    def _take_some(self) -> None:
-        for _ in range(_AT_ONCE):
-            if not self._take():
-                return
 
     def _take(self) -> bool:
         try:
@@ -130,11 +130,12 @@ class Listener:
                 self._pause()
                 return False
             return True  # the client went away before it was taken
-        protocol = self._make(peer_of(name))
-        refusal = self._traffic.admit(protocol.bounded_by)
+        address = peer_of(name)
+        refusal = self._traffic.admit(None if self._proxies.trusts(address) else address)
         if refusal is not None:
             self._turn_away(connection, refusal)
             return True
+        protocol = self._make(address)
         connection.setblocking(False)
         task = self._loop.create_task(self._open(connection, protocol))
         self._opening.add(task)

@@ -22,6 +22,8 @@ from otagate.server.transport.cycle import WholeCycle
 from otagate.server.transport.head import WATCHED, Head, size
 from otagate.server.transport.limits import Refusal
 
+_ABANDONED = 4
+"""So many times ``in_flight`` handlers may run, when clients go away and leave theirs behind."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -135,6 +137,7 @@ class GuardedProtocol(BoundedConnection):
         cycle = self.cycle = self._make_cycle()
         self._is_last = not cycle.keep_alive
         self._phase = Phase.IDLE
+        self._is_fresh = False
         self.read_deadline = inf
         if self._active is None:
             self._launch(cycle)
@@ -168,7 +171,8 @@ class GuardedProtocol(BoundedConnection):
     # What goes out
 
     def _launch(self, cycle: WholeCycle) -> None:
-        if len(self.tasks) < self.limits.in_flight:
+        if self.traffic.in_flight < self.limits.in_flight and len(self.tasks) < _ABANDONED * self.limits.in_flight:
+            self.traffic.in_flight += 1
             self._active = cycle
             self._start_asgi_task(cycle, self.app)
             return
@@ -182,7 +186,7 @@ class GuardedProtocol(BoundedConnection):
     def on_response_complete(self) -> None:
         """An answer is out: begin the next, or wait for the client."""
         self.server_state.total_requests += 1
-        self._active = None
+        self._settle()
         if self.transport.is_closing():
             self._waiting.clear()
         elif self._waiting:

@@ -8,24 +8,19 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from otagate.server.transport import logs
+from support.loggers import restored
 
 Lines = Callable[[str], tuple[logging.Logger, io.StringIO]]
 
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    known = {name: logging.getLogger(name) for name in (logs.NAME, "uvicorn.error", "asyncio")}
-    before = {name: (logger.handlers[:], logger.level, logger.propagate) for name, logger in known.items()}
-
     def make(log_format: str) -> tuple[logging.Logger, io.StringIO]:
         stream = io.StringIO()
         return logs.set_up(log_format, stream), stream
 
-    yield make
-    for name, (handlers, level, propagate) in before.items():
-        known[name].handlers[:] = handlers
-        known[name].setLevel(level)
-        known[name].propagate = propagate
+    with restored():
+        yield make
 
 
 def test_a_json_line_holds_known_fields_and_no_other(lines: Lines) -> None:

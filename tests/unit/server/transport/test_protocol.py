@@ -222,8 +222,23 @@ def test_too_many_requests_in_flight_are_told_at_once_and_may_come_again() -> No
         assert [status(line.heard()) for line in lines[:2]] == [200, 200]
         assert status(await lines[2].say(request())) == 200
         assert traffic.refused["busy"] == 2
+        assert traffic.in_flight == 0
 
     asyncio.run(talk())
+
+
+def test_handlers_whose_clients_are_gone_are_bounded_too() -> None:
+    async def talk() -> list[int]:
+        state, traffic = ServerState(), Traffic(SMALL, now=100.0)
+        echo, answers = Echo(gate=asyncio.Event()), []
+        for _ in range(9):
+            line = Line(echo, traffic=traffic, state=state)
+            answers.append(status(await line.say(request())))
+            line.protocol.connection_lost(None)
+        assert traffic.in_flight == 0
+        return answers
+
+    assert asyncio.run(talk()) == [0] * 8 + [503]
 
 
 def test_a_busy_server_closes_a_connection_that_was_to_be_closed() -> None:
@@ -364,6 +379,7 @@ def test_a_handler_learns_that_the_client_is_gone_and_the_connection_is_counted_
         line.protocol.connection_lost(None)
         await line.settle()
         assert (seen, line.heard(), line.traffic.connections) == (["http.disconnect"], "", 0)
+        assert line.traffic.in_flight == 0
         line.protocol.leave()
         assert line.traffic.connections == 0
         assert not line.state.tasks
