@@ -184,17 +184,15 @@ class Diary:
             end: ... and before here; likewise.
         """
         first, last = bucket_of(start), end if end == float("inf") else bucket_of(end)
-
-        def is_meant(row: Row, profile: Profile) -> bool:
-            return (
-                first <= row.bucket < last
-                and profile.is_test == test
-                and channel in {None, row.channel}
-                and platform in {None, profile.platform}
-                and plugin in {None, profile.plugin.version}
-            )
-
-        return summed(row for row, profile in self.rows_of(release) if is_meant(row, profile))
+        return summed(
+            row
+            for row, profile in self.rows_of(release)
+            if first <= row.bucket < last
+            and profile.is_test == test
+            and channel in {None, row.channel}
+            and platform in {None, profile.platform}
+            and plugin in {None, profile.plugin.version}
+        )
 
     def rows_of(self, release: str) -> list[tuple[Row, Profile]]:
         """Give the rows of a release with their devices."""

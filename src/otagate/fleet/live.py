@@ -38,18 +38,13 @@ def run_live(
         sleep: Waits so many seconds while no device is busy.
     """
     began, start = clock(), fleet.now
-    agenda, busy = fleet.agenda, dict[Future[float], int]()
+    busy: dict[Future[float], int] = {}
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="device") as pool:
         try:
             while (passed := clock() - began) < duration_s:
                 fleet.now = start + passed * speed
-                while agenda and agenda[0][0] <= fleet.now and len(busy) < threads:
-                    _due, index = heapq.heappop(agenda)
-                    busy[pool.submit(fleet.devices[index].wake, fleet.now)] = index
+                patience = min(_hand_out(fleet, pool, busy, threads) / speed, _POLL_S, duration_s - passed)
                 on_progress(passed / duration_s)
-                left = duration_s - passed
-                due = (agenda[0][0] - fleet.now) / speed if agenda and len(busy) < threads else _POLL_S
-                patience = max(0.0, min(_POLL_S, left, due))
                 if busy:
                     _settle(fleet, busy, patience)
                 else:
@@ -59,6 +54,15 @@ def run_live(
                 _settle(fleet, busy, None)
     fleet.now = start + duration_s * speed
     on_progress(1.0)
+
+
+def _hand_out(fleet: Fleet, pool: ThreadPoolExecutor, busy: dict[Future[float], int], threads: int) -> float:
+    """Give devices that are due to threads that are free; give the virtual seconds until there is more to hand out."""
+    agenda = fleet.agenda
+    while agenda and agenda[0][0] <= fleet.now and len(busy) < threads:
+        _due, index = heapq.heappop(agenda)
+        busy[pool.submit(fleet.devices[index].wake, fleet.now)] = index
+    return max(0.0, agenda[0][0] - fleet.now) if agenda and len(busy) < threads else NEVER
 
 
 def _settle(fleet: Fleet, busy: dict[Future[float], int], timeout_s: float | None) -> None:

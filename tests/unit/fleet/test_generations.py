@@ -26,7 +26,7 @@ from otagate.fleet.generations import REPRESENTATIVE, SINCE, Reading, generation
             Reading.KIND,
             "download_fail",
             {"requeues", "resumes", "tells_deletes"},
-            {"gates_download", "latches_after_429"},
+            {"gates_download"},
         ),
         ("7.0.50", Reading.MESSAGE, "download_fail", {"resets_to_builtin"}, {"batches", "hex_checksum", "latches_after_429"}),
         ("7.27.4", Reading.ERROR, "backend_refusal", {"latches_after_429"}, {"quiet_refusals"}),

@@ -6,6 +6,7 @@ import argparse
 import ssl
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -84,21 +85,16 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     config = _config(args, env)
     length, speed = _seconds("--duration", args.duration), _speed(args.speed)
     threads = _within("--threads", args.threads, 1, 1024)
-    transport = HttpTransport(connections=threads, verify=_trust(args.ca, env.cwd))
     label = f"{config.size} devices"
-    try:
+
+    def on_progress(part: float) -> None:
+        env.progress(label, round(part * 1000), 1000)
+
+    with closing(HttpTransport(connections=threads, verify=_trust(args.ca, env.cwd))) as transport:
         # The server's clock is the machine's, however fast the devices' runs.
         fleet = Fleet(config, transport, args.seed, start=time.time(), stamp=lambda _at: time.time())
-        run_live(
-            fleet,
-            duration_s=length,
-            speed=speed,
-            threads=threads,
-            on_progress=lambda part: env.progress(label, round(part * 1000), 1000),
-        )
+        run_live(fleet, duration_s=length, speed=speed, threads=threads, on_progress=on_progress)
         fleet.settle()
-    finally:
-        transport.close()
     if fleet.traffic.requests and not any(status for _what, status in fleet.traffic.answers):
         remedy = "see whether the server runs and the address is right"
         raise UnavailableError("the server did not answer once", harmless(args.against, 200), remedy=remedy)
