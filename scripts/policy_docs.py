@@ -75,6 +75,20 @@ alone. `*` matches within one part of a name, `**` also across `/`, `?` one char
 others with branches only: a branch that somebody calls `tags/v1` does not reach the rule of a tag. A channel made
 from `{branch}` or `{number}` can never be one that a track or another rule names.
 
+## Which devices a channel serves
+
+`server` is for `otagate serve`. A device follows the channel that an operator gave it, or else the one that it chose
+itself, or else `default_channel`. A channel serves every device unless its rules say otherwise.
+
+```yaml
+server:
+  default_channel: stable
+  channels:
+    beta: {self_set: true, emulators: false, min_plugin: "6.25.0"}
+```
+
+`telemetry` says where counts of devices are read from: the server, with a token, or its database. See docs/gates.md.
+
 ## How a version is made
 
 `versioning` is `package`, `tag` or a template. The same commit always gets the same version, because dates are the
@@ -96,7 +110,8 @@ no order.
 
 Without the key `gates` a policy has the six default gates. With it, it has exactly those that are named; what a
 default gate leaves out comes from its default. `gates: {}` means none. A policy with tracks whose gates pause or roll
-back must say where their numbers come from: `metrics` for all gates, or `source` in a gate (docs/gates.md).
+back must say where their numbers come from: `telemetry` for the gates below, `metrics` for all others, or `source` in a
+gate (docs/gates.md).
 
 | metric | default |
 | --- | --- |

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from otagate.cli.render.metrics import metrics_data
+from otagate.flow.counting import Figures, Report, Role, Wanted
 from otagate.gate.interface import MetricQuery
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.stats import log_e_up
 from otagate.gate.verdict import Verdict
+from otagate.model import ChannelName
+from otagate.policy import values
 from otagate.policy.load import load_policy
+from otagate.telemetry.metrics import METRICS
+from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
 
 DOC = (Path(__file__).parents[2] / "docs" / "gates.md").read_text("utf-8")
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -35,7 +41,7 @@ def query(metric: str, over: float | None = None) -> MetricQuery:
 
 
 def test_every_verdict_is_explained_in_the_order_of_the_questions() -> None:
-    section = DOC[DOC.index("## From a reading") :]
+    section = DOC[DOC.index("## From a reading") : DOC.index("## Looking at any time")]
     told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert sorted(told) == sorted(Verdict)
     assert told.index("no_data") < told.index("fail") < told.index("stale") < told.index("inconclusive") < told.index("pass")
@@ -70,8 +76,33 @@ def test_sources_are_valid_policy(text: str, tmp_path: Path) -> None:
     assert all(gate.source for gate in load_policy(policy).gates)
 
 
+def test_every_metric_of_telemetry_is_explained() -> None:
+    section = DOC[DOC.index("## What telemetry counts") : DOC.index("### Looking at the counts")]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [
+        "device_success_rate",
+        "crash_rate",
+        "error_rate",
+        "rollout_completion",
+        "verification_time",
+        "adoption_24h",
+    ]
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(METRICS)
+    told = section[section.index("`over` is one of ") :].partition(":")[0]
+    lengths = [values.duration(text).total_seconds() for text in re.findall(r"\b[0-9]+[ms]\b", told)]
+    assert lengths == list(VERIFY_BOUNDS_S)
+
+
+def test_the_json_of_metrics_is_explained() -> None:
+    section = DOC[DOC.index("The JSON is `otagate/metrics/v1`") :].partition("## Trying it")[0]
+    figures = Figures("1.0.0", (Role(ChannelName("stable"), "stable"),), Counts(), None, 0)
+    data = metrics_data("com.example.app", Wanted(timedelta(days=1)), Report(NOW, NOW, (figures,), 0, 0))
+    (release,) = data.pop("releases")
+    names = {*data, *release, *release["counts"], *release["verification"], *release["roles"][0]}
+    assert [name for name in names if not re.search(rf"[`.]{name}[`\[]", section)] == []
+
+
 def test_there_are_examples() -> None:
-    assert [len(blocks(mark)) for mark in ("policy", "counts", "counts over")] == [3, 2, 1]
+    assert [len(blocks(mark)) for mark in ("policy", "counts", "counts over")] == [5, 2, 1]
 
 
 def more_than(bad: int, total: int, share: float) -> float:
