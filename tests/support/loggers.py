@@ -6,12 +6,10 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from otagate.server.transport import logs
-
 
 @contextmanager
 def restored() -> Iterator[None]:
-    known = [logging.getLogger(name) for name in (logs.NAME, "uvicorn.error", "asyncio")]
+    known = [logging.getLogger(name) for name in ("otagate", "uvicorn.error", "asyncio")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in known]
     try:
         yield

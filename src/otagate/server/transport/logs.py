@@ -15,7 +15,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from http import HTTPStatus
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -23,6 +22,8 @@ from otagate._clock import to_text
 from otagate._text import harmless
 
 NAME = "otagate.server"
+_ALL = "otagate"
+"""The logger above it: whatever else of otagate runs in a server writes the same lines."""
 FIELDS = (
     "status",
     "route",
@@ -140,54 +141,12 @@ def set_up(log_format: str, stream: TextIO | None = None) -> logging.Logger:
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(LineFormatter(is_json=log_format == "json"))
     handler.addFilter(Quota())
-    for name, level in ((NAME, logging.INFO), ("uvicorn.error", logging.ERROR), ("asyncio", logging.ERROR)):
+    for name, level in ((_ALL, logging.INFO), ("uvicorn.error", logging.ERROR), ("asyncio", logging.ERROR)):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level)
         logger.propagate = False
     return logging.getLogger(NAME)
-
-
-class RequestLog:
-    """Logs answered requests: those that went wrong, and every n-th of those that went well.
-
-    Args:
-        every: Of answers below 400 one in so many is logged; 0: none. Counters tell how many there were.
-        clock: Seconds that only grow.
-        per_second: At most so many lines, looked at before a line costs anything.
-    """
-
-    def __init__(self, every: int = 0, clock: Callable[[], float] = time.monotonic, per_second: int = 20) -> None:
-        self._every = every
-        self._clock = clock
-        self._per_second = per_second
-        self._well = 0
-        self._second = -1
-        self._lines = 0
-        self._log = logging.getLogger(NAME)
-
-    def answered(self, route: str, status: int, duration_s: float, note: str = "") -> None:
-        """Take note of an answer.
-
-        Args:
-            route: Name of the route, never the path that was sent.
-            status: HTTP status.
-            duration_s: Seconds that it took.
-            note: Of the Reply.
-        """
-        if status < HTTPStatus.BAD_REQUEST:
-            self._well += 1
-            if not self._every or self._well % self._every:
-                return
-        second = int(self._clock())
-        if second != self._second:
-            self._second, self._lines = second, 0
-        self._lines += 1
-        if self._lines > self._per_second:
-            return
-        level = logging.WARNING if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
-        about = {"route": route, "status": status, "duration_ms": round(duration_s * 1000, 3), "note": note or None}
-        self._log.log(level, "answered", extra=about)
 
 
 def loop_failed(_loop: object, context: Mapping[str, Any]) -> None:
