@@ -11,7 +11,17 @@ import pytest
 from otagate import _canonical
 from otagate.gate.judge import Demand
 from otagate.model import ChannelName
-from otagate.policy.model import Action, CommandSource, FileSource, GateSpec, HttpSource, Limit, PhaseSpec
+from otagate.policy.model import (
+    Action,
+    CommandSource,
+    FileSource,
+    GateSpec,
+    HttpSource,
+    Limit,
+    PhaseSpec,
+    TelemetrySource,
+    TelemetrySpec,
+)
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.state import Intent, Note, Op, OpKind, RolloutState, Stage
 from support.rollouts import fresh
@@ -20,6 +30,7 @@ from support.world import NOW
 SOURCES = [
     None,
     FileSource("metrics/{metric}.json"),
+    TelemetrySource(TelemetrySpec("https://u.example", "env:TOKEN"), "crash_rate", "ios", "8.1.0"),
     CommandSource(("python3", "phones.py"), timedelta(seconds=3)),
     HttpSource("https://m.example/{metric}", "bad", "total", headers=(("authorization", "env:TOKEN"),), body='{"a": 1}'),
 ]
