@@ -1,4 +1,7 @@
-"""One at a time, over all processes: PostgreSQL's advisory locks; with SQLite every transaction that writes is alone."""
+"""One at a time, over all processes: PostgreSQL's advisory locks; with SQLite every transaction that writes is alone.
+
+And how long a statement may take.
+"""
 
 from __future__ import annotations
 
@@ -32,3 +35,9 @@ def hold(connection: Connection, names: Iterable[str]) -> None:
 def lock_number(name: str) -> int:
     """Give a lock's number: 64 bits, signed, as PostgreSQL takes it."""
     return int.from_bytes(hashlib.sha256(b"otagate telemetry " + name.encode()).digest()[:8], "big", signed=True)
+
+
+def take_time(connection: Connection) -> None:
+    """Let the statements of this transaction take as long as they must."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")

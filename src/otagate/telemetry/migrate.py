@@ -51,8 +51,7 @@ def migrate(engines: Engines, steps: Path = STEPS) -> None:
             return
     with engines.write() as connection:
         locks.hold(connection, [locks.SCHEMA])
-        if engines.is_postgres:
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        locks.take_time(connection)
         found = version_of(connection)  # another process may have done it by now
         if found != wanted:
             _refuse_newer(found, wanted, engines.place.shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from otagate._fs import translate
 from otagate._retry import Patience, persist
 from otagate._text import harmless
 from otagate.errors import NotFoundError, UsageError
@@ -104,6 +106,7 @@ class SqlTelemetry:
     def differences(self) -> list[str]:
         """Reckon all sums anew from the rows and give a line for each that is another; see checking."""
         with told("the database cannot be checked", self.shown), self._engines.read(is_snapshot=True) as connection:
+            locks.take_time(connection)
             return checking.differences(connection)
 
     def close(self) -> None:
@@ -190,12 +193,16 @@ def audit_counters(telemetry: SqlTelemetry) -> list[str]:
 
 
 def _require_file(path: Path | None, is_made: bool) -> None:
-    if path is None:
+    """See that the file or its folder is there; make the file for its owner only: SQLite would let everybody read it."""
+    if path is None or path.exists():
         return
-    missing = path.parent if is_made else path
-    if not missing.exists():
-        remedy = "make the folder" if is_made else "check the address; `otagate serve` makes the database"
-        raise NotFoundError("the database is not there", harmless(str(missing), 400), remedy=remedy)
+    if not is_made:
+        remedy = "check the address; `otagate serve` makes the database"
+        raise NotFoundError("the database is not there", harmless(str(path), 400), remedy=remedy)
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise translate(error, "the database cannot be made", path) from error
 
 
 def _prepare(engines: Engines, secret: bytes | None, is_made: bool) -> None:

@@ -49,8 +49,17 @@ def test_reading_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         open_telemetry(url(tmp_path), {}, is_made=False)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(NotFoundError, match="make the folder"):
+    with pytest.raises(NotFoundError, match="check the path"):
         open_telemetry(url(tmp_path / "missing"), {})
+
+
+def test_only_its_owner_can_read_the_database(telemetry: SqlTelemetry, tmp_path: Path) -> None:
+    telemetry.record([told(Mark.OFFERED)])
+    assert {path.name: path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {
+        "t.db": 0,
+        "t.db-wal": 0,
+        "t.db-shm": 0,
+    }
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be looked at" * 100])
