@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otagate.telemetry.batch import State, clean, gather
@@ -26,6 +26,7 @@ OBSERVATIONS = st.lists(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(OBSERVATIONS, st.randoms(use_true_random=False))
 def test_any_order_and_any_duplicates_fold_the_same_but_for_first_sight(told_: list[Observation], rnd: random.Random) -> None:
     shuffled = told_ + told_[:3]
@@ -35,6 +36,7 @@ def test_any_order_and_any_duplicates_fold_the_same_but_for_first_sight(told_: l
     assert {key: row.progress for key, row in one.rows.items()} == {key: row.progress for key, row in other.rows.items()}
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(OBSERVATIONS)
 def test_a_row_is_the_join_of_what_was_told_of_it(told_: list[Observation]) -> None:
     batch = gather(told_)

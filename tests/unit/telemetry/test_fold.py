@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otagate.telemetry.fold import COUNTED, DAY_S, bucket_of, contribution, difference
@@ -25,6 +25,7 @@ def test_a_bucket_is_five_minutes() -> None:
     assert [bucket_of(second) for second in (0, 299, 300, B + 1)] == [0, 0, BUCKET_S, B]
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(PROGRESS)
 def test_a_row_counts_once_and_has_one_outcome(progress: Progress) -> None:
     counted = contribution(progress, B)
@@ -38,6 +39,7 @@ def test_a_row_counts_once_and_has_one_outcome(progress: Progress) -> None:
         assert {"offered", "success"} <= set(counted)
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.lists(PROGRESS, min_size=1, max_size=6))
 def test_steps_add_up_to_where_they_lead(steps: list[Progress]) -> None:
     total: Counter[str] = Counter()
