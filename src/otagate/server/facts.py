@@ -26,6 +26,9 @@ _DEVICE = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re
 _DEVICE_CHARS = 36
 _KEY_ID = re.compile(r"[A-Za-z0-9+/=]*", re.ASCII)
 _PLATFORMS = frozenset({"ios", "android", "electron"})
+_NATIVE_NAMES_BUILTIN: dict[int, Plugin] = {5: (5, 50, 1), 6: (6, 50, 1), 7: (7, 50, 1), 8: (8, 44, 0)}
+"""From these versions on the built-in bundle is told by the native version instead of ``builtin``. A release under that very
+version cannot be told from it. **Source:** the plugin at those tags, read."""
 # What a query string makes of a boolean: Android writes words, iOS may write digits.
 _QUERY_BOOL = {"true": True, "false": False, "1": True, "0": False}
 
@@ -120,6 +123,9 @@ def _read(value: dict[str, Any], *, is_query: bool, is_event: bool) -> DeviceReq
     if plugin is None:
         _refuse("plugin_version", "a version such as 8.51.23")
     build = _native(get("version_build"), is_event=is_event)
+    name = _told_of(get("version_name")) if is_event else _running(get("version_name"))
+    if name == build and plugin >= _NATIVE_NAMES_BUILTIN.get(plugin[0], _NATIVE_NAMES_BUILTIN[8]):
+        name = BUILTIN
     _optional(get("install_source"), "install_source", MAX_INSTALL_SOURCE_CHARS)
     return DeviceRequest(
         app=app,
@@ -127,7 +133,7 @@ def _read(value: dict[str, Any], *, is_query: bool, is_event: bool) -> DeviceReq
         platform=platform,
         version_build=build,
         native=versions.coerce(build),
-        version_name=_told_of(get("version_name")) if is_event else _running(get("version_name")),
+        version_name=name,
         plugin=plugin,
         is_emulator=_flag(get("is_emulator"), "is_emulator", is_query=is_query),
         is_prod=_flag(get("is_prod"), "is_prod", is_query=is_query),

@@ -170,3 +170,19 @@ def test_no_field_raises_and_what_is_read_can_be_stored(name: str, value: Any, i
             request.key_id,
         )
         assert all("\x00" not in text and text.encode() is not None and len(text) <= 155 for text in kept)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "is_builtin"),
+    [("8.44.0", True), ("8.43.9", False), ("7.50.1", True), ("7.50.0", False), ("6.50.1", True), ("5.50.0", False), ("9.1.0", True)],
+)
+@pytest.mark.parametrize("is_event", [False, True])
+def test_newer_plugins_tell_the_native_version_when_they_run_the_built_in_bundle(
+    plugin: str, is_builtin: bool, is_event: bool
+) -> None:
+    request = facts.read(info(version_name="2.1.0", version_build="2.1.0", plugin_version=plugin), is_event=is_event)
+    assert isinstance(request, DeviceRequest)
+    assert request.is_builtin is is_builtin
+    other = facts.read(info(version_name="2.1.1", version_build="2.1.0", plugin_version=plugin), is_event=is_event)
+    assert isinstance(other, DeviceRequest)
+    assert other.version_name == "2.1.1"

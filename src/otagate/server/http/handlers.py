@@ -80,7 +80,9 @@ class Handlers:
 
     async def channel_self(self, request: Request) -> Answer:
         """``/channel_self``: 2xx only after the device's choice is durable."""
-        body = await self._json(request) if request.method in _WITH_BODY else parse_query(request.query)
+        # Plugins before x.34 send DELETE on Android with a body, on iOS with a query.
+        is_body = request.method in _WITH_BODY or (request.method == "DELETE" and not request.query)
+        body = await self._json(request) if is_body else parse_query(request.query)
         self._limit_app(RouteClass.CHANNEL_SELF, body, request.peer)
         now = self._parts.clock.now()
         reply = self._parts.service.channel_self(request.method, body, now)

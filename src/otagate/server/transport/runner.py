@@ -20,6 +20,7 @@ from otagate.server.transport.tls import Tls
 if TYPE_CHECKING:
     from otagate.server.transport.limits import Limits
 
+_SWITCH_S = 0.0005
 _NEEDED = ("uvicorn", "httptools")
 
 
@@ -77,6 +78,8 @@ def run_here(
     """Serve in this process; see Worker."""
     from otagate.server.transport.worker import Worker  # noqa: PLC0415 - needs the extra
 
+    # The thread that commits computes; with Python's 5 ms every answer could wait as long for it at each of its system calls.
+    sys.setswitchinterval(_SWITCH_S)
     app: App = make_app()
     worker = Worker(options, app, listening, limits=limits, parent=parent)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -116,6 +116,9 @@ def test_channel_self_takes_a_query_too() -> None:
     unset = client("DELETE", f"/channel_self?{query}")
     assert unset is not None
     assert unset.json() == {"status": "ok"}
+    with_body = client("DELETE", "/channel_self", json_body=device())  # as plugins before x.34 do on Android
+    assert with_body is not None
+    assert with_body.json() == {"status": "ok"}
     assert client.get("/channel_self?a=%ff").json()["error"] == "invalid_query"
 
 
