@@ -17,6 +17,10 @@ from otagate.server.transport.proxies import TrustedProxies, peer_of
 
 BACKLOG = 1024
 """Connections that the system holds until they are taken; what comes on top is not answered, and tries again."""
+_AT_ONCE = 16
+"""Connections taken in one turn of the loop by a worker that is alone."""
+_AT_ONCE_SHARED = 1
+"""... by one of several. Small, so that each gets its share of a rush; each turn costs a little."""
 _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_S = 0.5
 _SEND_BUFFER = 256 * 1024
@@ -79,6 +83,7 @@ class Listener:
         proxies: Are not bounded by their address.
         tls: Or None.
         loop: The running loop.
+        is_shared: Other processes take from the socket too.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Listener:
         *,
         tls: ssl.SSLContext | None,
         loop: asyncio.AbstractEventLoop,
+        is_shared: bool = False,
     ) -> None:
         self._listening = listening
         self._make = make
@@ -97,6 +103,7 @@ class Listener:
         self._proxies = proxies
         self._tls = tls
         self._loop = loop
+        self._at_once = _AT_ONCE_SHARED if is_shared else _AT_ONCE
         self._opening: set[asyncio.Task[None]] = set()
 
     @property
@@ -105,11 +112,8 @@ class Listener:
         return len(self._opening)
 
     def start(self) -> None:
-        """Begin to take connections: one in each turn of the loop.
-
-        Those that are open go on being served meanwhile, and workers that share the socket get equal shares of a rush.
-        """
-        self._loop.add_reader(self._listening.fileno(), self._take)
+        """Begin to take connections, a few in each turn of the loop: those that are open go on being served."""
+        self._loop.add_reader(self._listening.fileno(), self._take_some)
 
     def stop(self) -> None:
         """Take what has come so far, and no more."""
@@ -119,6 +123,11 @@ class Listener:
         while self._take():
             pass
         self._listening.close()
+
+    def _take_some(self) -> None:
+        for _ in range(self._at_once):
+            if not self._take():
+                return
 
     def _take(self) -> bool:
         try:

@@ -93,7 +93,15 @@ class Worker:
         self._loop.set_exception_handler(logs.loop_failed)
         _raise_handles(self._limits.connections + _HANDLES)
         tls = self._tls.context if self._tls is not None else None
-        listener = Listener(self._listening, self._protocol, self.traffic, self._proxies, tls=tls, loop=self._loop)
+        listener = Listener(
+            self._listening,
+            self._protocol,
+            self.traffic,
+            self._proxies,
+            tls=tls,
+            loop=self._loop,
+            is_shared=self._parent is not None,
+        )
         self._watch()
         await self._app.start()
         try:
