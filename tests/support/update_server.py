@@ -177,9 +177,7 @@ class UpdateServer:
         command = [OTAGATE, "serve", "--policy", self.app.policy, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--database", self.database, "--ready-file", ready, *self.options]
         environ = {**self.app.shop.environ, **self.app.environ, **self.environ}
-        environ.update(
-            {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_") and not self.is_killed}
-        )
+        environ.update({name: value for name, value in os.environ.items() if name == "PYTHONPATH" or self._measures(name)})
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command],
@@ -198,6 +196,9 @@ class UpdateServer:
             time.sleep(0.02)
         self.kill()
         raise RuntimeError(f"the server did not get ready: {self.log.read_text(errors='replace')[-4000:]}")
+
+    def _measures(self, name: str) -> bool:
+        return name.startswith("COVERAGE_") and not self.is_killed
 
     def stop(self, timeout: float = 20.0) -> int:
         """End it as an operator does; give its exit code."""
