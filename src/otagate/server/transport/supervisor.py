@@ -13,16 +13,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otagate.errors import ExitCode, OtagateError, UnavailableError
 from otagate.server.transport import logs
+from otagate.server.transport.child import READY, revive, work
 from otagate.server.transport.options import MakeApp, RunOptions
-from otagate.server.transport.runner import run_here
 
 if TYPE_CHECKING:
     from otagate.server.transport.limits import Limits
@@ -33,7 +33,6 @@ _SETTLED_S = 60.0
 """A worker that lived so long is started again without a wait."""
 _GRACE_S = 20.0
 """What a worker may take after its drain deadline, before it is killed."""
-_READY = "ready"
 
 
 def back_off(failures: int) -> float:
@@ -153,7 +152,7 @@ class Supervisor:
             slot.told.close()
             slot.told = None
             return
-        if word == _READY:
+        if word == READY:
             slot.is_ready = True
             if self._was_ready:
                 self._log.info("worker_started", extra={"worker": slot.number, "pid": slot.process and slot.process.pid})
@@ -221,30 +220,6 @@ class Supervisor:
                     self._log.error("worker_killed", extra={"worker": slot.number})
                     slot.process.kill()
                     slot.process.join()
-
-
-def work(options: RunOptions, make_app: MakeApp, listening: socket.socket, told: Connection, limits: Limits | None) -> None:
-    """Be a worker: serve, and tell the process above when requests are taken, or why not."""
-    # A terminal sends it to the whole group; the process above says by SIGTERM what to do.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    above = multiprocessing.parent_process()
-    parent = above.sentinel if above is not None else None
-    try:
-        run_here(options, make_app, listening, lambda: told.send(_READY), limits=limits, parent=parent)
-    except OtagateError as error:
-        told.send(pack(error))
-        raise SystemExit(int(error.exit_code)) from None
-
-
-def pack(error: OtagateError) -> tuple[type[OtagateError], dict[str, Any]]:
-    """Give an error as values that can be sent to another process."""
-    return type(error), {field.name: getattr(error, field.name) for field in fields(OtagateError)}
-
-
-def revive(packed: tuple[type[OtagateError], dict[str, Any]]) -> OtagateError:
-    """Give the error back; see :func:`pack`."""
-    kind, values = packed
-    return kind(**values)
 
 
 def _died(number: int, code: int | None) -> OtagateError:

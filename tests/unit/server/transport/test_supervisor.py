@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from otagate.errors import OtagateError, UnavailableError, UsageError
-from otagate.server.transport.supervisor import back_off, pack, revive
+from otagate.server.transport.child import pack, revive
+from otagate.server.transport.supervisor import back_off
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (1, 0.25), (2, 0.5), (3, 1), (7, 16), (8, 30), (1000, 30)])
