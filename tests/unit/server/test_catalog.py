@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from otagate.channel.interface import ChannelReading
-from otagate.errors import NotFoundError, UnavailableError, VerificationError
+from otagate.errors import AccessError, NotFoundError, UnavailableError, VerificationError
 from otagate.model import AppId, Candidate, ChannelName, ChannelState, Digest, Release, ReleaseRef, Version, Weight
 from otagate.policy.model import ServerSpec
 from otagate.release.repository import PublishedRelease
@@ -46,11 +46,14 @@ class World:
     states: dict[ChannelName, ChannelState | Exception] = field(default_factory=dict)
     refused: dict[str, Exception] = field(default_factory=dict)
     is_away: bool = False
+    closed: Exception | None = None
     resolved: list[str] = field(default_factory=list)
 
     def names(self) -> list[ChannelName]:
         if self.is_away:
             raise UnavailableError("away", "store")
+        if self.closed is not None:
+            raise self.closed
         return sorted(self.states, key=str)
 
     def read(self, name: ChannelName) -> ChannelReading | None:
@@ -190,6 +193,46 @@ def test_a_store_that_is_away_leaves_what_was_read_until_it_is_too_old() -> None
     world.is_away = False
     assert list(seen(catalog).channels) == ["stable"]
     assert catalog.age_s(time.at) == 0
+
+
+@pytest.mark.parametrize(
+    "error", [AccessError("forbidden", "store"), VerificationError("no list", "store"), RuntimeError("a bug")]
+)
+def test_a_store_that_lets_nobody_in_any_more_is_served_from_no_longer_than_one_that_is_away(error: Exception) -> None:
+    time = Time()
+    world = World({STABLE: state(STABLE, "1.0.0")})
+    catalog = open_catalog(world, time, max_stale=timedelta(minutes=10))
+    first = seen(catalog)
+    world.closed = error
+    time.at += timedelta(minutes=10)
+    assert seen(catalog) is first
+    time.at += timedelta(seconds=1)
+    assert (seen(catalog).channels, seen(catalog).releases) == ({}, {})
+    world.closed = None
+    assert list(seen(catalog).channels) == ["stable"]
+
+
+def test_a_reading_that_hangs_does_not_keep_old_pointers_alive(caplog: pytest.LogCaptureFixture) -> None:
+    time = Time()
+    catalog = open_catalog(World({STABLE: state(STABLE, "1.0.0")}), time, max_stale=timedelta(minutes=10))
+    first = seen(catalog)
+    time.at += timedelta(minutes=11)
+    view = catalog.view(str(APP))
+    assert view is not None
+    assert (view.channels, view.releases, view.known) == ({}, {}, first.known)
+    # The same each time: what is worked out from views is worked out anew only when they change.
+    assert catalog.views() == (view,)
+    assert catalog.view(str(APP)) is view
+    assert len([record for record in caplog.records if "too long" in record.message]) == 1
+
+
+def test_trouble_with_one_app_does_not_keep_the_others_from_being_read() -> None:
+    other = AppId("com.example.other")
+    bad, good = World(closed=RuntimeError("a bug")), World({STABLE: state(STABLE, "1.0.0")})
+    sources = [AppSource(app, ServerSpec(), True, one, one) for app, one in ((other, bad), (APP, good))]
+    catalog = StoreCatalog(sources, Time())
+    catalog.refresh()
+    assert [str(view.app) for view in catalog.views()] == [str(APP)]
 
 
 def test_one_pointer_that_cannot_be_reached_leaves_everything_as_it_was() -> None:
