@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from otagate._retry import Patience
 from otagate.errors import UnavailableError
@@ -20,6 +22,7 @@ from otagate.telemetry.interface import CHOSEN, OVERRIDE, Active, CountQuery
 from otagate.telemetry.model import Counts, Mark, Observation
 from otagate.telemetry.names import MAX_NAMES
 from otagate.telemetry.sql import SqlTelemetry, audit_counters, open_telemetry
+from otagate.telemetry.token_tables import TOKENS
 from support.devices_told import APP, T0, facts, key, told
 from support.servers.ports import free_ports
 
@@ -353,6 +356,12 @@ def test_facts_are_the_device_s_own(world: World) -> None:
     row = world.any.device(APP, key(1))
     assert row is not None
     assert (row.native, row.seen) == ("2.0.0", datetime(2026, 11, 21, 23, tzinfo=UTC))
+
+
+def test_the_schema_is_what_the_program_takes_it_for(world: World) -> None:
+    with world.any.engines.read() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": "otagate_schema"})
+        assert compare_metadata(context, TOKENS.metadata) == []
 
 
 @POSTGRES

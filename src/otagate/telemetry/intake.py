@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from otagate.errors import OtagateError, UnavailableError
+from otagate.telemetry.intake_stats import IntakeStats as IntakeStats  # noqa: PLC0414 - who counts looks here
 from otagate.telemetry.interface import IntakeFullError, Telemetry
 from otagate.telemetry.model import Observation
 from otagate.telemetry.recent import Recent
@@ -35,35 +36,6 @@ class Waiting:
 
     observations: Sequence[Observation]
     done: asyncio.Future[None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class IntakeStats:
-    """What an intake did since it began, in observations where nothing else is said.
-
-    Attributes:
-        depth: Waiting now.
-        taken: Taken into the queue.
-        flushed: Durable.
-        failed: Taken, and refused by the database.
-        refused: Not taken, and the client was told so.
-        dropped: Not taken, and nobody was told: they were for later.
-        known: Not taken because the same was told last.
-        flushes: Transactions tried.
-        flush_s: Seconds spent in them, all together.
-        last_flush_s: Seconds spent in the last.
-    """
-
-    depth: int = 0
-    taken: int = 0
-    flushed: int = 0
-    failed: int = 0
-    refused: int = 0
-    dropped: int = 0
-    known: int = 0
-    flushes: int = 0
-    flush_s: float = 0.0
-    last_flush_s: float = 0.0
 
 
 class ThreadIntake:
@@ -184,11 +156,14 @@ class ThreadIntake:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             group, is_last = self._gathered(first)
-            self._flush(group)
+            away = self._flush(group)
+            if away is not None:
+                is_last |= self._give_up(away)
             if is_last:
                 return
 
     def _gathered(self, first: Waiting) -> tuple[list[Waiting], bool]:
+        """Give what is recorded together, and whether the end was announced behind it."""
         group, count, end = [first], len(first.observations), time.monotonic() + self._gather_s
         while count < self._group:
             try:
@@ -201,12 +176,33 @@ class ThreadIntake:
             count += len(waiting.observations)
         return group, False
 
-    def _flush(self, group: list[Waiting]) -> None:
+    def _flush(self, group: list[Waiting]) -> OtagateError | None:
+        """Record a group; give what the database failed with when it is away."""
         start = time.monotonic()
-        failures = record_all(self._record, [waiting.observations for waiting in group])
+        salvaged = record_all(self._record, [waiting.observations for waiting in group])
         self._last_flush_s = time.monotonic() - start
         self._flush_s += self._last_flush_s
         self._flushes += 1
+        self._settle(group, salvaged.failures)
+        return salvaged.failures[0] if salvaged.is_away else None
+
+    def _give_up(self, away: OtagateError) -> bool:
+        """Tell all who wait that the database is away: it was waited for already. Give whether the end was announced."""
+        group: list[Waiting] = []
+        is_last = False
+        while not is_last:
+            try:
+                waiting = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if waiting is None:
+                is_last = True
+            else:
+                group.append(waiting)
+        self._settle(group, [away] * len(group))
+        return is_last
+
+    def _settle(self, group: list[Waiting], failures: Sequence[OtagateError | None]) -> None:
         for waiting, failure in zip(group, failures, strict=True):
             if failure is None:
                 self._flushed += len(waiting.observations)
@@ -223,7 +219,7 @@ class ThreadIntake:
             _log.exception("a batch of %d observations could not be recorded", len(observations))
             raise UnavailableError("what devices told cannot be recorded", found=type(error).__name__) from error
 
-    def _tell(self, group: list[Waiting], failures: list[OtagateError | None]) -> None:
+    def _tell(self, group: list[Waiting], failures: Sequence[OtagateError | None]) -> None:
         loop = self._loop
         if loop is None or loop.is_closed():
             return
@@ -232,7 +228,7 @@ class ThreadIntake:
         except RuntimeError:  # it was closed just now: nobody waits any more
             _log.debug("the event loop ended before it was told of a flush")
 
-    def _told(self, group: list[Waiting], failures: list[OtagateError | None]) -> None:
+    def _told(self, group: list[Waiting], failures: Sequence[OtagateError | None]) -> None:
         """Wake those who wait; in the event loop."""
         for waiting, failure in zip(group, failures, strict=True):
             if failure is not None:

@@ -184,6 +184,46 @@ def test_a_database_that_fails_and_recovers(gate: Gate, failure: Exception) -> N
     assert gate.devices_of() == 2
 
 
+def test_while_the_database_is_away_nobody_waits_for_more_than_one_try(gate: Gate) -> None:
+    gate.open.clear()
+    gate.failure = UnavailableError("away", "db")
+    with serving(ThreadIntake(gate, group=1)) as intake:
+
+        async def act() -> None:
+            waiting = [asyncio.ensure_future(intake.durable([told(Mark.RAN, number)])) for number in range(30)]
+            await asyncio.sleep(0)
+            assert await asyncio.to_thread(gate.entered.wait, 20)
+            gate.open.set()
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(outcome) for outcome in outcomes} == {UnavailableError}
+            gate.failure = None
+            await intake.durable([told(Mark.RAN, 1)])
+
+        run(act)
+        assert (intake.stats.flushed, intake.stats.failed, intake.stats.depth) == (1, 30, 0)
+    assert len(gate.sizes) == 2
+
+
+def test_an_end_while_the_database_is_away(gate: Gate) -> None:
+    gate.open.clear()
+    gate.failure = UnavailableError("away", "db")
+    intake = ThreadIntake(gate, group=1)
+    intake.start()
+
+    async def act() -> None:
+        waiting = [asyncio.ensure_future(intake.durable([told(Mark.RAN, number)])) for number in range(3)]
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(gate.entered.wait, 20)
+        stopping = asyncio.ensure_future(asyncio.to_thread(intake.stop))
+        gate.open.set()
+        await stopping
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {UnavailableError}
+
+    run(act)
+    assert (intake.stats.failed, intake.stats.depth) == (3, 0)
+
+
 def test_stopping_records_what_waits_and_takes_nothing_more(gate: Gate) -> None:
     intake = ThreadIntake(gate, gather_s=0.0)
     intake.start()
