@@ -149,15 +149,12 @@ class SignedLinks:
         under_way = None if has_failed else self._sign(digest)
         if kept is not None and now - kept.at < _USE_UNTIL:
             return kept.url
-        if under_way is None:
-            found = failed
-        else:
-            try:
-                found = under_way.result(self._wait_s)
-            except NotYet:
-                raise UnavailableError("the store has not signed the address yet", str(digest), remedy="ask again") from None
-        if found is None or found.error is not None:
-            raise found.error if found is not None and found.error is not None else _no_address(digest)
+        found = failed if under_way is None else self._waited_for(digest, under_way, now)
+        if found is None:
+            raise _no_address(digest)
+        if found.error is not None:
+            # The same error again and again: with its traceback it would grow by each answer that it ended.
+            raise found.error.with_traceback(None)
         return found.url
 
     def warm(self, view: AppView) -> None:
@@ -171,6 +168,18 @@ class SignedLinks:
     def stop(self) -> None:
         """Let the threads go."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _waited_for(self, digest: Digest, under_way: Future[_Kept], now: datetime) -> _Kept:
+        try:
+            return under_way.result(self._wait_s)
+        except NotYet:
+            # Others wait while this one does, so they must not wait one after the other for a store that hangs.
+            late = _Kept(
+                now, error=UnavailableError("the store has not signed the address yet", str(digest), remedy="ask again")
+            )
+        with self._lock:
+            self._failed[digest] = late
+        return late
 
     def _sign(self, digest: Digest) -> Future[_Kept]:
         with self._lock:

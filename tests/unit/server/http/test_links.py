@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -138,6 +139,21 @@ def test_a_store_that_hangs_costs_an_answer_little() -> None:
         blobs.may_answer.set()
         settled(links)
         assert "signature=1" in links.address(DIGEST, "")
+
+
+def test_only_one_answer_waits_for_a_store_that_hangs() -> None:
+    with signing(wait_s=0.2) as (links, blobs, _):
+        blobs.may_answer.clear()
+        began = monotonic()
+        for _ in range(50):
+            with pytest.raises(UnavailableError, match="not signed the address yet") as caught:
+                links.address(DIGEST, "https://updates.example.com")
+        assert len(caught.traceback) < 5
+        assert monotonic() - began < 2
+        blobs.may_answer.set()
+        settled(links)
+        assert blobs.signed == 1
+        assert "signature=1" in links.address(DIGEST, "https://updates.example.com")
 
 
 def test_addresses_are_signed_before_anybody_asks() -> None:
