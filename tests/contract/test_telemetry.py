@@ -232,6 +232,8 @@ def test_own_channels_by_number(world: World) -> None:
     assert world.any.assignments(0) == [second, third, back]
     assert world.any.assignments(second.seq, limit=1) == [third]
     assert world.any.assignments(back.seq) == []
+    assert world.any.assign(APP, key(3), CHOSEN, None, T0).seq == 0, "there is nothing to take back"
+    assert world.any.assignments(back.seq) == []
     world.record(told(Mark(0), 1, release="", running="1.0.0"))
     row = world.any.device(APP, key(1))
     assert row is not None

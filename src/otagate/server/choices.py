@@ -2,6 +2,7 @@
 
 An update check must not wait for a database. An entry costs some 150 bytes; overrides of operators are few, and devices that
 chose a channel on the server are those with plugins older than 5.34, 6.34 and 7.34: newer ones keep their choice themselves.
+Device ids can be made up, so there is a bound on how many devices may choose.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import logging
 import threading
 from datetime import datetime, timedelta
 
-from otagate.errors import OtagateError
+from otagate.errors import OtagateError, UnavailableError
 from otagate.server.interface import Assign
 from otagate.telemetry.interface import CHOSEN, OVERRIDE, Assignment, Telemetry
 
 LOG = logging.getLogger("otagate.server")
+MOST = 250_000
+"""Devices with a channel of their own; beyond it none can choose one any more. Some 40 MB in each worker."""
 _PAGE = 10_000
 _NONE = (None, None)
 
@@ -32,6 +35,8 @@ class PolledChoices:
         self._poll_s = poll.total_seconds()
         self._seq = 0
         self._of: dict[tuple[str, bytes], tuple[str | None, str | None]] = {}
+        # What was chosen here since the last reading began: that may have seen the database as it was before.
+        self._made_here: dict[tuple[str, bytes], int] = {}
         self._lock = threading.Lock()
         self._has_failed = False
         self._ending = threading.Event()
@@ -48,10 +53,18 @@ class PolledChoices:
         """Make a device's own choice durable, and known here at once.
 
         Raises:
-            UnavailableError: The database does not answer.
+            UnavailableError: The database does not answer, or there are too many such devices.
         """
+        key = (assign.app, assign.device)
+        if assign.channel is not None and len(self._of) >= MOST and key not in self._of:
+            raise UnavailableError(
+                "too many devices have a channel of their own",
+                expected=f"at most {MOST}",
+                remedy="old telemetry is forgotten in time (--keep); look for an app that makes device ids up",
+            )
         assignment = self._telemetry.assign(assign.app, assign.device, CHOSEN, assign.channel, at)
         with self._lock:
+            self._made_here[key] = assignment.seq
             self._put(assignment)
 
     def start(self) -> None:
@@ -68,10 +81,13 @@ class PolledChoices:
     def refresh(self) -> None:
         """Read what changed since. Never raises: a database that is away leaves what was read."""
         try:
+            self._forget_made_here()
             while page := self._telemetry.assignments(self._seq, _PAGE):
                 with self._lock:
                     for assignment in page:
-                        self._put(assignment)
+                        made_here = self._made_here.get((assignment.app, assignment.device), 0)
+                        if assignment.kind == OVERRIDE or assignment.seq >= made_here:
+                            self._put(assignment)
                 self._seq = page[-1].seq
                 if len(page) < _PAGE:
                     break
@@ -81,6 +97,10 @@ class PolledChoices:
             self._has_failed = True
         else:
             self._has_failed = False
+
+    def _forget_made_here(self) -> None:
+        with self._lock:
+            self._made_here = {key: seq for key, seq in self._made_here.items() if seq > self._seq}
 
     def _put(self, assignment: Assignment) -> None:
         key = (assignment.app, assignment.device)

@@ -10,13 +10,16 @@ from otagate.telemetry.tables import ASSIGNMENTS
 
 
 def assign(connection: Connection, app: str, device: bytes, kind: str, channel: str | None, *, at_s: int) -> Assignment:
-    """Set or take back; the same again changes nothing."""
+    """Set or take back; the same again changes nothing, nor does taking back what is not there (``seq`` 0)."""
     locks.hold(connection, [locks.ASSIGNMENTS])
     columns = ASSIGNMENTS.c
     mine = (columns.app == app, columns.device == device, columns.kind == kind)
     found = connection.execute(select(columns.seq, columns.channel).where(*mine)).one_or_none()
     if found is not None and found.channel == channel:
         return Assignment(found.seq, app, device, kind, channel)
+    if found is None and channel is None:
+        # Nothing to take back, and so nothing to write: device ids can be made up.
+        return Assignment(0, app, device, kind, None)
     connection.execute(delete(ASSIGNMENTS).where(*mine))
     made = insert(ASSIGNMENTS).values(app=app, device=device, kind=kind, channel=channel, at_s=at_s).returning(columns.seq)
     return Assignment(connection.execute(made).scalar_one(), app, device, kind, channel)

@@ -101,6 +101,41 @@ def test_a_database_that_is_away_leaves_what_was_read(caplog: pytest.LogCaptureF
     assert len(caplog.records) == 2
 
 
+def test_a_reading_that_began_before_a_choice_does_not_undo_it() -> None:
+    class Slow(Rows):
+        def assignments(self, after: int, limit: int) -> list[Assignment]:
+            found = super().assignments(after, limit)
+            if not after:
+                choices.choose(Assign(APP, ONE, None), NOW)
+            return found
+
+    rows = Slow()
+    choices = over(rows)
+    rows.assign(APP, ONE, CHOSEN, "beta", NOW)
+    rows.assign(APP, ONE, OVERRIDE, "qa", NOW)
+    choices.refresh()
+    assert choices.of(APP, ONE) == ("qa", None)
+    rows.assign(APP, ONE, CHOSEN, "nightly", NOW)
+    choices.refresh()
+    assert choices.of(APP, ONE) == ("qa", "nightly")
+    choices.refresh()
+    assert choices._made_here == {}
+
+
+def test_made_up_devices_cannot_choose_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otagate.server.choices.MOST", 1)
+    rows = Rows()
+    choices = over(rows)
+    choices.choose(Assign(APP, ONE, "beta"), NOW)
+    with pytest.raises(UnavailableError, match="too many devices"):
+        choices.choose(Assign(APP, TWO, "beta"), NOW)
+    choices.choose(Assign(APP, ONE, "nightly"), NOW)
+    choices.choose(Assign(APP, TWO, None), NOW)
+    choices.choose(Assign(APP, ONE, None), NOW)
+    choices.choose(Assign(APP, TWO, "beta"), NOW)
+    assert (choices.of(APP, TWO), len(choices)) == ((None, "beta"), 1)
+
+
 def test_the_thread_reads_again_and_ends() -> None:
     rows = Rows()
     choices = over(rows, poll=timedelta(milliseconds=1))

@@ -148,7 +148,7 @@ def test_only_one_answer_waits_for_a_store_that_hangs() -> None:
         for _ in range(50):
             with pytest.raises(UnavailableError, match="not signed the address yet") as caught:
                 links.address(DIGEST, "https://updates.example.com")
-        assert len(caught.traceback) < 5
+            assert len(caught.traceback) < 5
         assert monotonic() - began < 2
         blobs.may_answer.set()
         settled(links)
