@@ -67,18 +67,20 @@ tracks:
 # taken for good news. To ship without gates for now, write `gates: {{}}` below.
 metrics:
   file: ".otagate/metrics/{{release}}/{{metric}}.json"
+# Phones that ask your own `otagate serve` for updates are counted there; then no metrics are needed:
+# telemetry: {{server: "https://updates.example.com"}}
 
 # The default gates. Change a threshold by writing the gates that you want here; those that are not named are then off.
 # gates:
 #   crash_rate: {{max: 2%, action: pause, min_sample: 300, escalate: {{above: 10%, action: rollback}}}}
 #   error_rate: {{max: 0.5%, action: alert, min_sample: 1000}}
 #   device_success_rate: {{min: 85%, target: 98%, action: rollback, min_sample: 30, maturity: 30m}}
-#   rollout_completion: {{min: 95%, target: 98%, action: pause, evaluate: phase_end}}
+#   rollout_completion: {{min: 95%, target: 98%, action: pause, evaluate: phase_end, maturity: 6h}}
 #   verification_time:
 #     limits:
 #       - {{over: 45s, max_share: 5%, action: alert}}
 #       - {{over: 120s, max_share: 5%, action: pause}}
-#   adoption_24h: {{min: 50%, target: 75%, action: alert}}
+#   adoption_24h: {{min: 50%, target: 75%, action: alert, maturity: 24h}}
 """
 
 

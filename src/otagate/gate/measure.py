@@ -81,7 +81,7 @@ def _read(source: MetricSource | None, query: MetricQuery) -> Measurement | Sour
         return SourceError(
             "no source is named for this metric",
             subject=f"gates.{query.metric}",
-            remedy="add `source` to the gate or `metrics` to the policy",
+            remedy="add `source` to the gate, or `telemetry` or `metrics` to the policy",
         )
     try:
         return source.read(query)
