@@ -315,6 +315,15 @@ def test_forgetting_takes_devices_with_all_they_did_and_old_counters(world: Worl
     assert [(one.device, one.channel) for one in world.any.assignments(0)] == [(key(2), "beta")], "the news lived for a day"
 
 
+def test_a_clock_that_was_years_ahead_does_not_keep_later_devices_from_being_counted(world: World) -> None:
+    world.record(told(Mark.OFFERED, 1))
+    assert forgotten(world, T0 + 3650 * DAY) > 0
+    assert world.counts() == Counts()
+    world.record(told(Mark.OFFERED, 2, after=3600), told(Mark.READY, 1, after=3600))
+    assert (world.counts().devices, world.counts().offered, world.counts().success) == (2, 1, 1)
+    assert audit_counters(world.any) == []
+
+
 def test_forgetting_what_is_young_takes_nothing(world: World) -> None:
     world.record(told(Mark.OFFERED, 1))
     world.any.assign(APP, key(1), CHOSEN, "beta", T0)

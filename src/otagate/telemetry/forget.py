@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy import Connection, delete, exists, func, insert, select
 
 from otagate.telemetry import locks
 from otagate.telemetry.fold import DAY_S, bucket_of
 from otagate.telemetry.interface import CHOSEN
 from otagate.telemetry.meta import raise_floor
+from otagate.telemetry.model import BUCKET_S
 from otagate.telemetry.record import KEYS, among
 from otagate.telemetry.tables import ACTIVE, ASSIGNMENTS, COUNTERS, DEVICES, PROGRESS, RELEASES
 from otagate.telemetry.upsert import add
@@ -29,13 +30,22 @@ def forget(connection: Connection, before_s: int, chunk: int = CHUNK) -> int:
     """Remove one chunk of each kind; give how many rows went."""
     apps = connection.execute(select(RELEASES.c.app).union(select(DEVICES.c.app))).scalars()
     locks.hold(connection, [locks.ASSIGNMENTS, *map(locks.of_app, apps)])
-    floor = raise_floor(connection, bucket_of(before_s))
+    floor = raise_floor(connection, _floor(connection, before_s))
     return (
         _forget_devices(connection, before_s // _HOUR_S, chunk)
         + _forget_counters(connection, floor, chunk)
         + _forget_choices(connection, before_s, chunk)
         + _forget_rest(connection, before_s)
     )
+
+
+def _floor(connection: Connection, before_s: int) -> int:
+    """Give from which bucket on counters are kept: above what is there, and no further.
+
+    A clock that was years ahead for a moment takes what there is; it must not keep everything after it from being counted.
+    """
+    newest = connection.execute(select(func.max(COUNTERS.c.bucket))).scalar()
+    return 0 if newest is None else min(bucket_of(before_s), int(newest) + BUCKET_S)
 
 
 def _forget_devices(connection: Connection, hour: int, chunk: int) -> int:
