@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -114,12 +115,23 @@ def _lost(engine: Engine, devices: dict[int, int]) -> list[int]:
     return [number for number, steps in devices.items() if ~marks.get(number, Mark(0)) & TOLD[steps - 1]]
 
 
+def _workers(server: UpdateServer) -> list[psutil.Process]:
+    """Give the processes that answer; wait for one while all are being started again."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(server.pid).children()
+            if found := [
+                child for child in children if child.cmdline() and "resource_tracker" not in " ".join(child.cmdline())
+            ]:
+                return found
+        time.sleep(0.05)
+    raise AssertionError("no worker came back")
+
+
 def _kill(server: UpdateServer, victims: str, chance: random.Random) -> None:
     if victims == "worker":
-        children = psutil.Process(server.pid).children()
-        chance.choice(
-            [child for child in children if child.cmdline() and "resource_tracker" not in " ".join(child.cmdline())]
-        ).kill()
+        chance.choice(_workers(server)).kill()
         return
     server.kill()
 
