@@ -98,7 +98,7 @@ UNAUTHORIZED = Problem(
 )
 NOT_FOUND = Problem(404, "not_found", "There is nothing here")
 WRONG_METHOD = Problem(405, "method_not_allowed", "This method is not allowed here")
-TOO_LARGE = Problem(413, "payload_too_large", "The body is larger than 64 KiB", _CLOSE)
+TOO_LARGE = Problem(413, "payload_too_large", "The body is larger than 64 KiB, or 512 KiB for /stats", _CLOSE)
 WRONG_TYPE = Problem(415, "unsupported_media_type", "The body must be application/json, without a content encoding", _CLOSE)
 BAD_RANGE = Problem(416, "range_not_satisfiable", "The range begins after the end")
 TOO_MANY = Problem(429, "too_many_requests", "Too many requests; try again later")

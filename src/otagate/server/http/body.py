@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 from otagate.server.http.answer import BAD_JSON, BAD_QUERY, TOO_LARGE, WRONG_TYPE, Gone
 
 MAX_BODY_BYTES = 64 * 1024
-"""**Source:** reference/security.md §4.3."""
+MAX_STATS_BYTES = 512 * 1024
+"""Of ``/stats``; see server.transport.limits.Limits."""
 MAX_PARAMETERS = 64
 
 Message = MutableMapping[str, Any]

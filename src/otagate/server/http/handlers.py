@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from otagate.server.http import openapi
 from otagate.server.http.answer import UNAUTHORIZED, Answer, Headers, Refused, answer_json, too_many
-from otagate.server.http.body import check_type, parse_json, parse_query, read_body
+from otagate.server.http.body import MAX_BODY_BYTES, MAX_STATS_BYTES, check_type, parse_json, parse_query, read_body
 from otagate.server.http.downloads import Downloads
 from otagate.server.http.health import Health
 from otagate.server.http.offered import Offered
@@ -71,7 +71,7 @@ class Handlers:
 
     async def stats(self, request: Request) -> Answer:
         """``POST /stats``: 2xx only after the events are durable."""
-        body = await self._json(request)
+        body = await self._json(request, MAX_STATS_BYTES)
         self._limit_app(RouteClass.STATS, body, request.peer)
         reply = self._parts.service.stats(body, self._parts.clock.now())
         if reply.observations:
@@ -160,11 +160,11 @@ class Handlers:
         self._downloads.stop()
         self._health.stop()
 
-    async def _json(self, request: Request) -> Any:
+    async def _json(self, request: Request, limit: int = MAX_BODY_BYTES) -> Any:
         if self._traffic is None:
             self._see(request)
         check_type(request.content_type, request.content_encoding)
-        return parse_json(await read_body(request.receive, request.content_length))
+        return parse_json(await read_body(request.receive, request.content_length, limit))
 
     def _base(self, request: Request) -> str:
         return self._parts.base_url or request.base()

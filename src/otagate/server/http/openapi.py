@@ -268,7 +268,7 @@ _RESPONSES: Json = {
         _PROBLEM, "The path has no such method.", {"Allow": {"required": True, "schema": _TEXT, "description": "Which it has."}}
     ),
     "408": _json(_PROBLEM, "The request took too long to arrive."),
-    "413": _json(_PROBLEM, "The body is larger than 64 KiB."),
+    "413": _json(_PROBLEM, "The body is larger than 64 KiB, or 512 KiB for /stats."),
     "415": _json(_PROBLEM, "The body is not application/json, or has a content encoding."),
     "416": _json(_PROBLEM, "The range begins after the end."),
     "417": _json(_PROBLEM, "Only 100-continue can be expected."),

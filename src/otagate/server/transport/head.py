@@ -33,10 +33,10 @@ class Head:
         scheme: ``http`` or ``https`` as a trusted proxy said, or None.
     """
 
-    __slots__ = ("_body_most", "_hosts", "_is_proxy", "expects", "forwarded", "refusal", "scheme")
+    __slots__ = ("_hosts", "_is_proxy", "_length", "expects", "forwarded", "refusal", "scheme")
 
-    def __init__(self, body_most: int, *, is_proxy: bool) -> None:
-        self._body_most = body_most
+    def __init__(self, *, is_proxy: bool) -> None:
+        self._length = 0
         self._is_proxy = is_proxy
         self._hosts = 0
         self.refusal: Refusal | None = None
@@ -50,7 +50,7 @@ class Head:
             self._hosts += 1
         elif name == b"content-length":
             # The parser has seen to it that it is one number, and no transfer coding beside it.
-            self._refuse_if(int(value) > self._body_most, say.PAYLOAD_TOO_LARGE)
+            self._length = int(value)
         elif name == b"transfer-encoding":
             self._refuse_if(value.lower() != b"chunked", say.TRANSFER_REFUSED)
         elif name == b"content-encoding":
@@ -65,8 +65,8 @@ class Head:
             return self._is_proxy
         return True
 
-    def vet(self, version: str, method: bytes, headers: int, limits: say.Limits) -> Refusal | None:
-        """Judge the whole: ``headers`` lines of a ``method`` request of HTTP ``version``."""
+    def vet(self, version: str, method: bytes, url: bytes, headers: int, limits: say.Limits) -> Refusal | None:
+        """Judge the whole: ``headers`` lines of a ``method`` request of HTTP ``version`` for ``url``."""
         if version not in _VERSIONS:
             return say.VERSION_REFUSED
         if method == b"CONNECT":
@@ -74,6 +74,7 @@ class Head:
         # RFC 9112, 3.2: exactly one Host.
         if self._hosts > 1 or (version == "1.1" and not self._hosts):
             return say.BAD_REQUEST
+        self._refuse_if(self._length > limits.body_of(url), say.PAYLOAD_TOO_LARGE)
         return say.HEADERS_TOO_LARGE if headers > limits.headers else self.refusal
 
     def _hear_proxy(self, name: bytes, value: bytes) -> None:

@@ -11,6 +11,9 @@ RETRY_AFTER_S = 2
 """What a client that came at a bad moment is told to wait."""
 
 
+_STATS = b"/stats"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one worker; times in seconds, sizes in bytes.
@@ -22,7 +25,9 @@ class Limits:
         headers: Header lines of one request.
         head_s: From the first byte (or the connection) until the headers are whole.
         body: Body of one request. Every route takes JSON only.
-        wire: Body with the framing of its chunks.
+        stats_body: Body of ``/stats``: a plugin sends up to 200 events that waited in one array, some 90 KB without their
+            metadata, and forgets them all when it is told that they are too large.
+        framing: A body with the framing of its chunks may be so many times as large.
         body_s: For a body, and one second more for each ``body_rate`` bytes that came.
         body_rate: Slowest pace of a body, bytes a second.
         keep_alive_s: An idle connection is closed after that.
@@ -45,7 +50,8 @@ class Limits:
     headers: int = 100
     head_s: float = 5.0
     body: int = 64 * 1024
-    wire: int = 4 * 64 * 1024
+    stats_body: int = 512 * 1024
+    framing: int = 4
     body_s: float = 10.0
     body_rate: int = 1024
     keep_alive_s: float = 15.0
@@ -62,6 +68,10 @@ class Limits:
     drain_s: float = 10.0
     drain_idle_s: float = 0.5
     stop_s: float = 15.0
+
+    def body_of(self, url: bytes) -> int:
+        """Give the largest body of a request for ``url``, as it stands in the request line."""
+        return self.stats_body if url == _STATS or url.startswith(_STATS + b"?") else self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +108,9 @@ METHOD_REFUSED = _refusal(
     "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED, "this is no proxy", "allow: DELETE, GET, HEAD, POST, PUT"
 )
 REQUEST_TIMEOUT = _refusal("request_timeout", HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
-PAYLOAD_TOO_LARGE = _refusal("payload_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB")
+PAYLOAD_TOO_LARGE = _refusal(
+    "payload_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB, or 512 KiB for /stats"
+)
 ENCODING_REFUSED = _refusal(
     "unsupported_media_type",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

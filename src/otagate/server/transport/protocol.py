@@ -36,6 +36,7 @@ class GuardedProtocol(BoundedConnection):
 
     _head: Head
     _wire_most = 0
+    _body_most = 0
     _body_due = 0.0
     _is_last = False
     _refusal: Refusal | None = None
@@ -73,7 +74,7 @@ class GuardedProtocol(BoundedConnection):
         if self._phase == Phase.IDLE:  # in the same piece as the one before
             self._expect_head()
         super().on_message_begin()
-        self._head = Head(self.limits.body, is_proxy=self._is_proxy)
+        self._head = Head(is_proxy=self._is_proxy)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See httptools. Fields after a body are dropped: they could pass for headers that were looked at."""
@@ -89,7 +90,7 @@ class GuardedProtocol(BoundedConnection):
         version, method = self.parser.get_http_version(), self.parser.get_method()
         scope["method"] = method.decode("ascii")
         self._is_head = method == b"HEAD"
-        refusal = head.vet(version, method, len(self.headers), limits)
+        refusal = head.vet(version, method, self.url, len(self.headers), limits)
         if refusal is None and self._wire > limits.head and size(self.url, self.headers) > limits.head:
             refusal = say.HEADERS_TOO_LARGE
         if refusal is not None:
@@ -97,7 +98,8 @@ class GuardedProtocol(BoundedConnection):
         scope["http_version"] = version
         self._fill_scope()
         self._phase = Phase.BODY
-        self._wire_most = limits.wire + limits.head
+        self._body_most = limits.body_of(self.url)
+        self._wire_most = limits.framing * self._body_most + limits.head
         self.read_deadline = self._body_due = self.traffic.now + limits.body_s
         if head.expects and self._active is None:
             self.transport.write(_CONTINUE)
@@ -126,7 +128,7 @@ class GuardedProtocol(BoundedConnection):
             self._body += body
         else:
             self._body = bytearray(self._body + body)
-        if len(self._body) > self.limits.body:
+        if len(self._body) > self._body_most:
             self._stop(say.PAYLOAD_TOO_LARGE)
         if self.traffic.buffered > self.limits.buffered:
             self._stop(say.BUFFERS_FULL)

@@ -137,7 +137,7 @@ def test_channel_self_takes_a_query_too() -> None:
         (b'{"app_id": NaN}', {}, 400),
         (b'{"app_id": "\xff"}', {}, 400),
         (b'{"app_id": "\\ud800.x", "device_id": "\\u0000"}', {}, 400),
-        (b"{" + b" " * 70_000 + b"}", {}, 413),
+        (b"{" + b" " * 530_000 + b"}", {}, 413),
         (b"{}", {"content-length": "100000000"}, 413),
         (b"{}", {"content-type": "text/plain"}, 415),
         (b"{}", {"content-encoding": "gzip"}, 415),
@@ -425,3 +425,11 @@ def test_the_document_is_served() -> None:
 
 def test_an_answer_names_no_app_that_the_client_did_not_name() -> None:
     assert APP not in serve().post("/updates", device(app_id="com.example.other")).body.decode()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/updates", 413), ("/channel_self", 413), ("/stats", 200)])
+def test_only_events_may_be_many(path: str, status: int) -> None:
+    events = [device(action="app_moved_to_foreground", metadata={"route": "r" * 300}) for _ in range(200)]
+    body = json.dumps(events).encode()
+    assert 90_000 < len(body) < 512 * 1024
+    assert serve().post(path, events).status == status

@@ -530,3 +530,25 @@ def test_the_answer_of_one_piece_is_what_it_should_be() -> None:
     answer, line = on_a_line(request("HEAD", "/x"))
     assert answer == "HTTP/1.1 200 OK\r\ndate: Sun\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n"
     assert line.state.total_requests == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "length", "expected"),
+    [
+        ("/stats", 512 * 1024, 200),
+        ("/stats?a=b", 512 * 1024, 200),
+        ("/stats", 512 * 1024 + 1, 413),
+        ("/statsx", 64 * 1024 + 1, 413),
+        ("/updates?/stats", 64 * 1024 + 1, 413),
+        ("/updates", 64 * 1024, 200),
+    ],
+)
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_only_events_may_be_long(target: str, length: int, expected: int, is_chunked: bool) -> None:
+    body = b"x" * length
+    if is_chunked:
+        raw = request("POST", target, CHUNKED, body=b"%x\r\n%b\r\n0\r\n\r\n" % (length, body))
+    else:
+        raw = request("POST", target, f"Content-Length: {length}", body=body)
+    said, _ = on_a_line(raw)
+    assert status(said) == expected
