@@ -174,7 +174,15 @@ def test_no_field_raises_and_what_is_read_can_be_stored(name: str, value: Any, i
 
 @pytest.mark.parametrize(
     ("plugin", "is_builtin"),
-    [("8.44.0", True), ("8.43.9", False), ("7.50.1", True), ("7.50.0", False), ("6.50.1", True), ("5.50.0", False), ("9.1.0", True)],
+    [
+        ("8.44.0", True),
+        ("8.43.9", False),
+        ("7.50.1", True),
+        ("7.50.0", False),
+        ("6.50.1", True),
+        ("5.50.0", False),
+        ("9.1.0", True),
+    ],
 )
 @pytest.mark.parametrize("is_event", [False, True])
 def test_newer_plugins_tell_the_native_version_when_they_run_the_built_in_bundle(
