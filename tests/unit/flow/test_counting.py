@@ -164,7 +164,7 @@ def test_people_see_shares_and_failures_by_class() -> None:
     for part in ("94.06%", "95.00%", "1.02%", "2.04%", "5s", "90.00%", "60 (50.00%)"):
         assert part in row
     assert "2 older releases are not shown" in text
-    failures = text.splitlines()[-4:]
+    failures = text.splitlines()[-5:]
     assert failures[1].split() == ["1.0.0", "1", "2", "1", "3", "2"]
 
 
@@ -174,6 +174,14 @@ def test_a_time_beyond_the_last_bound_is_said_so() -> None:
     text = "\n".join(line for block in metrics_view("a", Wanted(DAY, test=True), report) for line in plain(block))
     assert "over 1800s" in text
     assert "emulators and development builds" in text
+
+
+@pytest.mark.parametrize(("devices", "is_said"), [(0, True), (1, False)])
+def test_who_came_just_now_is_not_missing(devices: int, is_said: bool) -> None:
+    fresh = Figures("1.0.0", (), Counts(devices=devices), None, 3)
+    view = metrics_view("a", Wanted(DAY), Report(NOW - DAY, NOW, (fresh,), 3, 0))
+    text = "\n".join(line for block in view for line in plain(block))
+    assert ("devices that came since 09:30 are counted when their five minutes are over" in text) is is_said
 
 
 def test_nothing_heard_is_said() -> None:

@@ -77,6 +77,9 @@ def metrics_view(app: str, wanted: Wanted, report: Report) -> list[Block]:
         return [*view, Line("telemetry heard of no release in this time", Tone.WARN)]
     view.append(Table(_FIRST, tuple(_row(one, report.fleet) for one in report.figures)))
     view.append(Table(_SECOND, tuple(_failures(one) for one in report.figures)))
+    if any(not one.counts.devices for one in report.figures):
+        since = f"{report.end:%H:%M}"
+        view.append(Line(f"devices that came since {since} are counted when their five minutes are over", Tone.DIM))
     if report.left_out:
         view.append(Line(f"{report.left_out} older releases are not shown; name one with --release", Tone.DIM))
     return view
