@@ -29,8 +29,12 @@ from otagate.server.replies import BUILTIN, Kind
 from otagate.server.versions import Order, Plugin
 
 OLDEST_PLUGIN: Plugin = (5, 0, 0)
-_FIRST_WITH_BUILTIN: Plugin = (6, 2, 0)
-"""Older plugins take ``builtin`` for the name of a bundle to download. Source: reference of the protocol, §3.2."""
+_FIRST_OF_TODAY: Mapping[int, Plugin] = {5: (5, 50, 1), 6: (6, 2, 0), 7: (7, 0, 2)}
+"""By major (all of 8 do): the first that opens the seal ``capgo``, and that does not take ``builtin`` for the name of a bundle
+to download. **Source:** the plugin at these tags and those before them, Android and iOS, read."""
+_FIRST_WITH_SHA256: Mapping[int, Plugin] = {5: (5, 50, 1), 6: (6, 25, 0), 7: (7, 0, 2)}
+"""By major: the first that compares the checksum of a clear bundle with its SHA-256. Older ones compare it with a CRC-32, and
+nothing when it is empty. **Source:** as above, 5.9.5, 6.14.26 and 7.0.1."""
 _NO_RULES = ChannelRules()
 
 
@@ -74,11 +78,10 @@ def _of_channel(view: AppView, request: DeviceRequest, state: ChannelState, now:
     if release is None or problem is not None:
         return _misconfigured(problem or "", state, version)
     refusal = _wrong_key(request, release, channel) or _wrong_platform(request, rules, channel, version)
-    if refusal is None:
-        refusal = _wrong_version(request, rules, release, channel)
-        if refusal is not None and refusal.error != "disable_downgrade" and _runs_blocked(state, request.version_name):
-            # What was rolled back must not stay on a phone because its native app does not fit the release before it.
-            return _to_builtin(request, rules, channel)
+    refusal = refusal or _wrong_version(request, rules, release, channel)
+    if refusal is not None and refusal.error != "disable_downgrade" and _runs_blocked(state, request.version_name):
+        # What was rolled back must not stay on a phone because its native app or key does not fit the release before it.
+        return _to_builtin(request, rules, channel)
     return refusal or _wrong_device(request, rules, channel, version) or _sealed(view, request, release, state)
 
 
@@ -107,8 +110,8 @@ def _to_builtin(request: DeviceRequest, rules: ChannelRules, channel: str) -> Ch
     if refusal is None and not rules.downgrade and _is_above(request.version_name, _order(request.native)):
         refusal = _blocked("disable_downgrade", "the device runs a newer bundle", channel, BUILTIN)
     refusal = refusal or _wrong_device(request, rules, channel, BUILTIN)
-    if refusal is None and request.plugin < _FIRST_WITH_BUILTIN:
-        message = "only plugin 6.2.0 and newer can go back to the built-in bundle"
+    if refusal is None and not _is_since(request.plugin, _FIRST_OF_TODAY):
+        message = "the plugin cannot go back to the built-in bundle: update it to 5.50.1, 6.2.0, 7.0.2 or newer"
         refusal = Refusal(Kind.FAILED, "revert_to_builtin_plugin_version_too_old", message, {}, channel, BUILTIN)
     return refusal or ToBuiltIn(channel)
 
@@ -185,11 +188,20 @@ def _sealed(view: AppView, request: DeviceRequest, release: Release, state: Chan
     # A device that names a key checks seals; some plugins would install a bundle without one nevertheless.
     if not sealed.session_key and (view.is_signed or request.key_id):
         return _misconfigured("the app has a public key, and the release no session key", state, version)
+    if sealed.session_key and not _is_since(request.plugin, _FIRST_OF_TODAY):
+        message = "the plugin cannot open this seal: update it to 5.50.1, 6.2.0, 7.0.2 or newer"
+        return Refusal(Kind.FAILED, "unsupported_plugin_version", message, {}, state.name.value, version)
     try:
         checksum = checksum_for_plugin(sealed, request.plugin_text)
+        if sealed.format == "none" and not _is_since(request.plugin, _FIRST_WITH_SHA256):
+            checksum = ""
     except UsageError:
         return _misconfigured("the plugin cannot open the release's seal", state, version)
     return Serve(release, state.name.value, weight_of(state, version), checksum)
+
+
+def _is_since(plugin: Plugin, first: Mapping[int, Plugin]) -> bool:
+    return plugin >= first.get(plugin[0], (0, 0, 0))
 
 
 def _order(version: str | None) -> Order:

@@ -95,7 +95,10 @@ REFUSALS: list[tuple[str, str, AppView, dict[str, Any]]] = [
     ("blocked", "disable_dev_build", ruled(development=False), {"is_prod": False}),
     ("blocked", "disable_emulator", ruled(emulators=False), {"is_emulator": True}),
     ("blocked", "disable_device", ruled(devices=False), {}),
-    ("failed", "revert_to_builtin_plugin_version_too_old", view(channel("stable", None)), {"version_name": "1.2.0", "plugin_version": "6.1.9"}),
+    *(
+        ("failed", "revert_to_builtin_plugin_version_too_old", view(channel("stable", None)), {"version_name": "1.2.0", "plugin_version": old})
+        for old in ("5.50.0", "6.1.34", "7.0.1")
+    ),
 ]  # fmt: skip
 
 
@@ -150,16 +153,40 @@ def test_the_native_range_holds_its_lower_end_only(native: str, is_served: bool)
         ("8.0.0", "ab"),
         ("7.30.0", "ab"),
         ("6.30.0", "ab"),
-        ("5.30.0", "ab"),
+        ("5.50.1", "ab"),
         ("7.29.9", "q80="),
         ("6.29.0", "q80="),
-        ("5.0.0", "q80="),
+        ("6.2.0", "q80="),
+        ("7.0.2", "q80="),
     ],
 )
 def test_the_checksum_is_in_the_plugins_encoding(plugin: str, checksum: str) -> None:
     choice = choose(view(), plugin_version=plugin)
     assert isinstance(choice, Serve)
     assert choice.checksum == checksum
+
+
+OTHER_SEAL = ("5.0.0", "5.50.0", "6.1.34", "7.0.0", "7.0.1")
+"""Plugins with the seal before ``capgo``."""
+
+
+@pytest.mark.parametrize("plugin", OTHER_SEAL)
+def test_plugins_with_another_seal_are_not_given_one_that_they_cannot_open(plugin: str) -> None:
+    assert refused(choose(view(), plugin_version=plugin)) == ("failed", "unsupported_plugin_version")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "compares"),
+    [
+        *((plugin, False) for plugin in (*OTHER_SEAL, "6.14.26", "6.24.9")),
+        *((one, True) for one in ("5.50.1", "6.25.0", "7.0.2", "8.0.0")),
+    ],
+)
+def test_a_clear_bundle_has_no_checksum_for_plugins_that_compare_it_with_a_crc(plugin: str, compares: bool) -> None:
+    app = view(releases=(release("1.2.0", sealed=CLEAR),), is_signed=False)
+    choice = choose(app, plugin_version=plugin, key_id="")
+    assert isinstance(choice, Serve)
+    assert choice.checksum == (CLEAR.blob.hex if compares else "")
 
 
 def test_a_bundle_without_seal_is_served_to_apps_without_a_key() -> None:
@@ -245,6 +272,18 @@ def test_a_blocked_release_is_left_for_the_built_in_bundle_when_the_stable_one_d
     assert refused(choose(app, version_name="1.4.0", version_build="1.2.5")) == ("blocked", "disable_auto_update_under_native")
 
 
+@pytest.mark.parametrize("plugin", ["5.50.1", "6.2.0", "7.0.2", "8.0.0"])
+def test_plugins_that_know_the_built_in_bundle_are_sent_back_to_it(plugin: str) -> None:
+    assert choose(view(channel("stable", None)), version_name="1.2.0", plugin_version=plugin) == ToBuiltIn("stable")
+
+
+def test_a_blocked_release_is_left_for_the_built_in_bundle_when_the_stable_one_has_another_key() -> None:
+    app = view(channel("stable", blocked=BLOCKED))
+    other = "MIIBCgKCAQEAzzzzzzzz"
+    assert choose(app, version_name="1.3.0", key_id=other) == ToBuiltIn("stable")
+    assert refused(choose(app, version_name="1.1.0", key_id=other)) == ("blocked", "key_id_mismatch")
+
+
 def test_no_downgrade_keeps_a_rollback_from_devices_as_its_rule_says() -> None:
     app = view(channel("stable", blocked=BLOCKED), rules={"stable": ChannelRules(downgrade=False)})
     assert refused(choose(app, version_name="1.3.0")) == ("blocked", "disable_downgrade")
@@ -271,7 +310,7 @@ CHANNELS = view(
         ("8.51.23", "private", None, "beta", "1.4.0"), ("7.10.0", "private", "beta", "", "1.4.0"), ("8.51.23", "stable", None, "beta", "1.2.0"),
         # Newer plugins keep the choice themselves: what an older one once left on the server is not listened to.
         ("8.51.23", None, "beta", "", "1.2.0"), ("7.34.0", None, "beta", "", "1.2.0"), ("7.33.9", None, "beta", "", "1.3.0"), ("6.33.0", None, "beta", "", "1.3.0"),
-        ("5.33.0", None, "beta", "stable", "1.3.0"), ("7.33.9", None, None, "beta", "1.3.0"),
+        ("6.33.0", None, "beta", "stable", "1.3.0"), ("7.33.9", None, None, "beta", "1.3.0"),
         # What is not open is as if it had not been said.
         ("8.51.23", None, None, "private", "1.2.0"), ("8.51.23", None, None, "missing", "1.2.0"), ("7.33.9", None, "private", "", "1.2.0"), ("8.51.23", None, None, "no such/name", "1.2.0"),
     ],
