@@ -110,10 +110,14 @@ class World:
         self.overrides: dict[bytes, str] = {}
         self.chosen: dict[bytes, str] = {}
         self.has_links = True
+        self.unread: str | None = None
         self.service = PluginService(self, self, self, hash_device)
 
     def view(self, app: str) -> AppView | None:
         return self.app if self.app is not None and app == self.app.app.value else None
+
+    def serves(self, app: str) -> bool:
+        return self.view(app) is not None or app == self.unread
 
     def views(self) -> list[AppView]:
         return [self.app] if self.app is not None else []

@@ -82,6 +82,9 @@ class Served:
     def view(self, app: str) -> AppView | None:
         return self._views.get(app)
 
+    def serves(self, app: str) -> bool:
+        return self.view(app) is not None
+
     def views(self) -> Sequence[AppView]:
         return list(self._views.values())
 

@@ -88,6 +88,9 @@ class Views:
     def view(self, app: str) -> AppView | None:
         return next((one for one in self.apps if one.app.value == app), None)
 
+    def serves(self, app: str) -> bool:
+        return self.view(app) is not None
+
     def views(self) -> Sequence[AppView]:
         return tuple(self.apps)
 

@@ -115,6 +115,9 @@ class ServedApp:
     def view(self, app: str) -> AppView | None:
         return self.view_now if app == self.app.value else None
 
+    def serves(self, app: str) -> bool:
+        return self.view(app) is not None
+
     def views(self) -> Sequence[AppView]:
         return () if self.view_now is None else (self.view_now,)
 

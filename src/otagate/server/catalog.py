@@ -67,6 +67,10 @@ class StoreCatalog:
             return view
         return self._emptied(view)
 
+    def serves(self, app: str) -> bool:
+        """See Catalog.serves."""
+        return app in self._apps
+
     def views(self) -> Sequence[AppView]:
         """Give all apps that could be read."""
         return tuple(view for app in self._views if (view := self.view(app)) is not None)

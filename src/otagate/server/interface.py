@@ -65,6 +65,10 @@ class Catalog(Protocol):
         """Give the app, matched exactly, or None when this server does not serve it (or has not been able to read it yet)."""
         ...
 
+    def serves(self, app: str) -> bool:
+        """Tell whether this server is there for the app, also while it has not been able to read it yet."""
+        ...
+
     def views(self) -> Sequence[AppView]:
         """Give all apps that could be read."""
         ...

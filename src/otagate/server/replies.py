@@ -16,6 +16,8 @@ from otagate.server.interface import Reply
 OK = 200
 BAD_REQUEST = 400
 TOO_MANY = 429
+UNAVAILABLE = 503
+UNREAD_APP_RETRY_S = 30
 UNKNOWN_APP_RETRY_S = 300
 """How long a phone leaves a server alone that does not know its app: an operator's mistake is mended within minutes."""
 BUILTIN = "builtin"
@@ -61,12 +63,21 @@ def bad(error: str, message: str) -> Reply:
     return Reply(BAD_REQUEST, problem(error, message), note=error)
 
 
-def unknown_app() -> Reply:
-    """Answer for an app that this server does not serve, or has not been able to read yet.
+def unread_app() -> Reply:
+    """Answer for an app of this server that could not be read since it started: its store does not answer.
 
-    The protocol's own answer is 429: the plugin then leaves all three endpoints alone until ``Retry-After`` is over, and keeps
-    its events. So a phone of another app costs next to nothing, and while a server that has just started cannot read its
-    store, no event is lost (the plugin throws events away after any other 4xx, and 200 would claim that they are kept).
+    Not 429: plugins from 8.2.0 to 8.51.4 (and those of 6 and 7 of the same age) then tell nothing more until the app is started
+    again. After 503 the newer ones keep their events, and all of them go on.
+    """
+    body = problem("unavailable", "this server cannot read the app's channels now")
+    return Reply(UNAVAILABLE, body, retry_after_s=UNREAD_APP_RETRY_S, note="unread_app", refused={"unread_app": 1})
+
+
+def unknown_app() -> Reply:
+    """Answer for an app that this server does not serve.
+
+    The protocol's own answer is 429: the plugin then leaves all three endpoints alone, newer ones until ``Retry-After`` is
+    over. So a phone of another app costs next to nothing.
     """
     body = problem("on_premise_app", "this server does not serve this app")
     return Reply(TOO_MANY, body, retry_after_s=UNKNOWN_APP_RETRY_S, note="unknown_app", refused={"unknown_app": 1})

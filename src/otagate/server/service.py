@@ -53,7 +53,7 @@ class PluginService:
             return request
         view = self._catalog.view(request.app)
         if view is None:
-            return replies.unknown_app()
+            return self.without_view(request.app)
         key = self._hash_device(request.app, request.device_id)
         choice = select.choose(view, request, *self._choices.of(request.app, key), now)
         answer, note = self._answer(choice, base)
@@ -68,7 +68,7 @@ class PluginService:
             return request
         view = self._catalog.view(request.app)
         if view is None:
-            return replies.unknown_app()
+            return self.without_view(request.app)
         if method == "GET":
             return Reply(OK, own_channel.listed(view), note="list_channels")
         key = self._hash_device(request.app, request.device_id)
@@ -98,7 +98,7 @@ class PluginService:
             return replace(request, refused={events.INVALID_EVENT: 1})
         view = self._catalog.view(request.app)
         if view is None:
-            return replies.unknown_app()
+            return self.without_view(request.app)
         told = events.read(body, request.plugin)
         if told == events.INVALID_EVENT:
             return replace(replies.bad("missing_action", "action has to be a text"), refused={events.INVALID_EVENT: 1})
@@ -112,6 +112,10 @@ class PluginService:
     def view(self, app: str) -> AppView | None:
         """Give an app."""
         return self._catalog.view(app)
+
+    def without_view(self, app: str) -> Reply:
+        """Answer for an app that has no view."""
+        return replies.unread_app() if self._catalog.serves(app) else replies.unknown_app()
 
     def observe(self, view: AppView, request: DeviceRequest, told: Told | str, now: datetime) -> Observation | str | None:
         """Make an event an observation; None when there is nothing to keep, a word when it is not counted."""
@@ -178,7 +182,7 @@ class _Batch:
         if self._view is None:
             self._view = self._service.view(request.app)
             if self._view is None:
-                return replies.unknown_app()
+                return self._service.without_view(request.app)
         if request.app != self._view.app.value:
             self._fail(index, MIXED_APPS, replies.problem("invalid_request", "app_id differs from the first event's"))
             return None

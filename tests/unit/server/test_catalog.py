@@ -248,6 +248,8 @@ def test_an_app_that_was_never_read_is_not_served_and_makes_the_catalog_infinite
     catalog = open_catalog(World(is_away=True))
     catalog.refresh()
     assert catalog.view(str(APP)) is None
+    assert catalog.serves(str(APP))
+    assert not catalog.serves("com.example.App")
     assert catalog.age_s(NOON) == float("inf")
 
 

@@ -114,6 +114,12 @@ def test_a_clear_bundle_has_an_empty_session_key() -> None:
     assert replies.update(version="1.2.0", url="u", session_key="", checksum="c")["session_key"] == ""
 
 
+def test_an_app_that_could_not_be_read_yet_is_no_reason_to_fall_silent() -> None:
+    reply = replies.unread_app()
+    assert (reply.status, reply.body["error"], reply.retry_after_s) == (503, "unavailable", 30)
+    assert reply.refused == {"unread_app": 1}
+
+
 def test_an_app_that_is_not_served_is_told_to_wait() -> None:
     reply = replies.unknown_app()
     assert (reply.status, reply.body["error"], reply.retry_after_s) == (429, "on_premise_app", 300)

@@ -136,6 +136,18 @@ def test_an_app_that_is_not_served(app_id: str) -> None:
         assert not reply.observations
 
 
+def test_an_app_that_could_not_be_read_yet_is_answered_later() -> None:
+    world = World(None)
+    world.unread = info()["app_id"]
+    told = (
+        updates(world),
+        stats(world, event("set")),
+        stats(world, [event("set")]),
+        world.service.channel_self("PUT", info(), NOW),
+    )
+    assert {(reply.status, reply.body["error"], reply.retry_after_s) for reply in told} == {(503, "unavailable", 30)}
+
+
 # --- /stats
 
 
