@@ -18,7 +18,7 @@ _STATS = b"/stats"
 class Limits:
     """Bounds of one worker; times in seconds, sizes in bytes.
 
-    **Source:** head, body and their deadlines: docs/server.md, "Limits". The rest is our judgement.
+    **Source:** head, body and their deadlines: docs/self-hosting.md, "Limits and rates". The rest is our judgement.
 
     Attributes:
         head: Request line and headers of one request.
