@@ -38,6 +38,8 @@ class Run:
         refused: Answers with another status than 2xx or 3xx.
         broken: Connections that could not be made, or broke.
         peak_bytes: Resident memory of all the server's processes at the most; what they share counts once a process.
+        cpu_us: Processor time of the server's processes for one answer, in microseconds: what other work on the machine
+            changes least.
     """
 
     requests: int
@@ -48,6 +50,7 @@ class Run:
     refused: int
     broken: int
     peak_bytes: int
+    cpu_us: float
 
     @property
     def per_second(self) -> float:
@@ -72,6 +75,18 @@ class Memory:
                 with suppress(psutil.NoSuchProcess):
                     total += process.memory_info().rss
         return total
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the processor time of a process and its children so far."""
+    total = 0.0
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(pid)
+        for process in (first, *first.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                used = process.cpu_times()
+                total += used.user + used.system
+    return total
 
 
 @contextmanager
@@ -108,6 +123,7 @@ def find_wrk() -> Path:
 def load(kind: str, base: str, pid: int, seconds: float, connections: int = CONNECTIONS) -> Run:
     """Load a server with one kind of requests; see wrk/devices.lua."""
     command = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "10s", "-s", SCRIPT, base, "--", kind]
+    used = cpu_seconds(pid)
     with watched(pid) as memory:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
@@ -123,6 +139,7 @@ def load(kind: str, base: str, pid: int, seconds: float, connections: int = CONN
         found["refused"],
         found["connect"] + found["read"] + found["write"] + found["timeout"],
         memory.peak,
+        (cpu_seconds(pid) - used) * 1e6 / max(1, found["requests"]),
     )
 
 
@@ -130,7 +147,7 @@ def median(runs: Sequence[Run]) -> dict[str, object]:
     """Give the medians of some runs, and all of them."""
     middle = {
         name: statistics.median(getattr(run, name) for run in runs)
-        for name in ("per_second", "p50_ms", "p99_ms", "max_ms", "peak_bytes")
+        for name in ("per_second", "p50_ms", "p99_ms", "max_ms", "peak_bytes", "cpu_us")
     }
     refused, broken = sum(run.refused for run in runs), sum(run.broken for run in runs)
     each = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 from load import CONNECTIONS, Memory, Run, load, median, note, watched
 from measure import machine
 from server_report import document
@@ -36,6 +38,7 @@ BIN = Path(sys.executable).parent
 Figures = dict[str, Any]
 EVENTS = {"single events": 1, "five events": 5, "single events, new devices": 1, "five events, new devices": 5}
 """Kinds of load that report, and how many events a request of each has."""
+OPTIONS = (*NO_RATES, "--secret", "env:DEVICE_SECRET")
 OVERLOAD = 10
 QUICK_S = 0.02
 """An answer within this is a quick one."""
@@ -51,18 +54,18 @@ def bare(folder: Path) -> Iterator[tuple[str, int]]:
     with log.open("wb") as out:
         process = subprocess.Popen([str(part) for part in command], stdout=out, stderr=out, cwd=folder)
     try:
-        yield _said(process, log, "http://127.0.0.1:"), process.pid
+        yield _said(process, log, r"http://127.0.0.1:(\d+)\s"), process.pid
     finally:
         process.kill()
         process.wait()
 
 
-def _said(process: subprocess.Popen[bytes], log: Path, before: str) -> str:
+def _said(process: subprocess.Popen[bytes], log: Path, pattern: str) -> str:
+    """Wait until a server says its port; give its address."""
     end = time.monotonic() + 20
     while time.monotonic() < end and process.poll() is None:
-        _, found, after = log.read_text().partition(before)
-        if found and "\n" in after:
-            return "http://127.0.0.1:" + after.split()[0]
+        if found := re.search(pattern, log.read_text(), re.MULTILINE):
+            return f"http://127.0.0.1:{found[1]}"
         time.sleep(0.05)
     raise RuntimeError(f"{log.name}: {log.read_text()}")
 
@@ -74,7 +77,7 @@ def peer(folder: Path, *options: str) -> Iterator[tuple[str, int]]:
     with log.open("wb") as out:
         process = subprocess.Popen([str(BIN / "node"), str(PEER / "server.mjs"), *options], stdout=out, cwd=folder)
     try:
-        yield _said(process, log, ""), process.pid
+        yield _said(process, log, r"^(\d+)$"), process.pid
     finally:
         # Node of the Python wheel is a child of a Python that waits for it.
         for child in (*_children(process.pid), process):
@@ -84,6 +87,29 @@ def peer(folder: Path, *options: str) -> Iterator[tuple[str, int]]:
 
 def _children(pid: int) -> list[Any]:
     return list(psutil.Process(pid).children(recursive=True))
+
+
+@contextmanager
+def databases(folder: Path, *, is_postgres: bool) -> Iterator[Callable[[str], str]]:
+    """Give what gives a database by name: always the same for the same name."""
+    if not is_postgres:
+        yield lambda name: f"sqlite:///{folder}/{name.replace(' ', '-')}.sqlite"
+        return
+    place = folder / "postgres"
+    place.mkdir()
+    folder.chmod(0o755)
+    made: set[str] = set()
+    # Durable, unlike that of the tests.
+    with postgres.serving(place, fsync="on", full_page_writes="on", shared_buffers="128MB") as base:
+
+        def database(name: str) -> str:
+            if name not in made:
+                made.add(name)
+                with psycopg.connect(f"{base}/postgres", autocommit=True) as connection:
+                    connection.execute(f'CREATE DATABASE "{name}"'.encode())
+            return f"{base}/{name.replace(' ', '%20')}"
+
+        yield database
 
 
 def install_peer() -> None:
@@ -109,8 +135,8 @@ def checks(app: ServedApp, database: Callable[[str], str], folder: Path, rounds:
     """Update checks: one worker, two workers, the peer, and a bare server, in turn."""
     note("update checks")
     with ExitStack() as stack:
-        one = stack.enter_context(serving(app, database("one"), *NO_RATES))
-        two = stack.enter_context(serving(app, database("two"), "--workers", "2", *NO_RATES))
+        one = stack.enter_context(serving(app, database("one"), *OPTIONS))
+        two = stack.enter_context(serving(app, database("two"), "--workers", "2", *OPTIONS))
         plain, kept = stack.enter_context(peer(folder)), stack.enter_context(peer(folder, "--keep-statements"))
         ceiling = stack.enter_context(bare(folder))
         found = in_turn(
@@ -132,7 +158,7 @@ def events(app: ServedApp, database: Callable[[str], str], rounds: int, seconds:
     note("events")
     figures: Figures = {}
     for workers in (1, 2):
-        with serving(app, database(f"events{workers}"), "--workers", str(workers), *NO_RATES) as server:
+        with serving(app, database(f"events{workers}"), "--workers", str(workers), *OPTIONS) as server:
             contestants = {kind: _loading(kind, server, seconds) for kind in EVENTS}
             for kind, runs in in_turn(contestants, rounds).items():
                 found = median(runs)
@@ -150,7 +176,7 @@ def overload(app: ServedApp, database: Callable[[str], str], seconds: float) -> 
     note("overload")
     found: Figures = {}
     for kind in ("updates", "five events, new devices"):
-        with serving(app, database(f"overload {kind[:4]}"), *NO_RATES) as server:
+        with serving(app, database(f"overload {kind[:4]}"), *OPTIONS) as server:
             before = load(kind, server.base, server.pid, seconds)
             at_rest = Memory(server.pid).now()
             first = load(kind, server.base, server.pid, seconds, CONNECTIONS * OVERLOAD)
@@ -185,7 +211,7 @@ def hostility(app: ServedApp, database: Callable[[str], str], rounds: int, secon
     """Polite clients alone, and beside every kind of hostile ones."""
     note("hostile clients")
     alone, beside, outcomes = [], [], []
-    with serving(app, database("hostile"), *NO_RATES) as server, watched(server.pid) as memory:
+    with serving(app, database("hostile"), *OPTIONS) as server, watched(server.pid) as memory:
         for _ in range(rounds):
             alone.append(_polite(server, seconds))
             attackers = hostile.start(server.port, seconds + 4, *hostile.KINDS)
@@ -212,7 +238,7 @@ def starting(app: ServedApp, database: Callable[[str], str]) -> Figures:
     times, resident = [], 0
     for _ in range(3):
         started = time.perf_counter()
-        with serving(app, database("one"), *NO_RATES) as server:
+        with serving(app, database("one"), *OPTIONS) as server:
             times.append(time.perf_counter() - started)
             with urllib.request.urlopen(server.base + "/livez") as answer:
                 answer.read()
@@ -235,16 +261,14 @@ def main() -> None:
     OUT.mkdir(exist_ok=True)
     about = machine(subprocess.run([BIN / "node", "--version"], capture_output=True, text=True, check=True).stdout.strip())
     found: Figures = {}
-    folder = Path(tempfile.mkdtemp(prefix="otagate-bench-"))
-    try:
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="otagate-bench-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
         app = ServedApp.make(folder / "app", "1.0.0", "1.1.0")
+        app.environ["DEVICE_SECRET"] = "5e" * 32
         app.promote("1.0.0")
         app.promote("1.1.0")
-        database = (
-            (lambda _: postgres.new_database())
-            if options.postgres
-            else lambda name: f"sqlite:///{folder}/{name.replace(' ', '-')}.sqlite"
-        )
+        database = stack.enter_context(databases(folder, is_postgres=options.postgres))
         measures: dict[str, Callable[[], Figures]] = {
             "checks": lambda: checks(app, database, folder, options.rounds, options.seconds),
             "events": lambda: events(app, database, options.rounds, options.seconds),
@@ -254,8 +278,6 @@ def main() -> None:
         }
         for name in options.only:
             found[name] = measures[name]()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     report = {
         "schema": "otagate/benchmark-server/v1",
         "machine": about,

@@ -32,13 +32,24 @@ def document(report: Figures) -> str:
 
 
 def _rates(title: str, figures: Figures, what: str = "per_second") -> str:
-    rows = [[title, "a second", "least-most", "p50 ms", "p99 ms", "peak MiB", "refused"]]
+    rows = [[title, "a second", "least-most", "p50 ms", "p99 ms", "CPU us an answer", "peak MiB", "refused"]]
     for name, found in figures.items():
         factor = found[what] / found["per_second"] if found["per_second"] else 1
         runs = [run["per_second"] * factor for run in found["runs"]]
         spread = f"{min(runs):,.0f}-{max(runs):,.0f}"
         peak, refused = f"{found['peak_bytes'] / MIB:.0f}", f"{found['refused']:,}"
-        rows.append([name, f"{found[what]:,.0f}", spread, f"{found['p50_ms']:.1f}", f"{found['p99_ms']:.1f}", peak, refused])
+        rows.append(
+            [
+                name,
+                f"{found[what]:,.0f}",
+                spread,
+                f"{found['p50_ms']:.1f}",
+                f"{found['p99_ms']:.1f}",
+                f"{found['cpu_us']:.0f}",
+                peak,
+                refused,
+            ]
+        )
     return table(rows)
 
 

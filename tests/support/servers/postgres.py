@@ -53,8 +53,11 @@ def new_database() -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Run a server until the ``with`` body ends. It refuses to run as root: then as nobody, who owns its folder."""
+def serving(folder: Path, **more: str) -> Iterator[str]:
+    """Run a server until the ``with`` body ends. It refuses to run as root: then as nobody, who owns its folder.
+
+    ``more`` are settings that differ from those of the tests.
+    """
     is_root = os.geteuid() == 0
     data = folder / "data"
     if is_root:
@@ -66,7 +69,7 @@ def serving(folder: Path) -> Iterator[str]:
         cwd=folder,
     )
     (port,) = free_ports(1)
-    settings = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in _SETTINGS.items())
+    settings = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in {**_SETTINGS, **more}.items())
     command = [*_as_other(is_root), binaries() / "postgres", "-D", data, "-p", str(port), *settings]
     base = f"postgresql://{USER}@127.0.0.1:{port}"
     with running(command, lambda: _is_ready(base), folder / "log"):
