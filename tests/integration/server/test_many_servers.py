@@ -44,10 +44,10 @@ SERVERS = 3
 FLEETS = 16
 """Threads with a part of the devices each: a report waits until it is durable, so that many at once are what a server needs."""
 POLL_S = 0.5
-SLACK_S = 1.0
-"""For a reading of the channels, and a request, that wait for a busy machine."""
 STEP_S = max(2.2, SIZE / 250)
 """Between two moves: each is in force alone for a while."""
+SLACK_S = max(1.0, STEP_S / 4)
+"""For a reading of the channels, and a request, that wait for a busy machine."""
 HOUR = 3600.0
 SECRET = bytes(range(32))
 NATIVE = "1.0.0"
