@@ -91,6 +91,7 @@ class Problem:
 # What is left of a body that is refused must not be taken for the next request.
 _CLOSE: Headers = ((b"connection", b"close"),)
 BAD_JSON = Problem(400, "invalid_json", "The body is not a JSON value in UTF-8")
+TOO_MANY_VALUES = Problem(400, "invalid_json", "The body holds too many values")
 BAD_QUERY = Problem(400, "invalid_query", "The query is not a list of parameters in UTF-8")
 BAD_HOST = Problem(400, "invalid_host", "The Host header does not name a host")
 UNAUTHORIZED = Problem(

@@ -8,11 +8,15 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from otagate.server.http.answer import BAD_JSON, BAD_QUERY, TOO_LARGE, WRONG_TYPE, Gone
+from otagate.server.http.answer import BAD_JSON, BAD_QUERY, TOO_LARGE, TOO_MANY_VALUES, WRONG_TYPE, Gone
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_STATS_BYTES = 512 * 1024
 """Of ``/stats``; see server.transport.limits.Limits."""
+MAX_COMMAS = 32_000
+MAX_BRACKETS = 16_000
+"""Values in a JSON body, roughly: what costs time is not how long it is but how many there are, some 0.5 µs each. The 256
+events that a request may have stay far below with 20 fields each, and with commas and brackets in their texts."""
 MAX_PARAMETERS = 64
 
 Message = MutableMapping[str, Any]
@@ -108,8 +112,11 @@ def parse_json(body: bytes) -> Any:
     """Read a JSON value. Of a key that stands twice the last counts: devices do not send such.
 
     Raises:
-        Refused: 400: not UTF-8, not JSON, nested too deeply, or a number that is none (``NaN``, ``Infinity``, ``1e999``).
+        Refused: 400: not UTF-8, not JSON, nested too deeply, or a number that is none (``NaN``, ``Infinity``, ``1e999``);
+            or too many values.
     """
+    if len(body) > MAX_BRACKETS and (body.count(b",") > MAX_COMMAS or body.count(b"[") + body.count(b"{") > MAX_BRACKETS):
+        raise TOO_MANY_VALUES.refusal()
     try:
         return _decode(body.decode())
     except (ValueError, RecursionError):

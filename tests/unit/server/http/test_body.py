@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -100,8 +101,8 @@ def test_json_is_read(raw: bytes, value: Any) -> None:
         b"-Infinity",
         b"1e999",
         b"-1e999",
-        b"[" * 60_000,
-        b"[" * 30_000 + b"]" * 30_000,
+        b"[" * 16_000,
+        b"[" * 15_000 + b"]" * 15_000,
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
         b"1" * 5000,
     ],
@@ -177,3 +178,19 @@ def test_what_is_remembered_of_types_is_bounded() -> None:
         with pytest.raises(Refused):
             check_type(b"text/%d" % at, None)
     assert len(body._types) <= 256
+
+
+@pytest.mark.parametrize(
+    "raw", [b"[" + b"1," * 200_000 + b"1]", b"[" * 60_000, b"[" + b"{}," * 20_000 + b"1]", b'"' + b"," * 40_000 + b'"']
+)
+def test_a_body_that_is_long_to_read_is_not_read(raw: bytes) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_json(raw)
+    assert caught.value.answer.status == 400
+    assert b"too many values" in bytes(caught.value.answer.body)  # type: ignore[arg-type]
+
+
+def test_a_plugins_whole_queue_is_read() -> None:
+    fields = {f"field_{number}": "[object, Object]" for number in range(20)}
+    events = [{**fields, "metadata": {"stack": "at f (a, b) [native]" * 20}} for _ in range(200)]
+    assert parse_json(json.dumps(events).encode()) == events
