@@ -16,7 +16,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import httpx
 import pytest
 
+from otagate._clock import SystemClock
 from otagate.errors import ExitCode
+from otagate.flow.serve import ServeOptions, build_parts
 from otagate.model import Digest
 from otagate.store.interface import Store
 from otagate.store.obstore_objects import PART_BYTES
@@ -25,6 +27,7 @@ from support.iam import policy
 from support.keys import key
 from support.project import POLICY, Project, Said
 from support.servers import moto_s3
+from support.update_server import device_id, facts
 
 pytestmark = pytest.mark.integration
 
@@ -252,6 +255,29 @@ def test_a_role_may_not_do_what_is_another_s(
     assert subject in said.err.partition("error:")[2].partition("\n")[0], said.err
     assert f"expected: {permission}" in said.err
     assert f"grant {permission} to the identity in use" in said.err
+
+
+def test_an_update_server_needs_the_read_role_alone_also_to_sign_addresses(world: World, tmp_path: Path) -> None:
+    own = tmp_path / "otagate.yml"
+    own.write_text((world.app.folder / "otagate.yml").read_text() + "server: {default_channel: live}\n")
+    at = world.log.stat().st_size
+    clock, options = SystemClock(), ServeOptions((own,), "sqlite:///t.db", tmp_path)
+    parts = build_parts(options, world.environ["read"], clock)
+    try:
+        for background in parts.background:
+            background.start()
+        asked = facts(device_id(1), app_id="com.example.app", version_build="0.9.0")
+        body: Any = parts.service.updates(asked, clock.now(), "https://updates.example.com").body
+    finally:
+        for background in parts.background:
+            background.stop()
+        parts.telemetry.close()
+    world.note("read", at)
+    assert body["version"] in {"1.0.0", "1.1.0"}, body
+    assert "X-Amz-Signature=" in body["url"]
+    answer = httpx.get(body["url"])
+    assert (answer.status_code, answer.content[:1] != b"<") == (200, True)
+    test_a_role_may_do_all_that_its_verbs_ask_for(world, "read")
 
 
 def test_a_stranger_may_do_nothing(world: World) -> None:
