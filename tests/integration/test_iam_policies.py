@@ -275,7 +275,9 @@ def test_an_update_server_needs_the_read_role_alone_also_to_sign_addresses(world
     world.note("read", at)
     assert body["version"] in {"1.0.0", "1.1.0"}, body
     assert "X-Amz-Signature=" in body["url"]
+    world.enforce(is_on=False)  # moto understands signatures in a header only
     answer = httpx.get(body["url"])
+    world.enforce(is_on=True)
     assert (answer.status_code, answer.content[:1] != b"<") == (200, True)
     test_a_role_may_do_all_that_its_verbs_ask_for(world, "read")
 
