@@ -120,8 +120,11 @@ class IntakeInMemory:
     later_ones: list[Observation] = field(default_factory=list)
     is_full: bool = False
     is_away: bool = False
+    hangs: bool = False
 
     async def durable(self, observations: Sequence[Observation]) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.is_full:
             raise IntakeFullError
         if self.is_away:

@@ -92,7 +92,7 @@ def _configure_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-connections-per-address", type=int, default=512, metavar="N", help="of one address (default: 512)"
     )
-    group.add_argument("--in-flight", type=int, default=256, metavar="N", help="requests being answered (default: 256)")
+    group.add_argument("--in-flight", type=int, default=512, metavar="N", help="requests being answered (default: 512)")
     group.add_argument(
         "--drain", default="10s", metavar="D", help="time to end what was begun, when told to stop (default: 10s)"
     )
@@ -144,7 +144,7 @@ def _serve_options(args: argparse.Namespace, env: CommandEnv) -> ServeOptions:
         downloads=args.downloads,
         keep=None if args.keep == "0" else _span("--keep", args.keep),
         metrics_public=args.metrics_public,
-        http=HttpOptions(limits=limits, stale_s=min(60.0, stale.total_seconds())),
+        http=HttpOptions.within(args.in_flight, limits=limits, stale_s=min(60.0, stale.total_seconds())),
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from otagate.errors import UnavailableError
 from otagate.server.http import openapi
 from otagate.server.http.answer import UNAUTHORIZED, Answer, Headers, Refused, answer_json, too_many
 from otagate.server.http.body import MAX_BODY_BYTES, MAX_STATS_BYTES, check_type, parse_json, parse_query, read_body
@@ -18,16 +20,18 @@ from otagate.server.http.rates import Limiter, RouteClass
 from otagate.server.http.request import Request
 from otagate.server.http.routes import Kind
 from otagate.server.http.threads import Threads
-from otagate.server.interface import Reply
+from otagate.server.interface import IntakeFullError, Reply
 from otagate.server.parts import AdminRequest, ServerParts
 from otagate.telemetry.intake import IntakeStats
+from otagate.telemetry.model import Observation
 
 if TYPE_CHECKING:
     from otagate.server.transport.limits import Traffic
 
 Handler = Callable[[Request], Awaitable[Answer]]
 _DATABASE_THREADS = 4
-_WAITING = 64
+_DURABLE_S = 15.0
+"""Longer than a busy database is waited for (telemetry.sql.PATIENCE), shorter than a plugin waits: 20 s."""
 _WITH_BODY = frozenset({"POST", "PUT"})
 
 
@@ -45,7 +49,8 @@ class Handlers:
         self._metrics = metrics
         self._downloads = Downloads(parts.bundles, parts.links, Offered(parts.catalog), options.downloads)
         self._health = Health(parts.catalog, parts.telemetry, options.stale_s)
-        self._threads = Threads("database", _DATABASE_THREADS, _WAITING)
+        self._threads = Threads("database", _DATABASE_THREADS, options.blocking)
+        self._reports, self._most_reports = 0, options.reports
         self._traffic: Traffic | None = None
         self.of: Mapping[Kind, Handler] = {
             Kind.UPDATES: self.updates,
@@ -75,8 +80,21 @@ class Handlers:
         self._limit_app(RouteClass.STATS, body, request.peer)
         reply = self._parts.service.stats(body, self._parts.clock.now())
         if reply.observations:
-            await self._parts.intake.durable(reply.observations)
+            await self._durable(reply.observations)
         return self._answer(reply)
+
+    async def _durable(self, observations: Sequence[Observation]) -> None:
+        """Wait for the database, but neither for ever nor all at once: a request that waits takes the place of others."""
+        if self._reports >= self._most_reports:
+            raise IntakeFullError
+        self._reports += 1
+        try:
+            async with asyncio.timeout(_DURABLE_S):
+                await self._parts.intake.durable(observations)
+        except TimeoutError:
+            raise UnavailableError("the database does not answer", "telemetry") from None
+        finally:
+            self._reports -= 1
 
     async def channel_self(self, request: Request) -> Answer:
         """``/channel_self``: 2xx only after the device's choice is durable."""

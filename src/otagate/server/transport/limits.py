@@ -62,7 +62,7 @@ class Limits:
     buffered: int = 32 * 1024 * 1024
     connections: int = 4096
     per_address: int = 512
-    in_flight: int = 256
+    in_flight: int = 512
     handshake_s: float = 5.0
     sweep_s: float = 0.5
     drain_s: float = 10.0

@@ -40,7 +40,7 @@ class RunOptions:
     trusted_proxies: tuple[str, ...] = ()
     max_connections: int = 4096
     max_connections_per_address: int = 512
-    in_flight: int = 256
+    in_flight: int = 512
     drain_s: float = 10.0
     ready_file: Path | None = None
     log_format: str = "text"

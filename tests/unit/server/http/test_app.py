@@ -9,6 +9,7 @@ import pytest
 
 from otagate.errors import UnavailableError, VerificationError
 from otagate.server.admin.api import ROUTES as ADMIN_ROUTES
+from otagate.server.http import handlers
 from otagate.server.http.app import UpdateApp
 from otagate.server.http.options import HttpOptions
 from otagate.server.http.rates import Limits, Rate
@@ -285,6 +286,37 @@ def test_refusals_are_logged_without_a_word_about_who_was_refused(caplog: pytest
     ]
     assert "secret" not in repr(told)
     assert "192.0.2" not in repr(told)
+
+
+def test_a_database_that_hangs_holds_up_reports_for_a_while_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "_DURABLE_S", 0.2)
+    world = World()
+    client = serve(world, HttpOptions(reports=2))
+    world.intake.hangs = True
+
+    async def crowd() -> list[Got | None]:
+        waiting = [asyncio.create_task(client.ask("POST", "/stats", json_body=EVENT)) for _ in range(2)]
+        await asyncio.sleep(0)
+        return [
+            await client.ask("POST", "/stats", json_body=EVENT),
+            await client.ask("POST", "/updates", json_body=device()),
+            *await asyncio.gather(*waiting),
+        ]
+
+    told = [got for got in asyncio.run(crowd()) if got is not None]
+    assert [got.status for got in told] == [503, 200, 503, 503]
+    assert [got.json().get("error") for got in told] == ["unavailable", None, "unavailable", "unavailable"]
+    assert counted(client, 'otagate_refused_total{reason="intake_full"} 1.0')
+    world.intake.hangs = False
+    assert [client.post("/stats", EVENT).status for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.parametrize("in_flight", [1, 8, 512])
+def test_most_requests_in_flight_may_wait_but_never_all(in_flight: int) -> None:
+    options = HttpOptions.within(in_flight, limits=Limits(), stale_s=60)
+    shares = options.downloads, options.reports, options.blocking
+    assert min(shares) >= 1
+    assert sum(shares) < in_flight or in_flight < 8
 
 
 def limited(per_s: float = 1, burst: int = 2, app: Rate | None = None) -> HttpOptions:
