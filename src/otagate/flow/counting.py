@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from otagate.errors import AccessError, OtagateError, UnavailableError, UsageError
+from otagate.flow.database import DATABASE_VARIABLE, DEFAULT_DATABASE
 from otagate.flow.select import channel_names
 from otagate.flow.workspace import Workspace
 from otagate.gate.interface import SourceError
 from otagate.gate.sources.telemetry import OneLook, floor
 from otagate.gate.sources.telemetry_reader import TelemetryReader, open_reader
 from otagate.model import ChannelName, ChannelState, Version
+from otagate.policy.model import TelemetrySpec
 from otagate.telemetry.interface import Active, CountQuery
 from otagate.telemetry.metrics import ADOPTION, ADOPTION_AGE, Tally, tally
 from otagate.telemetry.model import BUCKET_S, Counts
@@ -97,7 +99,7 @@ def telemetry_of(workspace: Workspace) -> TelemetryReader:
     Raises:
         UsageError: The policy does not say where telemetry is.
     """
-    spec = workspace.policy.telemetry
+    spec = workspace.policy.telemetry or _made_here(workspace)
     if spec is None:
         raise UsageError(
             "the policy does not say where devices are counted",
@@ -106,6 +108,14 @@ def telemetry_of(workspace: Workspace) -> TelemetryReader:
             remedy="write such as `telemetry: {server: https://updates.example.com}` (docs/gates.md)",
         )
     return OneLook(open_reader(spec, root=workspace.policy.root, environ=workspace.environ))
+
+
+def _made_here(workspace: Workspace) -> TelemetrySpec | None:
+    """Give the database that ``otagate serve`` makes beside the policy when nothing is said, if it is there."""
+    if workspace.environ.get(DATABASE_VARIABLE, "").strip():
+        return TelemetrySpec(database=f"env:{DATABASE_VARIABLE}")
+    path = workspace.policy.file.parent / DEFAULT_DATABASE
+    return TelemetrySpec(database=f"sqlite:///{path}") if path.exists() else None
 
 
 @contextmanager

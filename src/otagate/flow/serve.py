@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from otagate.server.parts import ServerParts
     from otagate.telemetry.sql import SqlTelemetry
 
-DEFAULT_DATABASE = ".otagate/telemetry.sqlite"
-"""Below the policy's folder; ``.otagate`` is kept out of version control by what ``init`` writes."""
 REMEMBERED = timedelta(days=90)
 """Releases that devices first told of within this time are counted on, also when no channel names them any more."""
 

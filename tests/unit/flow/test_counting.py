@@ -238,3 +238,14 @@ def test_a_database_that_is_not_there_is_said(shop: Shop, tmp_path: Path) -> Non
     assert found.code == 2
     assert "nowhere.db" in found.err
     assert not other.path("nowhere.db").exists()
+
+
+@pytest.mark.parametrize("is_variable", [False, True])
+def test_without_telemetry_in_the_policy_the_database_that_serve_makes_is_read(is_variable: bool, tmp_path: Path) -> None:
+    made = open_shop(tmp_path / "app")
+    file = made.path("elsewhere.sqlite" if is_variable else ".otagate/telemetry.sqlite")
+    record(file, seen(1, "1.0.0", datetime.now(tz=UTC) - timedelta(minutes=20)))
+    environ = {"OTAGATE_DATABASE": f"sqlite:///{file}"} if is_variable else {}
+    said = made.run("metrics", "get", "--format", "json", **environ)
+    assert said.code == 0, said.err
+    assert json.loads(said.out)["releases"][0]["counts"]["success"] == 1

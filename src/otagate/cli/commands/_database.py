@@ -8,8 +8,8 @@ from pathlib import Path
 from otagate.cli.commands._material import base_of, policy_if_any
 from otagate.cli.output import CommandEnv
 from otagate.errors import UsageError
-
-VARIABLE = "OTAGATE_DATABASE"
+from otagate.flow.database import DATABASE_VARIABLE as VARIABLE
+from otagate.flow.database import DEFAULT_DATABASE
 
 
 def add_database(parser: argparse._ActionsContainer) -> None:
@@ -42,6 +42,4 @@ def database_of(args: argparse.Namespace, env: CommandEnv) -> tuple[str, Path]:
         )
     if policy.telemetry is not None and policy.telemetry.database is not None:
         return policy.telemetry.database, base_of(policy, env)
-    from otagate.flow.serve import DEFAULT_DATABASE  # noqa: PLC0415 - only when nothing else is said
-
     return f"sqlite:///{policy.file.parent / DEFAULT_DATABASE}", base_of(policy, env)

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 from otagate._fs import translate
 from otagate._text import harmless
+from otagate.cli.commands._material import base_of, policy_if_any
 from otagate.cli.commands._open import open_policy
 from otagate.cli.output import CommandEnv, Result
-from otagate.errors import UnavailableError, UsageError
+from otagate.errors import KeyMaterialError, UnavailableError, UsageError
+from otagate.policy.model import SealFormat
 from otagate.policy.values import percent, span
 
 if TYPE_CHECKING:
@@ -37,8 +39,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("--against", metavar="URL", required=True, help="the server's address, without /updates")
     verb.add_argument("--devices", metavar="N", type=int, default=100, help="how many (default: 100)")
     verb.add_argument("--app", metavar="ID", help="app id (default: the policy's)")
-    verb.add_argument("--public-key", metavar="FILE", help="the public key that is built into the app, PEM")
-    verb.add_argument("--native", metavar="VERSION", default="1.0.0", help="native version of the app (default: 1.0.0)")
+    text = "the public key that is built into the app, PEM (default: that of the policy's key, when it is at hand)"
+    verb.add_argument("--public-key", metavar="FILE", help=text)
+    verb.add_argument("--native", metavar="VERSION", default="0.0.1", help="native version of the app (default: 0.0.1)")
     verb.add_argument(
         "--generation",
         metavar="VERSION[=WEIGHT]",
@@ -92,8 +95,13 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
 
     with closing(HttpTransport(connections=threads, verify=_trust(args.ca, env.cwd))) as transport:
         # The server's clock is the machine's, however fast the devices' runs.
-        fleet = Fleet(config, transport, args.seed, start=time.time(), stamp=lambda _at: time.time())
-        run_live(fleet, duration_s=length, speed=speed, threads=threads, on_progress=on_progress)
+        fleet, began = Fleet(config, transport, args.seed, start=time.time(), stamp=lambda _at: time.time()), time.monotonic()
+        try:
+            run_live(fleet, duration_s=length, speed=speed, threads=threads, on_progress=on_progress)
+        except KeyboardInterrupt:
+            # Whoever has seen enough wants the table all the same.
+            length = time.monotonic() - began
+            env.warn(f"interrupted after {length:.0f}s; what happened until then:")
         fleet.settle()
     if fleet.traffic.requests and not any(status for _what, status in fleet.traffic.answers):
         remedy = "see whether the server runs and the address is right"
@@ -115,7 +123,7 @@ def _config(args: argparse.Namespace, env: CommandEnv) -> FleetConfig:
         app=args.app or open_policy(args, env).app.value,
         base=_base(args.against),
         size=_within("--devices", args.devices, 1, _MAX_DEVICES),
-        public_key=_key(env.cwd / args.public_key) if args.public_key else None,
+        public_key=_key(env.cwd / args.public_key) if args.public_key else _own_key(args, env),
         generations=_mix("--generation", args.generation or ["8.51.23"]),
         platforms=_mix("--platform", args.platform or ["android=6", "ios=4"]),
         native=args.native,
@@ -221,6 +229,21 @@ def _key(path: Path) -> str:
     except OSError as error:
         raise translate(error, "cannot read the public key", path) from error
     return body.decode("utf-8", "replace")
+
+
+def _own_key(args: argparse.Namespace, env: CommandEnv) -> str | None:
+    """Give the public key of the policy's app, when the policy is of that app and its key is at hand."""
+    policy = policy_if_any(args, env)
+    reference = policy.seal.encryption_key if policy is not None and policy.seal.format is SealFormat.CAPGO else None
+    if policy is None or reference is None or args.app not in {None, policy.app.value}:
+        return None
+    from otagate.cli.commands.keys import device_key  # noqa: PLC0415 - only without --public-key
+
+    try:
+        return device_key(reference, env, base_of(policy, env))["public"]
+    except KeyMaterialError as error:
+        env.warn(f"devices cannot open sealed bundles: {error.what}: {error.subject}; give --public-key")
+        return None
 
 
 def _trust(name: str | None, cwd: Path) -> ssl.SSLContext | bool:

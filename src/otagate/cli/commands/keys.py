@@ -80,7 +80,7 @@ def _show(args: argparse.Namespace, env: CommandEnv) -> Result:
     base, problems = base_of(policy, env), []
     data: dict[str, object] = {}
     view: list[Block] = [Heading("public parts of the keys")]
-    for role, reference, read in (("encryption", encryption, _encryption), ("signing", signing, _signing)):
+    for role, reference, read in (("encryption", encryption, device_key), ("signing", signing, _signing)):
         try:
             facts = read(reference, env, base) if reference else {}
         except KeyMaterialError as error:
@@ -95,7 +95,12 @@ def _show(args: argparse.Namespace, env: CommandEnv) -> Result:
     return Result("otagate/keys/v1", data, view)
 
 
-def _encryption(reference: str, env: CommandEnv, base: Path) -> dict[str, str]:
+def device_key(reference: str, env: CommandEnv, base: Path) -> dict[str, str]:
+    """Give the public part of an encryption key, as it is built into an app: ``key_id`` and ``public`` (PEM).
+
+    Raises:
+        KeyMaterialError: It is missing or unusable.
+    """
     text = read_reference(reference, environ=env.environ, base=base)
     public = rsa_public_pem_pkcs1(load_rsa_private(text, reference))
     return {"key_id": key_id(public), "public": public}

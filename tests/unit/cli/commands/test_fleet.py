@@ -11,11 +11,13 @@ import pytest
 
 from otagate.cli.commands import fleet as verb
 from otagate.cli.main import build_parser, run_command
+from otagate.cli.output import CommandEnv
 from otagate.errors import ExitCode
 from otagate.fleet import http_transport, live
 from otagate.fleet.config import FleetConfig
 from otagate.fleet.run import Fleet
 from support.hand_made_server import BASE, HandMadeServer
+from support.shop import open_shop
 from support.tls import self_signed
 
 AGAINST = ["fleet", "run", "--against", BASE, "--app", "com.example.app"]
@@ -168,10 +170,44 @@ def test_arguments_become_a_configuration(server: HandMadeServer, tmp_path: Path
         *("--auto-update", "always", "--channel", "main", "--native", "4.0.0"),
     ]
     args = build_parser("fleet").parse_args([*AGAINST[1:], "--against", f"{BASE}/updates", *more])
-    found: FleetConfig = verb._config(args, None)  # type: ignore[arg-type]
+    found: FleetConfig = verb._config(args, CommandEnv({}, tmp_path))
     assert found.base == BASE
     assert found.generations == {"7.0.50": 3.0, "8.51.23": 1.0}
     assert (found.platforms, found.chooses, found.loss) == ({"ios": 1.0}, {"beta": 0.05}, 0.04)
     assert (found.other_faults.integrity, found.other_faults.crash, found.other_faults.error) == (0.01, 0.0, 0.03)
     assert (found.faults_of("1.0.0").crash, found.faults_of("1.0.0").integrity) == (0.02, 0.01)
     assert (found.arrival, found.auto_update, found.channel, found.native) == ("daily", "always", "main", "4.0.0")
+
+
+def test_the_public_key_is_that_of_the_policy(server: HandMadeServer, tmp_path: Path) -> None:
+    shop = open_shop(tmp_path / "app", published=False)
+    args = build_parser("fleet").parse_args(["run", "--against", BASE])
+    env = CommandEnv({}, shop.folder)
+    assert verb._config(args, env).public_key == shop.path(".otagate/keys/encryption.pub.pem").read_text()
+    other = build_parser("fleet").parse_args(AGAINST[1:])
+    assert verb._config(other, env).public_key is None
+
+
+def test_without_the_policys_key_it_is_said(server: HandMadeServer, tmp_path: Path) -> None:
+    shop = open_shop(tmp_path / "app", published=False)
+    shop.path(".otagate/keys/encryption.pem").unlink()
+    warned: list[str] = []
+    env = CommandEnv({}, shop.folder, warn=warned.append)
+    assert verb._config(build_parser("fleet").parse_args(["run", "--against", BASE]), env).public_key is None
+    assert len(warned) == 1
+    assert "--public-key" in warned[0]
+
+
+def test_who_interrupts_gets_the_table_nevertheless(
+    server: HandMadeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(fleet: Fleet, **_more: Any) -> None:
+        fleet.run_until(fleet.now + 7200)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live, "run_live", interrupted)
+    code, out, err = call([*AGAINST, "--devices", "20"], tmp_path)
+    assert code == 0
+    assert "interrupted" in err
+    assert "20 devices" in out
+    assert "1.2.3" in out
