@@ -71,6 +71,7 @@ class Tellers:
     """
 
     port: int
+    count: int = 4
     acknowledged: set[int] = field(default_factory=set)
     refused: int = 0
     odd: list[tuple[int, bytes]] = field(default_factory=list)
@@ -79,7 +80,7 @@ class Tellers:
     threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self.threads = [threading.Thread(target=self._tell, daemon=True) for _ in range(4)]
+        self.threads = [threading.Thread(target=self._tell, daemon=True) for _ in range(self.count)]
         for thread in self.threads:
             thread.start()
         return self
@@ -153,7 +154,8 @@ def test_a_full_disk_is_told_to_who_writes_and_phones_go_on(app: ServedApp, disk
     url, began = f"sqlite:///{disk}/telemetry.sqlite", datetime.now(UTC)
     with serving(app, url, *OPTIONS, environ=ENVIRON) as server, Tellers(server.port) as tellers:
         tellers.until_more()
-        (disk / "fill").write_bytes(b"\0" * shutil.disk_usage(disk).free)
+        with suppress(OSError):  # to the last byte, whatever the server writes meanwhile
+            (disk / "fill").write_bytes(b"\0" * shutil.disk_usage(disk).total)
         tellers.until(lambda: tellers.refused > 5)
         for number in range(20):
             checks_for_updates(server, number)
@@ -221,6 +223,41 @@ def test_postgresql_that_loses_connections_or_crashes_loses_nothing(app: ServedA
         telemetry = open_telemetry(url, {}, is_made=False)
         assert [(one.kind, one.channel) for one in telemetry.assignments(0)] == [(CHOSEN, "beta")]
         telemetry.close()
+
+
+def test_while_postgresql_hangs_phones_get_their_updates(app: ServedApp) -> None:
+    began = datetime.now(UTC)
+    with tempfile.TemporaryDirectory() as folder, postgres.serving(Path(folder)) as base:
+        url = f"{base}/postgres"
+        # Half of those in flight may wait for the database: there are more tellers than that.
+        with (
+            serving(app, url, *OPTIONS, "--in-flight", "16", environ=ENVIRON) as server,
+            Tellers(server.port, 12) as tellers,
+        ):
+            tellers.until_more()
+            frozen = _processes(url, Path(folder))
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                tellers.until(lambda: tellers.refused > 20)
+                for number in range(50):
+                    checks_for_updates(server, number)
+            finally:
+                for pid in frozen:
+                    os.kill(pid, signal.SIGCONT)
+            tellers.until_more()
+            tellers.ending.set()
+            for thread in tellers.threads:
+                thread.join(30)
+            assert server.stop() == 0
+        assert tellers.odd == []
+        check_counts(url, tellers, began)
+
+
+def _processes(url: str, folder: Path) -> list[int]:
+    with psycopg.connect(url, autocommit=True) as admin:
+        rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'otagate'").fetchall()
+    return [int((folder / "data/postmaster.pid").read_text().splitlines()[0]), *(pid for (pid,) in rows)]
 
 
 def _crash(url: str) -> None:
