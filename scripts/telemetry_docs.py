@@ -74,7 +74,8 @@ The time to verify is from the earliest start of the download to the check of th
 | what | why |
 | --- | --- |
 | `download_fail` and `backend_refusal` of plugins before {silent} | these report every "no update for you" as a failure. Newer ones do not |
-| events of a release that no channel of this store names or named | most are of the built-in bundle, which plugins from 8.44.0 on tell as the native version; the rest of other stores. Acknowledged, `unknown_release` |
+| events of a release that no channel of this store names or named | of another store, made up, or from before telemetry. Acknowledged, `unknown_release` |
+| events of the built-in bundle | only that the device runs it. Plugins from 8.44.0 on name it by the native version |
 | events of another app in the same request | refused one by one, `mixed_apps`; the others are kept |
 | bodies that are no events | 400, or in a list an error for that one, `invalid_event` |
 | what `set` says of the bundle before it | which one a device ran is known already |
