@@ -145,6 +145,18 @@ def test_alerts_ask_for_figures_that_there_are(app: ServedApp, tmp_path: Path) -
     assert named - there == set()
 
 
+def test_what_the_page_has_people_ask_is_answered_as_it_says(app: ServedApp, tmp_path: Path) -> None:
+    (text,) = re.findall(r"^curl -s http://127\.0\.0\.1:8000/updates .* -d '(\{.*?\})'$", PAGE, re.MULTILINE | re.DOTALL)
+    asked = {**json.loads(text), "app_id": APP}
+    with serving(app, f"sqlite:///{tmp_path / 't.db'}") as server:
+        # `live` is the channel of phones that name none, and none of those that say they are in a channel that is not open.
+        status, found = server.post("/updates", asked)
+    assert status == 200
+    assert isinstance(found, dict)
+    assert found["version"] == VERSION
+    assert set(re.findall(r"`(\w+)`", PAGE.partition("The answer has ")[2].partition(".")[0])) == set(found)
+
+
 # The proxies.
 
 
