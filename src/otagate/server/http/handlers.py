@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from otagate.server.transport.limits import Traffic
 
 Handler = Callable[[Request], Awaitable[Answer]]
-_DATABASE_THREADS = 4
+_DATABASE_THREADS = 3
+"""Each may hold a connection for as long as a lock or a long answer takes; two are left of a worker's five (telemetry.engine),
+so that nobody's calls keep events from being recorded."""
 _DURABLE_S = 15.0
 """Longer than a busy database is waited for (telemetry.sql.PATIENCE), shorter than a plugin waits: 20 s."""
 _WITH_BODY = frozenset({"POST", "PUT"})

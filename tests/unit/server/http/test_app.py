@@ -15,6 +15,7 @@ from otagate.server.http.options import HttpOptions
 from otagate.server.http.rates import Limits, Rate
 from otagate.server.http.routes import ROUTES, Kind
 from otagate.server.interface import Reply
+from otagate.telemetry.engine import READERS
 from support.served import APP, DIGEST, Client, Got, World, device, view
 
 EVENT = device(action="app_launch_ready", version_name="1.2.0", timestamp=1)
@@ -309,6 +310,10 @@ def test_a_database_that_hangs_holds_up_reports_for_a_while_and_nothing_else(mon
     assert counted(client, 'otagate_refused_total{reason="intake_full"} 1.0')
     world.intake.hangs = False
     assert [client.post("/stats", EVENT).status for _ in range(3)] == [200, 200, 200]
+
+
+def test_calls_never_hold_all_connections_to_the_database() -> None:
+    assert handlers._DATABASE_THREADS + 2 <= 1 + READERS
 
 
 @pytest.mark.parametrize("in_flight", [1, 8, 512])
