@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 
 from otagate.server.replies import BUILTIN
-from otagate.server.versions import Plugin
+from otagate.server.versions import AFTER_STRAYS, Plugin
 from otagate.telemetry.model import NOTHING, Mark
 
 MAX_ACTION_CHARS = 64
@@ -39,7 +39,7 @@ INVALID_EVENT = "invalid_event"
 
 # Source: plugin tags: 7.28.0 and 6.27.10 are the first that are silent when an answer to an update check says "nothing new";
 # of the line for Capacitor 5, 5.9.5 is not, and the next tag, 5.50.1, is. All of 8 are.
-_FIRST_SILENT: Mapping[int, Plugin] = {5: (5, 50, 0), 6: (6, 27, 10), 7: (7, 28, 0)}
+_FIRST_SILENT: Mapping[int, Plugin] = {5: (5, 50, 0), 6: (6, 27, 10), 7: (7, 28, 0), **AFTER_STRAYS}
 _NOISY = frozenset({"download_fail", "backend_refusal"})
 
 

@@ -6,15 +6,17 @@ policy opens to them (``self_set``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from otagate.model import FULL_WEIGHT, ChannelState
 from otagate.server.answers import Refusal
 from otagate.server.facts import DeviceRequest
 from otagate.server.interface import AppView, ChannelView
 from otagate.server.replies import Kind
-from otagate.server.versions import Plugin
+from otagate.server.versions import AFTER_STRAYS, Plugin
 
-_FIRST_WITH_LOCAL_CHOICE = {5: 34, 6: 34, 7: 34}
-"""Minor version by major from which a device keeps its chosen channel itself (all of 8 do). Source: plugin 5/6/7.34."""
+_FIRST_WITH_LOCAL_CHOICE: Mapping[int, Plugin] = {5: (5, 34, 0), 6: (6, 34, 0), 7: (7, 34, 0), **AFTER_STRAYS}
+"""By major from which on a device keeps its chosen channel itself (others: all of it). Source: plugin 5/6/7.34."""
 
 
 def follow(view: AppView, request: DeviceRequest, override: str | None, chosen: str | None) -> ChannelView | Refusal:
@@ -44,7 +46,7 @@ def follow(view: AppView, request: DeviceRequest, override: str | None, chosen: 
 
 def keeps_choice(plugin: Plugin) -> bool:
     """Tell whether a plugin keeps the device's chosen channel itself and sends it with every request."""
-    return plugin[1] >= _FIRST_WITH_LOCAL_CHOICE.get(plugin[0], 0)
+    return plugin >= _FIRST_WITH_LOCAL_CHOICE.get(plugin[0], (0, 0, 0))
 
 
 def weight_of(state: ChannelState, version: str) -> int:

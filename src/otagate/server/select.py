@@ -29,12 +29,13 @@ from otagate.server.replies import BUILTIN, Kind
 from otagate.server.versions import Order, Plugin
 
 OLDEST_PLUGIN: Plugin = (5, 0, 0)
-_FIRST_OF_TODAY: Mapping[int, Plugin] = {5: (5, 50, 1), 6: (6, 2, 0), 7: (7, 0, 2)}
-"""By major (all of 8 do): the first that opens the seal ``capgo``, and that does not take ``builtin`` for the name of a bundle
-to download. **Source:** the plugin at these tags and those before them, Android and iOS, read."""
-_FIRST_WITH_SHA256: Mapping[int, Plugin] = {5: (5, 50, 1), 6: (6, 25, 0), 7: (7, 0, 2)}
+_FIRST_OF_TODAY: Mapping[int, Plugin] = {5: (5, 50, 1), 6: (6, 2, 0), 7: (7, 0, 2), **versions.AFTER_STRAYS}
+"""By major (others: all of it): the first that opens the seal ``capgo``, and that does not take ``builtin`` for the name of a
+bundle to download. **Source:** the plugin at these tags and those before them, Android and iOS, read."""
+_FIRST_WITH_SHA256: Mapping[int, Plugin] = {5: (5, 50, 1), 6: (6, 25, 0), 7: (7, 0, 2), **versions.AFTER_STRAYS}
 """By major: the first that compares the checksum of a clear bundle with its SHA-256. Older ones compare it with a CRC-32, and
 nothing when it is empty. **Source:** as above, 5.9.5, 6.14.26 and 7.0.1."""
+_USE = "use 5.50.1, 6.2.0, 7.0.2, 8 or newer, but not 9.0.0 and 10.0.0, which are old builds"
 _NO_RULES = ChannelRules()
 
 
@@ -111,7 +112,7 @@ def _to_builtin(request: DeviceRequest, rules: ChannelRules, channel: str) -> Ch
         refusal = _blocked("disable_downgrade", "the device runs a newer bundle", channel, BUILTIN)
     refusal = refusal or _wrong_device(request, rules, channel, BUILTIN)
     if refusal is None and not _is_since(request.plugin, _FIRST_OF_TODAY):
-        message = "the plugin cannot go back to the built-in bundle: update it to 5.50.1, 6.2.0, 7.0.2 or newer"
+        message = f"the plugin cannot go back to the built-in bundle: {_USE}"
         refusal = Refusal(Kind.FAILED, "revert_to_builtin_plugin_version_too_old", message, {}, channel, BUILTIN)
     return refusal or ToBuiltIn(channel)
 
@@ -189,7 +190,7 @@ def _sealed(view: AppView, request: DeviceRequest, release: Release, state: Chan
     if not sealed.session_key and (view.is_signed or request.key_id):
         return _misconfigured("the app has a public key, and the release no session key", state, version)
     if sealed.session_key and not _is_since(request.plugin, _FIRST_OF_TODAY):
-        message = "the plugin cannot open this seal: update it to 5.50.1, 6.2.0, 7.0.2 or newer"
+        message = f"the plugin cannot open this seal: {_USE}"
         return Refusal(Kind.FAILED, "unsupported_plugin_version", message, {}, state.name.value, version)
     try:
         checksum = checksum_for_plugin(sealed, request.plugin_text)

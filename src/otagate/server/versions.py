@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 Order = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
@@ -10,6 +11,10 @@ Order = tuple[int, int, int, tuple[tuple[int, int, str], ...]]
 
 Plugin = tuple[int, int, int]
 """Major, minor and patch of a plugin version."""
+
+AFTER_STRAYS: Mapping[int, Plugin] = {9: (9, 0, 1), 10: (10, 0, 1)}
+"""By major: above the packages 9.0.0 and 10.0.0, which are builds of 2023 and do what 5.9 does. **Source:** these packages,
+read; 10.0.0 is what npm calls the latest."""
 
 MAX_CHARS = 128
 _KEPT = 4096

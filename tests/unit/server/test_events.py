@@ -117,7 +117,7 @@ def test_a_clock_that_cannot_be_is_not_kept(timestamp: Any) -> None:
     ("plugin", "is_noise"),
     [
         ((5, 9, 5), True), ((5, 50, 1), False), ((6, 14, 25), True), ((6, 27, 9), True), ((6, 27, 10), False), ((7, 8, 1), True), ((7, 23, 4), True),
-        ((7, 27, 9), True), ((7, 28, 0), False), ((8, 0, 0), False), ((8, 51, 23), False),
+        ((7, 27, 9), True), ((7, 28, 0), False), ((8, 0, 0), False), ((8, 51, 23), False), ((9, 0, 0), True), ((10, 0, 0), True), ((9, 0, 1), False),
     ],
 )  # fmt: skip
 def test_no_update_reported_as_a_failure_is_noise(plugin: tuple[int, int, int], is_noise: bool) -> None:

@@ -97,7 +97,7 @@ REFUSALS: list[tuple[str, str, AppView, dict[str, Any]]] = [
     ("blocked", "disable_device", ruled(devices=False), {}),
     *(
         ("failed", "revert_to_builtin_plugin_version_too_old", view(channel("stable", None)), {"version_name": "1.2.0", "plugin_version": old})
-        for old in ("5.50.0", "6.1.34", "7.0.1")
+        for old in ("5.50.0", "6.1.34", "7.0.1", "10.0.0")
     ),
 ]  # fmt: skip
 
@@ -166,7 +166,7 @@ def test_the_checksum_is_in_the_plugins_encoding(plugin: str, checksum: str) -> 
     assert choice.checksum == checksum
 
 
-OTHER_SEAL = ("5.0.0", "5.50.0", "6.1.34", "7.0.0", "7.0.1")
+OTHER_SEAL = ("5.0.0", "5.50.0", "6.1.34", "7.0.0", "7.0.1", "9.0.0", "10.0.0")
 """Plugins with the seal before ``capgo``."""
 
 
@@ -310,7 +310,7 @@ CHANNELS = view(
         ("8.51.23", "private", None, "beta", "1.4.0"), ("7.10.0", "private", "beta", "", "1.4.0"), ("8.51.23", "stable", None, "beta", "1.2.0"),
         # Newer plugins keep the choice themselves: what an older one once left on the server is not listened to.
         ("8.51.23", None, "beta", "", "1.2.0"), ("7.34.0", None, "beta", "", "1.2.0"), ("7.33.9", None, "beta", "", "1.3.0"), ("6.33.0", None, "beta", "", "1.3.0"),
-        ("6.33.0", None, "beta", "stable", "1.3.0"), ("7.33.9", None, None, "beta", "1.3.0"),
+        ("6.33.0", None, "beta", "stable", "1.3.0"), ("9.0.1", None, "beta", "", "1.2.0"), ("7.33.9", None, None, "beta", "1.3.0"),
         # What is not open is as if it had not been said.
         ("8.51.23", None, None, "private", "1.2.0"), ("8.51.23", None, None, "missing", "1.2.0"), ("7.33.9", None, "private", "", "1.2.0"), ("8.51.23", None, None, "no such/name", "1.2.0"),
     ],
