@@ -51,7 +51,7 @@ class Handlers:
         self._metrics = metrics
         self._downloads = Downloads(parts.bundles, parts.links, Offered(parts.catalog), options.downloads)
         self._health = Health(parts.catalog, parts.telemetry, options.stale_s)
-        self._threads = Threads("database", _DATABASE_THREADS, options.blocking)
+        self._threads = Threads("database", _DATABASE_THREADS, options.blocking, _DURABLE_S)
         self._reports, self._most_reports = 0, options.reports
         self._traffic: Traffic | None = None
         self.of: Mapping[Kind, Handler] = {

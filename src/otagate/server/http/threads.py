@@ -21,17 +21,19 @@ class Threads:
         name: For people who look at the process.
         threads: How many.
         waiting: How much may be under way or wait, in all.
+        patience_s: So long a client is kept waiting; None: until it is done.
     """
 
-    def __init__(self, name: str, threads: int, waiting: int) -> None:
+    def __init__(self, name: str, threads: int, waiting: int, patience_s: float | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads, name)
         self._room = waiting
+        self._patience_s = patience_s
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run a function in a thread.
 
         Raises:
-            Refused: 503: too much waits already.
+            Refused: 503: too much waits already, or it takes too long; then it goes on to its end all the same.
         """
         if self._room <= 0:
             raise OVERLOADED.refusal(retry_after_s=RETRY_S)
@@ -39,7 +41,14 @@ class Threads:
         # Given back when the thread is done, not when the client went away: the work goes on without it.
         future = asyncio.get_running_loop().run_in_executor(self._pool, lambda: function(*args, **kwargs))
         future.add_done_callback(self._done)
-        return await asyncio.shield(future)
+        patience = asyncio.timeout(self._patience_s)
+        try:
+            async with patience:
+                return await asyncio.shield(future)
+        except TimeoutError:
+            if patience.expired():
+                raise OVERLOADED.refusal(retry_after_s=RETRY_S) from None
+            raise
 
     def _done(self, future: asyncio.Future[_T]) -> None:
         self._room += 1
