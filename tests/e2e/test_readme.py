@@ -137,7 +137,9 @@ def test_commands_in_code_style_are_understood() -> None:
         line
         for page in pages
         for line in re.findall(
-            r"(?:`|^\$ |^(?=otagate [a-z]+(?:\s+[-#]|$)))(otagate [a-z][^`\n…]*)", page.read_text("utf-8"), re.MULTILINE
+            r"(?:`|^\$ |^(?=otagate [a-z]+(?:\s+[-#]|$)))(otagate [a-z][^`\n…]*)",
+            re.sub(r"\\\n\s*", "", page.read_text("utf-8")),
+            re.MULTILINE,
         )
     }
     assert len(lines) > 10
