@@ -76,7 +76,7 @@ The time to verify is from the earliest start of the download to the check of th
 | `download_fail` and `backend_refusal` of plugins before {silent} | these report every "no update for you" as a failure. Newer ones do not |
 | events of a release that no channel of this store names or named | of another store, made up, or from before telemetry. Acknowledged, `unknown_release` |
 | events of the built-in bundle | only that the device runs it. Plugins from 8.44.0 on name it by the native version |
-| events of another app in the same request | refused one by one, `mixed_apps`; the others are kept |
+| events of another app or device than the first in the same request | refused one by one, `mixed_apps` and `mixed_devices`; the others are kept. A phone tells of itself, and a request must not stand for 200 made-up ones |
 | bodies that are no events | 400, or in a list an error for that one, `invalid_event` |
 | what `set` says of the bundle before it | which one a device ran is known already |
 | `custom_id`, operating system, install source, and of `metadata` all but `did_crash` | no gate needs them, and they may name a person |

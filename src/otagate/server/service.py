@@ -27,6 +27,8 @@ UNKNOWN_RELEASE = "unknown_release"
 """Not counted: an event about a bundle that no channel of the app names or named."""
 MIXED_APPS = "mixed_apps"
 """Not counted: an event of another app than the first one of its batch."""
+MIXED_DEVICES = "mixed_devices"
+"""Not counted: likewise of another device. A phone tells of itself only; rates by request must bound made-up devices."""
 _NATIVE_CHARS = 36
 
 
@@ -169,6 +171,7 @@ class _Batch:
         self._service = service
         self._now = now
         self._view: AppView | None = None
+        self._device_id = ""
         self._results: list[dict[str, Any]] = []
         self._observations: list[Observation] = []
         self._refused: dict[str, int] = {}
@@ -183,8 +186,12 @@ class _Batch:
             self._view = self._service.view(request.app)
             if self._view is None:
                 return self._service.without_view(request.app)
+            self._device_id = request.device_id
         if request.app != self._view.app.value:
             self._fail(index, MIXED_APPS, replies.problem("invalid_request", "app_id differs from the first event's"))
+            return None
+        if request.device_id != self._device_id:
+            self._fail(index, MIXED_DEVICES, replies.problem("invalid_request", "device_id differs from the first event's"))
             return None
         told = events.read(item, request.plugin)
         if told == events.INVALID_EVENT:

@@ -235,6 +235,16 @@ def test_a_batch_gives_each_event_its_result() -> None:
     assert reply.must_record
 
 
+def test_a_batch_is_of_one_device() -> None:
+    reply = stats(
+        World(view()),
+        [event("set"), event("set", device_id=DEVICE.upper()), event("set", device_id="00000000-0000-4000-8000-00000000beef")],
+    )
+    assert [result["status"] for result in reply.body["results"]] == ["ok", "ok", "error"]
+    assert reply.refused == {"mixed_devices": 1}
+    assert len({seen.device.key for seen in reply.observations}) == 1
+
+
 def test_an_empty_batch_is_fine_and_a_huge_one_is_not() -> None:
     assert stats(World(view()), []).body == {"status": "ok", "results": []}
     assert stats(World(view()), [event("set")] * 256).status == 200
