@@ -180,8 +180,7 @@ def nginx(folder: Path, port: int, server: UpdateServer) -> list[str]:
         assert old in site
         site = site.replace(old, new)
     paths = " ".join(f"{name}_temp_path {folder / name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    user = "user root;" if os.geteuid() == 0 else ""  # the folder is ours alone
-    whole = f"daemon off; {user} pid {folder}/pid; error_log stderr; events {{}} http {{ access_log off; {paths} {site} }}"
+    whole = f"daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}} http {{ access_log off; {paths} {site} }}"
     (folder / "nginx.conf").write_text(whole, "utf-8")
     return ["nginx", "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
 
