@@ -35,6 +35,7 @@ class GuardedProtocol(BoundedConnection):
     """One connection with its requests."""
 
     _head: Head
+    _lines = 0
     _wire_most = 0
     _body_most = 0
     _body_due = 0.0
@@ -74,10 +75,15 @@ class GuardedProtocol(BoundedConnection):
         if self._phase == Phase.IDLE:  # in the same piece as the one before
             self._expect_head()
         super().on_message_begin()
+        self._lines = 0
         self._head = Head(is_proxy=self._is_proxy)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See httptools. Fields after a body are dropped: they could pass for headers that were looked at."""
+        self._lines += 1
+        if self._lines > self.limits.headers:
+            # At once: what was read in one piece may hold tens of thousands more, and others wait meanwhile.
+            self._stop(say.HEADERS_TOO_LARGE)
         if self._phase != Phase.HEAD:
             return
         name = name.lower()

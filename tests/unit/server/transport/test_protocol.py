@@ -69,6 +69,8 @@ def on_a_line(*pieces: bytes, **options: Any) -> tuple[str, Line]:
         (request("GET", "/", "X: " + "a" * 8200), 431, "headers_too_large"),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 2**20, 431, "headers_too_large"),
         (request("GET", "/", *["A: b"] * 101), 431, "headers_too_large"),
+        (request("GET", "/", *["X-Forwarded-For: 192.0.2.7"] * 101), 431, "headers_too_large"),
+        (request("POST", "/", CHUNKED, body=b"0\r\n" + b"A: b\r\n" * 101 + b"\r\n"), 431, "headers_too_large"),
         (bytes(range(256)), 400, "bad_request"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), 400, "bad_request"),
     ],
@@ -81,6 +83,12 @@ def test_what_is_refused(raw: bytes, expected: int, error: str) -> None:
     assert line.app.scopes == []
     assert line.traffic.refused[error] == 1
     assert line.traffic.buffered == 0
+
+
+def test_tens_of_thousands_of_header_lines_in_one_piece_are_not_looked_at_one_by_one() -> None:
+    answer, line = on_a_line(b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: b\r\n" * 40_000)
+    assert status(answer) == 431
+    assert len(line.protocol.headers) == line.traffic.limits.headers
 
 
 @pytest.mark.parametrize("by", [1, 7, 8192])
