@@ -107,6 +107,7 @@ def build_parts(options: ServeOptions, environ: Mapping[str, str], clock: Clock)
     from otagate.server.catalog import StoreCatalog  # noqa: PLC0415
     from otagate.server.choices import PolledChoices  # noqa: PLC0415
     from otagate.server.http.links import LinkMode, SignedLinks, choose_links  # noqa: PLC0415
+    from otagate.server.learning import Learner  # noqa: PLC0415
     from otagate.server.parts import ServerParts  # noqa: PLC0415
     from otagate.server.service import PluginService  # noqa: PLC0415
     from otagate.telemetry.intake import ThreadIntake  # noqa: PLC0415
@@ -142,6 +143,7 @@ def build_parts(options: ServeOptions, environ: Mapping[str, str], clock: Clock)
         base_url=options.base_url,
         metrics_public=options.metrics_public,
         clock=clock,
+        learner=Learner({str(one.policy.app): one.releases for one in workspaces}, catalog, clock),
     )
 
 

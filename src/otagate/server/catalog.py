@@ -51,6 +51,7 @@ class StoreCatalog:
     ) -> None:
         self._apps = {str(source.app): AppReader(source) for source in sources}
         self._views: Mapping[str, AppView] = MappingProxyType({})
+        self._swap = threading.Lock()
         self._too_old: dict[str, tuple[AppView, AppView]] = {}
         self._clock = clock
         self._poll_s = poll.total_seconds()
@@ -66,6 +67,14 @@ class StoreCatalog:
         if view is None or self._clock.now() - view.read_at <= self._max_stale:
             return view
         return self._emptied(view)
+
+    def add_known(self, app: str, version: str) -> None:
+        """Count events of this version from now on; see learning."""
+        self._apps[app].add_known(version)
+        with self._swap:
+            view = self._views.get(app)
+            if view is not None:
+                self._views = MappingProxyType({**self._views, app: replace(view, known=view.known | {version})})
 
     def serves(self, app: str) -> bool:
         """See Catalog.serves."""
@@ -101,7 +110,9 @@ class StoreCatalog:
             view = self._read(app, self._views.get(name))
             if view is not None:
                 views[name] = view
-        self._views = MappingProxyType(views)
+        with self._swap:
+            # What was learned while the store was read is not forgotten.
+            self._views = MappingProxyType({app: _knowing(view, self._apps[app].known) for app, view in views.items()})
 
     def _read(self, app: AppReader, before: AppView | None) -> AppView | None:
         try:
@@ -127,3 +138,7 @@ class StoreCatalog:
     def _go_on(self) -> None:
         while not self._ending.wait(self._poll_s):
             self.refresh()
+
+
+def _knowing(view: AppView, known: frozenset[str]) -> AppView:
+    return view if view.known == known else replace(view, known=known)

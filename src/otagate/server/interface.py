@@ -123,6 +123,9 @@ class Reply:
     must_record: bool = False
     assign: Assign | None = None
     note: str = ""
+    app: str = ""
+    unknown: frozenset[str] = frozenset()
+    """Versions of ``app`` that the request tells of and that this server does not know: another server may; see learning."""
     refused: Mapping[str, int] = field(default_factory=dict)
     """Parts of the request that were not counted, by reason: for the counters of what was refused."""
 

@@ -13,6 +13,7 @@ from otagate.model import Digest
 from otagate.server.interface import Assign, Catalog, Intake, Links, Reply, Service
 
 if TYPE_CHECKING:
+    from otagate.server.learning import Learner
     from otagate.telemetry.interface import Telemetry
 
 
@@ -95,6 +96,7 @@ class ServerParts:
         base_url: The public address of this server, without a slash at its end; None: as the request says.
         metrics_public: ``/metrics`` needs no token.
         clock: Time.
+        learner: Looks releases up that this server has not heard of; None: they are not counted.
     """
 
     service: Service
@@ -109,3 +111,4 @@ class ServerParts:
     base_url: str | None
     metrics_public: bool
     clock: Clock
+    learner: Learner | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -70,7 +71,18 @@ class AppReader:
         # By the whole reference, so that a statement which was verified for one pointer never stands for another's.
         self._releases: dict[ReleaseRef, Release] = {}
         self._known = source.remembered
+        self._lock = threading.Lock()
         self._told: dict[str, str] = {}
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Every version that telemetry is counted for."""
+        return self._known
+
+    def add_known(self, version: str) -> None:
+        """Keep a version among those that telemetry is counted for; from any thread."""
+        with self._lock:
+            self._known |= {version}
 
     def read(self, before: AppView | None, now: datetime, pool: ThreadPoolExecutor) -> AppView | None:
         """Read everything of the app; give ``before`` when the store does not let us."""
@@ -84,7 +96,8 @@ class AppReader:
             self._tell("store", error)
             return before
         self._told.pop("store", None)
-        self._known = self._known.union(*(_versions(reading.state) for reading in states.values()))
+        with self._lock:
+            self._known = self._known.union(*(_versions(reading.state) for reading in states.values()))
         return AppView(
             app=self._source.app,
             rules=self._source.rules,

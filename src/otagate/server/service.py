@@ -61,7 +61,9 @@ class PluginService:
         answer, note = self._answer(choice, base)
         device = _device(request, key, choice.channel)
         observations = _seen(view, request, device, choice, now, is_offered=note == "update")
-        return Reply(OK, answer, observations=observations, note=note)
+        name = request.version_name
+        unknown = frozenset(() if request.is_builtin or name in view.known else (name,))
+        return Reply(OK, answer, observations=observations, note=note, app=request.app, unknown=unknown)
 
     def channel_self(self, method: str, body: Any, now: datetime) -> Reply:
         """``POST|PUT|GET|DELETE /channel_self``."""
@@ -106,7 +108,9 @@ class PluginService:
             return replace(replies.bad("missing_action", "action has to be a text"), refused={events.INVALID_EVENT: 1})
         observation = self.observe(view, request, told, now)
         if isinstance(observation, str):
-            return Reply(OK, {"status": "ok"}, note=observation, refused={observation: 1})
+            unknown = frozenset({request.version_name} if observation == UNKNOWN_RELEASE else ())
+            refused = {observation: 1}
+            return Reply(OK, {"status": "ok"}, note=observation, app=request.app, unknown=unknown, refused=refused)
         # What says nothing about a release and nothing about what runs needs no row.
         observations = (observation,) if observation is not None else ()
         return Reply(OK, {"status": "ok"}, observations=observations, must_record=bool(observations), note="event")
@@ -175,6 +179,7 @@ class _Batch:
         self._results: list[dict[str, Any]] = []
         self._observations: list[Observation] = []
         self._refused: dict[str, int] = {}
+        self._unknown: set[str] = set()
 
     def add(self, index: int, item: Any) -> Reply | None:
         """Take an event; give an answer when the whole request is refused: it is of an app that is not served."""
@@ -200,6 +205,8 @@ class _Batch:
         observation = self._service.observe(self._view, request, told, self._now)
         if isinstance(observation, str):
             self._refused[observation] = self._refused.get(observation, 0) + 1
+            if observation == UNKNOWN_RELEASE:
+                self._unknown.add(request.version_name)
         elif observation is not None:
             self._observations.append(observation)
         self._results.append({"status": "ok", "index": index})
@@ -213,6 +220,8 @@ class _Batch:
             observations=tuple(self._observations),
             must_record=bool(self._observations),
             note="events",
+            app="" if self._view is None else self._view.app.value,
+            unknown=frozenset(self._unknown),
             refused=self._refused,
         )
 

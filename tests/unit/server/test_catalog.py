@@ -301,3 +301,23 @@ def test_the_thread_survives_what_nobody_foresaw(caplog: pytest.LogCaptureFixtur
     world.states[STABLE] = state(STABLE, "2.0.0", 2)
     assert again.wait(20)
     catalog.stop()
+
+
+def test_what_was_learned_is_known_at_once_and_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World({STABLE: state(STABLE, "1.0.0")})
+    catalog = open_catalog(world)
+    seen(catalog)
+    catalog.add_known(str(APP), "1.1.0")
+    view = catalog.view(str(APP))
+    assert view is not None
+    assert view.known == {"0.9.0", "1.0.0", "1.1.0"}
+    assert seen(catalog).known == {"0.9.0", "1.0.0", "1.1.0"}
+    read = world.read
+
+    def learning(name: ChannelName) -> ChannelReading | None:
+        catalog.add_known(str(APP), "1.2.0")
+        return read(name)
+
+    monkeypatch.setattr(world, "read", learning)
+    assert "1.2.0" in seen(catalog).known
+    assert "1.2.0" in seen(catalog).known

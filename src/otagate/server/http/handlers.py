@@ -26,6 +26,7 @@ from otagate.telemetry.intake import IntakeStats
 from otagate.telemetry.model import Observation
 
 if TYPE_CHECKING:
+    from otagate.server.learning import Learner
     from otagate.server.transport.limits import Traffic
 
 Handler = Callable[[Request], Awaitable[Answer]]
@@ -34,6 +35,8 @@ _DATABASE_THREADS = 3
 so that nobody's calls keep events from being recorded."""
 _DURABLE_S = 15.0
 """Longer than a busy database is waited for (telemetry.sql.PATIENCE), shorter than a plugin waits: 20 s."""
+_LEARNING, _LEARNING_THREADS, _LEARNING_S = 16, 2, 5.0
+"""Lookups of releases that wait at once, threads for them, and seconds that one is waited for."""
 _WITH_BODY = frozenset({"POST", "PUT"})
 
 
@@ -52,6 +55,9 @@ class Handlers:
         self._downloads = Downloads(parts.bundles, parts.links, Offered(parts.catalog), options.downloads)
         self._health = Health(parts.catalog, parts.telemetry, options.stale_s)
         self._threads = Threads("database", _DATABASE_THREADS, options.blocking, _DURABLE_S)
+        self._store = Threads("store", _LEARNING_THREADS, _LEARNING, _LEARNING_S)
+        self._looking: dict[tuple[str, str], asyncio.Task[bool]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._reports, self._most_reports = 0, options.reports
         self._traffic: Traffic | None = None
         self.of: Mapping[Kind, Handler] = {
@@ -71,16 +77,55 @@ class Handlers:
         """``POST /updates``: what was learned is recorded when there is room, so that nobody waits for a database."""
         body = await self._json(request)
         self._limit_app(RouteClass.UPDATES, body, request.peer)
-        reply = self._parts.service.updates(body, self._parts.clock.now(), self._base(request))
+        base = self._base(request)
+        reply = self._parts.service.updates(body, self._parts.clock.now(), base)
+        self._later(reply)
+        lookups = self._lookups_of(reply)
+        if lookups and len(self._tasks) < _LEARNING:
+            task = asyncio.create_task(self._count_again(lookups, body, base))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return self._answer(reply)
+
+    async def _count_again(self, lookups: Sequence[asyncio.Task[bool]], body: Any, base: str) -> None:
+        """Count a check from a device that runs what another server gave it; its answer does not wait for that."""
+        if any(await asyncio.gather(*lookups)):
+            self._later(self._parts.service.updates(body, self._parts.clock.now(), base))
+
+    def _lookups_of(self, reply: Reply) -> Sequence[asyncio.Task[bool]]:
+        """Give the lookups of what a request tells of and this server does not know, those that are under way included."""
+        learner = self._parts.learner
+        lookups = []
+        for version in reply.unknown if learner is not None else ():
+            key = reply.app, version
+            lookup = self._looking.get(key)
+            if lookup is None and learner is not None and learner.may_look_up(*key):
+                lookup = self._looking[key] = asyncio.create_task(self._look_up(learner, *key))
+            if lookup is not None:
+                lookups.append(lookup)
+        return lookups
+
+    async def _look_up(self, learner: Learner, app: str, version: str) -> bool:
+        try:
+            return await self._store.run(learner.learn, app, version)
+        except Refused:
+            return False  # the store takes too long
+        finally:
+            del self._looking[app, version]
+
+    def _later(self, reply: Reply) -> None:
         if reply.observations and not self._parts.intake.later(reply.observations):
             self._metrics.dropped(len(reply.observations))
-        return self._answer(reply)
 
     async def stats(self, request: Request) -> Answer:
         """``POST /stats``: 2xx only after the events are durable."""
         body = await self._json(request, MAX_STATS_BYTES)
         self._limit_app(RouteClass.STATS, body, request.peer)
         reply = self._parts.service.stats(body, self._parts.clock.now())
+        lookups = self._lookups_of(reply)
+        # Shielded: others wait for the same.
+        if lookups and any(await asyncio.shield(asyncio.gather(*lookups))):
+            reply = self._parts.service.stats(body, self._parts.clock.now())
         if reply.observations:
             await self._durable(reply.observations)
         return self._answer(reply)
@@ -108,8 +153,7 @@ class Handlers:
         reply = self._parts.service.channel_self(request.method, body, now)
         if reply.assign is not None:
             await self._threads.run(self._parts.choose, reply.assign, now)
-        if reply.observations and not self._parts.intake.later(reply.observations):
-            self._metrics.dropped(len(reply.observations))
+        self._later(reply)
         return self._answer(reply)
 
     async def bundles(self, request: Request) -> Answer:
@@ -176,7 +220,10 @@ class Handlers:
 
     def stop(self) -> None:
         """Let the threads go."""
+        for task in self._tasks:
+            task.cancel()
         self._threads.stop()
+        self._store.stop()
         self._downloads.stop()
         self._health.stop()
 

@@ -3,11 +3,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from otagate.errors import UnavailableError, VerificationError
+from otagate.model import Version
+from otagate.release.repository import PublishedRelease
 from otagate.server.admin.api import ROUTES as ADMIN_ROUTES
 from otagate.server.http import handlers
 from otagate.server.http.app import UpdateApp
@@ -15,8 +19,9 @@ from otagate.server.http.options import HttpOptions
 from otagate.server.http.rates import Limits, Rate
 from otagate.server.http.routes import ROUTES, Kind
 from otagate.server.interface import Reply
+from otagate.server.learning import Learner
 from otagate.telemetry.engine import READERS
-from support.served import APP, DIGEST, Client, Got, World, device, view
+from support.served import APP, DIGEST, Client, Got, World, device, ref, release, view
 
 EVENT = device(action="app_launch_ready", version_name="1.2.0", timestamp=1)
 
@@ -470,3 +475,68 @@ def test_only_events_may_be_many(path: str, status: int) -> None:
     body = json.dumps(events).encode()
     assert 90_000 < len(body) < 512 * 1024
     assert serve().post(path, events).status == status
+
+
+class Elsewhere:
+    """Releases that another server gave out; this one finds them when it looks."""
+
+    def __init__(self, world: World, *there: str) -> None:
+        self.world, self.there, self.asked = world, there, 0
+
+    def get(self, version: Version) -> PublishedRelease | None:
+        self.asked += 1
+        return PublishedRelease(release(str(version)), ref(str(version)), b"") if str(version) in self.there else None
+
+    def add_known(self, app: str, version: str) -> None:
+        (one,) = self.world.catalog.apps
+        self.world.catalog.apps = [replace(one, known=one.known | {version})]
+
+    def learner(self) -> Learner:
+        return Learner({APP: self}, self, self.world.time)
+
+
+def test_events_of_a_release_that_only_another_server_knows_are_counted() -> None:
+    world = World()
+    elsewhere = Elsewhere(world, "1.3.0")
+    app = UpdateApp(world.parts(learner=elsewhere.learner()))
+    told = [device(action="set", version_name="1.3.0"), device(action="set", version_name="1.4.0")]
+
+    async def talk() -> list[Got | None]:
+        return list(await asyncio.gather(*(Client(app).ask("POST", "/stats", json_body=told) for _ in range(5))))
+
+    assert [got.status for got in asyncio.run(talk()) if got is not None] == [200] * 5
+    assert [one.release for one in world.intake.durable_ones] == ["1.3.0"] * 5
+    assert elsewhere.asked == 2
+    # What is none is not looked up again, and its events are not counted.
+    assert serve(world, learner=elsewhere.learner()).post("/stats", told[1]).status == 200
+    assert len(world.intake.durable_ones) == 5
+
+
+def test_a_check_of_a_device_that_runs_what_only_another_server_knows_is_counted_later() -> None:
+    world = World()
+    app = UpdateApp(world.parts(learner=Elsewhere(world, "1.3.0").learner()))
+
+    async def talk() -> Got | None:
+        got = await Client(app).ask("POST", "/updates", json_body=device(version_name="1.3.0"))
+        for _ in range(2000):
+            if any(one.release == "1.3.0" for one in world.intake.later_ones):
+                break
+            await asyncio.sleep(0.001)
+        return got
+
+    got = asyncio.run(talk())
+    assert got is not None
+    assert got.status == 200
+    (seen,) = [one for one in world.intake.later_ones if one.release == "1.3.0"]
+    assert seen.running == "1.3.0"
+
+
+def test_a_store_that_hangs_does_not_hold_events_up_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "_LEARNING_S", 0.01)
+    world, ending = World(), threading.Event()
+    elsewhere = Elsewhere(world, "1.3.0")
+    monkeypatch.setattr(elsewhere, "get", lambda _version: ending.wait(20) and None)
+    got = serve(world, learner=elsewhere.learner()).post("/stats", device(action="set", version_name="1.3.0"))
+    ending.set()
+    assert got.status == 200
+    assert world.intake.durable_ones == []
