@@ -208,22 +208,27 @@ def recovery(server: UpdateServer, limit: float = 30.0) -> float:
 
 
 def hostility(app: ServedApp, database: Callable[[str], str], rounds: int, seconds: float) -> Figures:
-    """Polite clients alone, and beside every kind of hostile ones."""
+    """Few and many polite clients alone, and beside every kind of hostile ones."""
     note("hostile clients")
-    alone, beside, outcomes = [], [], []
+    few: dict[str, list[Figures]] = {"alone": [], "beside": []}
+    many: dict[str, list[Run]] = {"alone": [], "beside": []}
+    outcomes = []
     with serving(app, database("hostile"), *OPTIONS) as server, watched(server.pid) as memory:
+        load("updates", server.base, server.pid, seconds)
         for _ in range(rounds):
-            alone.append(_polite(server, seconds))
-            attackers = hostile.start(server.port, seconds + 4, *hostile.KINDS)
+            few["alone"].append(_polite(server, seconds))
+            many["alone"].append(load("updates", server.base, server.pid, seconds))
+            attackers = hostile.start(server.port, 2 * seconds + 4, *hostile.KINDS)
             time.sleep(2)
-            beside.append(_polite(server, seconds))
+            few["beside"].append(_polite(server, seconds))
+            many["beside"].append(load("updates", server.base, server.pid, seconds))
             outcomes.append(hostile.finish(attackers))
-            note(f"  p99 {alone[-1]['p99'] * 1e3:.2f} ms alone, {beside[-1]['p99'] * 1e3:.2f} ms beside")
+            note(f"  p99 {many['alone'][-1].p99_ms:.1f} ms alone, {many['beside'][-1].p99_ms:.1f} ms beside")
     return {
-        "alone_p99_ms": statistics.median(each["p99"] * 1e3 for each in alone),
-        "beside_p99_ms": statistics.median(each["p99"] * 1e3 for each in beside),
-        "alone": alone,
-        "beside": beside,
+        "few": {
+            name: {"p99_ms": statistics.median(1e3 * each["p99"] for each in runs), "runs": runs} for name, runs in few.items()
+        },
+        "many": {name: median(runs) for name, runs in many.items()},
         "outcomes": outcomes,
         "peak_bytes": memory.peak,
     }
@@ -273,7 +278,7 @@ def main() -> None:
             "checks": lambda: checks(app, database, folder, options.rounds, options.seconds),
             "events": lambda: events(app, database, options.rounds, options.seconds),
             "overload": lambda: overload(app, database, options.seconds),
-            "hostile": lambda: hostility(app, database, options.rounds, 2 * options.seconds),
+            "hostile": lambda: hostility(app, database, options.rounds, options.seconds),
             "starting": lambda: starting(app, database),
         }
         for name in options.only:

@@ -73,8 +73,12 @@ def _hostile(found: Figures) -> str:
             for outcome, count in each[kind].items():
                 total[outcome] = total.get(outcome, 0) + count
         rows.append([kind, ", ".join(f"{outcome} x {count:,.0f}" for outcome, count in sorted(total.items()))])
+    few, many = found["few"], found["many"]
     text = (
-        f"Polite clients' p99: {found['alone_p99_ms']:.2f} ms alone, {found['beside_p99_ms']:.2f} ms beside all of these at "
-        f"once; the server's memory at most {found['peak_bytes'] / MIB:.0f} MiB."
+        f"p99 of {CONNECTIONS} connections that ask as fast as they are answered: {many['alone']['p99_ms']:.1f} ms alone, "
+        f"{many['beside']['p99_ms']:.1f} ms beside all of these at once ({many['alone']['per_second']:,.0f} and "
+        f"{many['beside']['per_second']:,.0f} answers a second); of four that ask 600 times a second: "
+        f"{few['alone']['p99_ms']:.1f} and {few['beside']['p99_ms']:.1f} ms. The server's memory: at most "
+        f"{found['peak_bytes'] / MIB:.0f} MiB."
     )
     return table(rows) + "\n\n" + text
