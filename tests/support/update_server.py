@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,7 +175,9 @@ class UpdateServer:
         """Start it; return when all its workers answer."""
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        command = [OTAGATE, "serve", "--policy", self.app.policy, "--host", "127.0.0.1", "--port", str(self.port)]
+        # Where there is setpriv, a server also ends with a test process that is killed.
+        guard = [found, "--pdeathsig", "KILL"] if (found := shutil.which("setpriv")) else []
+        command = [*guard, OTAGATE, "serve", "--policy", self.app.policy, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--database", self.database, "--ready-file", ready, *self.options]
         environ = {**self.app.shop.environ, **self.app.environ, **self.environ}
         environ.update({name: value for name, value in os.environ.items() if name == "PYTHONPATH" or self._measures(name)})
