@@ -155,9 +155,9 @@ def test_nobody_gets_what_the_pointer_does_not_name_for_him(app: ServedApp) -> N
 
 def test_ten_thousand_devices_live_a_day_in_seconds(app: ServedApp) -> None:
     app.publish("1.0.0")
-    world = open_world(app, 10_000, sessions_per_day=4.0, keep_answers=False)
+    world = open_world(app, 10_000, sessions_per_day=2.0, keep_answers=False)
     world.app.promote("1.0.0")
     world.go(24)
     counted = world.counted("1.0.0")
     assert counted == world.fleet.diary.counts("1.0.0")
-    assert counted["success"] > 7000
+    assert counted["success"] > 4000
