@@ -21,9 +21,10 @@ from otagate.errors import UnavailableError
 from otagate.telemetry.interface import CHOSEN, OVERRIDE, Active, CountQuery
 from otagate.telemetry.model import Counts, Mark, Observation
 from otagate.telemetry.names import MAX_NAMES
-from otagate.telemetry.sql import SqlTelemetry, audit_counters, open_telemetry
+from otagate.telemetry.sql import SqlTelemetry, open_telemetry
 from otagate.telemetry.token_tables import TOKENS
 from support.devices_told import APP, T0, facts, key, told
+from support.recount import audit_counters
 from support.servers.ports import free_ports
 
 SECRET = b"s" * 32

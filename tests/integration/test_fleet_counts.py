@@ -19,8 +19,9 @@ from otagate.fleet.generations import REPRESENTATIVE
 from otagate.fleet.run import Fleet
 from otagate.model import AppId, ChannelState, Version
 from otagate.telemetry.interface import CountQuery
-from otagate.telemetry.sql import SqlTelemetry, audit_counters, open_telemetry
+from otagate.telemetry.sql import SqlTelemetry, open_telemetry
 from support.interop import APP_ID, Shipment, ship
+from support.recount import audit_counters
 from support.served_fleet import BASE, InProcessServer, ServedApp
 
 START, HOUR = 1_800_000_000.0, 3600.0

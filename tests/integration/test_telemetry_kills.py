@@ -22,9 +22,10 @@ from otagate.telemetry.engine import Engines, place_of
 from otagate.telemetry.interface import CountQuery
 from otagate.telemetry.migrate import STEPS, migrate, newest, version_of
 from otagate.telemetry.model import Counts, Mark, Progress
-from otagate.telemetry.sql import SqlTelemetry, audit_counters, open_telemetry
+from otagate.telemetry.sql import SqlTelemetry, open_telemetry
 from otagate.telemetry.tables import PROGRESS, RELEASES
 from support.devices_told import APP, T0, key
+from support.recount import audit_counters
 from support.servers.postgres import new_database
 from support.telemetry_processes import Processes, processes
 from support.telemetry_worker import CLIENTS, deed

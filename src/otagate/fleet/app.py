@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otagate.fleet import arrivals
-from otagate.fleet.channels import choose_channel
-from otagate.fleet.config import check_interval
+from otagate.fleet.channels import choose_channel, leave_channel
+from otagate.fleet.config import LEAST_READY_S, check_interval
 from otagate.fleet.diary import Fact
 from otagate.fleet.replies import BUILTIN
 
@@ -52,6 +52,8 @@ class App:
         if not self._has_chosen:
             self._has_chosen = True
             choose_channel(device)
+        else:
+            leave_channel(device)
         device.check()
         if device.bundles.running != BUILTIN:
             self._await_ready()
@@ -130,7 +132,8 @@ class App:
                 self.device.tell(action, self.device.bundles.running_name)
 
     def _await_ready(self) -> None:
-        self._plan(self.device.now + self.device.world.config.ready_timeout_s, self._judge_boot)
+        timeout_s = max(LEAST_READY_S, self.device.world.config.ready_timeout_s)
+        self._plan(self.device.now + timeout_s, self._judge_boot)
 
     def _judge_boot(self) -> None:
         device, bundles = self.device, self.device.bundles

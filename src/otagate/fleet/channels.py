@@ -36,8 +36,10 @@ def choose_channel(device: Device) -> None:
 
 
 def leave_channel(device: Device) -> None:
-    """Take the choice back: on the device, or with older plugins on the server."""
+    """Let a device that chose take it back now and then: on the device, or with older plugins on the server."""
     config = device.world.config
+    if not config.leaves or device.followed == device.own_channel or device.chance.random() >= config.leaves:
+        return
     if device.profile.plugin.has("keeps_channel"):
         device.channel = config.channel
         device.followed = device.own_channel

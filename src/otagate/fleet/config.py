@@ -15,6 +15,7 @@ PLATFORMS = ("android", "ios", "electron")
 LEAST_PERIOD_S = 600
 """The plugin asks no more often than that while the app stays open. **Source:** its contract tests, ``periodCheckDelay``."""
 LEAST_READY_S = 1.0
+"""The plugin waits at least so long for readiness. **Source:** capgo-protocol, ``appReadyTimeout``, at least 1000 ms."""
 
 
 class Arrival(StrEnum):
@@ -70,6 +71,7 @@ class FleetConfig:
         channel: ``defaultChannel`` of the app's configuration.
         default_channel: What the server gives devices that name no channel: only for the diary.
         chooses: Channel -> share of the devices that choose it by a button in the app, in their first session.
+        leaves: Share of the later sessions in which a device that chose a channel takes its choice back.
         arrival: When apps are opened.
         burst_s: Length of the burst.
         sessions_per_day: A device's mean.
@@ -84,7 +86,7 @@ class FleetConfig:
         faults: By version.
         other_faults: Of every version that is not in ``faults``.
         auto_update: When bundles are set.
-        ready_timeout_s: ``appReadyTimeout``.
+        ready_timeout_s: ``appReadyTimeout`` in seconds; below 1 means 1, as in the plugin.
         bytes_per_s: Mean speed of a download.
         delete_failed: ``autoDeleteFailed``.
         remember_opened: Open the same bytes once, not once a device.
@@ -102,6 +104,7 @@ class FleetConfig:
     channel: str = ""
     default_channel: str = ""
     chooses: Mapping[str, float] = field(default_factory=dict)
+    leaves: float = 0.0
     arrival: Arrival = Arrival.UNIFORM
     burst_s: float = 300.0
     sessions_per_day: float = 4.0
@@ -130,7 +133,7 @@ class FleetConfig:
             UsageError: A number or name is none; the message says which.
             KeyMaterialError: The public key is none that phones take.
         """
-        for name in ("loss", "killed", "emulators", "development"):
+        for name in ("loss", "leaves", "killed", "emulators", "development"):
             _share(name, getattr(self, name))
         for faults in (self.other_faults, *self.faults.values()):
             for name in ("boot", "crash", "error", "integrity"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -88,6 +88,7 @@ class AppReader:
         """Read everything of the app; give ``before`` when the store does not let us."""
         try:
             names = self._source.channels.names()
+            _refuse_vanished(names, before)
             readings = dict(zip(names, pool.map(self._pointer, names), strict=True))
             states = {name: reading for name, reading in readings.items() if reading is not None}
             releases = self._named(reading.state for reading in states.values())
@@ -96,6 +97,10 @@ class AppReader:
             self._tell("store", error)
             return before
         self._told.pop("store", None)
+        if names:
+            self._told.pop("channels", None)
+        else:
+            self._say("channels", "the store names none: is it the right place, and is it mounted?")
         with self._lock:
             self._known = self._known.union(*(_versions(reading.state) for reading in states.values()))
         return AppView(
@@ -163,6 +168,12 @@ class AppReader:
         if self._told.get(subject) != problem:
             self._told[subject] = problem
             LOG.error("%s of %s is not served: %s", subject, self._source.app, problem)
+
+
+def _refuse_vanished(names: Sequence[ChannelName], before: AppView | None) -> None:
+    """Refuse a store that has lost all channels at once: no verb does that, but a disk that is not mounted looks like it."""
+    if not names and before is not None and before.channels:
+        raise UnavailableError("the store names no channel any more", str(before.app), remedy="look whether it is mounted")
 
 
 def _served(state: ChannelState) -> tuple[ReleaseRef, ...]:

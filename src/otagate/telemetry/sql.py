@@ -14,7 +14,7 @@ from otagate._fs import translate
 from otagate._retry import Patience, persist
 from otagate._text import harmless
 from otagate.errors import NotFoundError, UsageError
-from otagate.telemetry import assign, checking, forget, locks, meta, migrate, read
+from otagate.telemetry import assign, forget, locks, meta, migrate, read
 from otagate.telemetry.batch import gather
 from otagate.telemetry.engine import Engines, place_of
 from otagate.telemetry.interface import Active, Assignment, CountQuery, DeviceRow
@@ -103,12 +103,6 @@ class SqlTelemetry:
         before_s = int(before.timestamp())
         return self._write(lambda connection: forget.forget(connection, before_s))
 
-    def differences(self) -> list[str]:
-        """Reckon all sums anew from the rows and give a line for each that is another; see checking."""
-        with told("the database cannot be checked", self.shown), self._engines.read(is_snapshot=True) as connection:
-            locks.take_time(connection)
-            return checking.differences(connection)
-
     def close(self) -> None:
         """See Telemetry.close."""
         self._engines.close()
@@ -185,11 +179,6 @@ def device_secret(where: str, reference: str | None, environ: Mapping[str, str],
         remedy = "make one with `openssl rand -hex 32`, and name the variable or file that holds it, the same for all servers"
         raise UsageError("PostgreSQL needs a secret for device ids", expected="env:NAME or file:PATH", remedy=remedy)
     return kept_secret(path.with_name(f"{path.name}.secret"))
-
-
-def audit_counters(telemetry: SqlTelemetry) -> list[str]:
-    """Give a line for each sum that is not what the rows say; see SqlTelemetry.differences."""
-    return telemetry.differences()
 
 
 def _require_file(path: Path | None, is_made: bool) -> None:

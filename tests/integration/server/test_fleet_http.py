@@ -20,7 +20,8 @@ from otagate.fleet.http_transport import HttpTransport
 from otagate.fleet.live import run_live
 from otagate.fleet.run import Fleet
 from otagate.telemetry.interface import CountQuery
-from otagate.telemetry.sql import audit_counters, open_telemetry
+from otagate.telemetry.sql import open_telemetry
+from support.recount import audit_counters
 from support.update_server import APP, CHANNEL, NO_RATES, ServedApp, UpdateServer, serving
 
 pytestmark = pytest.mark.integration

@@ -21,7 +21,8 @@ from otagate.server.choices import PolledChoices
 from otagate.server.parts import ServerParts
 from otagate.telemetry.interface import CountQuery
 from otagate.telemetry.model import Counts
-from otagate.telemetry.sql import SqlTelemetry, audit_counters
+from otagate.telemetry.sql import SqlTelemetry
+from support.recount import audit_counters
 from support.update_server import APP, CHANNEL, ServedApp
 
 pytestmark = pytest.mark.integration
@@ -95,7 +96,7 @@ def test_what_is_counted_is_what_happened_to_the_devices(app: ServedApp) -> None
     faults = {"1.1.0": Faults(boot=0.2, crash=0.1, error=0.1), "1.2.0": Faults(integrity=0.1)}
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         app.publish(version)
-    world = open_world(app, 1500, faults=faults, loss=0.02, emulators=0.05, chooses={"beta": 0.1}, skew_s=300.0)
+    world = open_world(app, 1500, faults=faults, loss=0.02, emulators=0.05, chooses={"beta": 0.1}, leaves=0.1, skew_s=300.0)
     world.app.promote("1.0.0")
     world.app.promote("1.2.0", "beta")
     world.go(6)

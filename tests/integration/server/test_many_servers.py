@@ -33,7 +33,8 @@ from otagate.fleet.interface import NoAnswerError, Response
 from otagate.fleet.run import Fleet
 from otagate.model import ChannelState
 from otagate.telemetry.interface import CountQuery
-from otagate.telemetry.sql import audit_counters, open_telemetry
+from otagate.telemetry.sql import open_telemetry
+from support.recount import audit_counters
 from support.servers import postgres
 from support.update_server import APP, CHANNEL, NO_RATES, Moved, ServedApp, UpdateServer
 

@@ -26,7 +26,8 @@ import pytest
 
 from otagate.telemetry.interface import CHOSEN, CountQuery
 from otagate.telemetry.secret import device_key
-from otagate.telemetry.sql import audit_counters, open_telemetry
+from otagate.telemetry.sql import open_telemetry
+from support.recount import audit_counters
 from support.servers import postgres
 from support.update_server import APP, NO_RATES, ServedApp, UpdateServer, device_id, facts, serving
 

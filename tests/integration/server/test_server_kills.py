@@ -25,7 +25,8 @@ from sqlalchemy import Engine, create_engine, text
 from otagate.telemetry.interface import CountQuery
 from otagate.telemetry.model import Mark
 from otagate.telemetry.secret import device_key
-from otagate.telemetry.sql import audit_counters, open_telemetry
+from otagate.telemetry.sql import open_telemetry
+from support.recount import audit_counters
 from support.servers import postgres
 from support.update_server import APP, NO_RATES, ServedApp, UpdateServer, device_id, facts
 

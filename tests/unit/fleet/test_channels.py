@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -79,23 +80,36 @@ def test_the_default_channel_is_no_choice() -> None:
     assert asked_with(server) == {"main"}
 
 
-@pytest.mark.parametrize(("version", "method"), [("8.51.23", None), ("7.28.0", "DELETE")])
-def test_leaving(version: str, method: str | None) -> None:
+@pytest.mark.parametrize(("version", "deletes"), [("8.51.23", 0), ("7.28.0", 1)])
+def test_who_chose_may_take_it_back(version: str, deletes: int) -> None:
     server = HandMadeServer(channels=LISTED)
-    fleet = run(server, version)
-    del server.requests[:]
-    leave_channel(fleet.devices[0])
-    assert calls(server) == ([method] if method else [])
+    fleet = run(server, version, leaves=1.0)
+    assert calls(server).count("POST") == 1
+    # What is not chosen any more cannot be left again.
+    assert calls(server).count("DELETE") == deletes
     assert (fleet.devices[0].channel, fleet.devices[0].followed) == ("main", "main")
+
+
+def test_nobody_leaves_unless_it_is_said() -> None:
+    server = HandMadeServer(channels=LISTED)
+    assert run(server, "7.28.0").devices[0].followed == "beta"
+    assert "DELETE" not in calls(server)
+
+
+class Always(random.Random):
+    """Every chance comes true."""
+
+    def random(self) -> float:
+        return 0.0
 
 
 def test_nobody_is_asked_while_the_server_wants_quiet() -> None:
     server = HandMadeServer(channels=LISTED)
-    fleet = run(server, "7.28.0")
-    fleet.devices[0].gate.is_latched = True
+    device = run(server, "7.28.0", leaves=1e-9).devices[0]
+    device.chance, device.gate.is_latched = Always(), True
     del server.requests[:]
-    leave_channel(fleet.devices[0])
-    assert server.requests == []
+    leave_channel(device)
+    assert (server.requests, device.followed) == ([], "beta")
 
 
 def test_nothing_is_chosen_without_an_answer() -> None:

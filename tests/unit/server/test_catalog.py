@@ -321,3 +321,23 @@ def test_what_was_learned_is_known_at_once_and_stays(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(world, "read", learning)
     assert "1.2.0" in seen(catalog).known
     assert "1.2.0" in seen(catalog).known
+
+
+def test_a_store_that_lost_all_channels_at_once_is_one_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    time, world = Time(), World({STABLE: state(STABLE, "1.0.0")})
+    catalog = open_catalog(world, time, max_stale=timedelta(minutes=10))
+    first = seen(catalog)
+    world.states.clear()
+    time.at += timedelta(minutes=10)
+    assert seen(catalog) is first
+    assert any("no channel any more" in record.message for record in caplog.records)
+    time.at += timedelta(seconds=1)
+    assert seen(catalog).channels == {}
+    assert catalog.age_s(time.at) == 601
+
+
+def test_a_store_without_channels_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    catalog = open_catalog(World())
+    assert seen(catalog).channels == {}
+    assert seen(catalog).channels == {}
+    assert len([record for record in caplog.records if "names none" in record.message]) == 1

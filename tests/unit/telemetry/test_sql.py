@@ -12,8 +12,9 @@ from otagate._retry import Patience
 from otagate.errors import NotFoundError, OtagateError, UnavailableError, UsageError, VerificationError
 from otagate.telemetry.interface import CountQuery, RowsRefusedError
 from otagate.telemetry.model import Mark, Observation
-from otagate.telemetry.sql import SqlTelemetry, audit_counters, device_secret, open_telemetry
+from otagate.telemetry.sql import SqlTelemetry, device_secret, open_telemetry
 from support.devices_told import APP, T0, key, told
+from support.recount import audit_counters
 
 SECRET = b"s" * 32
 SHORT = Patience(total=0.2, first=0.01, longest=0.01)

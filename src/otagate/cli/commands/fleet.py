@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("--platform", metavar="NAME[=WEIGHT]", action="append", help="android, ios, electron; repeat for a mix")
     verb.add_argument("--channel", metavar="NAME", default="", help="defaultChannel of the app's configuration")
     verb.add_argument("--choose", metavar="NAME=P", action="append", help="so many devices choose this channel by themselves")
+    verb.add_argument("--leave", metavar="P", default="0%", help="of them, so many take it back, each time the app is opened")
     verb.add_argument("--auto-update", choices=_MODES, default=_MODES[0], help="when bundles are set (default: atBackground)")
     _configure_faults(verb)
     verb.add_argument("--arrival", choices=_ARRIVALS, default="uniform", help="when apps are opened (default: uniform)")
@@ -129,6 +130,7 @@ def _config(args: argparse.Namespace, env: CommandEnv) -> FleetConfig:
         native=args.native,
         channel=args.channel,
         chooses=chooses,
+        leaves=_share("--leave", args.leave),
         arrival=Arrival(args.arrival),
         auto_update=AutoUpdate(args.auto_update),
         sessions_per_day=args.sessions,

@@ -1,6 +1,6 @@
 """The application: bytes in, bytes out, and nothing of what goes wrong inside shows outside.
 
-Raw ASGI, because a framework costs half of the throughput (docs/adr/0013-server.md). The transport has bounded headers,
+Raw ASGI, because a framework costs throughput (docs/adr/0013-server.md). The transport has bounded headers,
 bodies, connections and times before anything comes here; bodies and types are checked here again, so that another transport
 is no hole.
 """

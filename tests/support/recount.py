@@ -1,4 +1,4 @@
-"""Whether the sums are what the rows say: for tests, and for `otagate doctor`."""
+"""Whether the sums of telemetry are what its rows say."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from otagate.telemetry.batch import Dimensions
 from otagate.telemetry.fold import COUNTED, contribution
 from otagate.telemetry.meta import floor_of
 from otagate.telemetry.model import Mark, Progress
+from otagate.telemetry.sql import SqlTelemetry
 from otagate.telemetry.tables import ACTIVE, ACTIVE_KEY, COUNTER_KEY, COUNTERS, DEVICES, PROGRESS
 
 _ROWS_AT_ONCE = 5_000
 _Sums = dict[tuple[Any, ...], Counter[str]]
 
 
-def differences(connection: Connection) -> list[str]:
-    """Reckon all sums anew from the rows; give a line for each that is another. Reads every row: minutes with many millions."""
+def audit_counters(telemetry: SqlTelemetry) -> list[str]:
+    """Reckon all sums anew from the rows; give a line for each that is another."""
+    with telemetry.engines.read(is_snapshot=True) as connection:
+        return _all_differences(connection)
+
+
+def _all_differences(connection: Connection) -> list[str]:
     floor = floor_of(connection)
     return [
         *_differences("counters", _counters_due(connection, floor), _counters_there(connection, floor)),
