@@ -1,12 +1,26 @@
-"""The port of metric sources: counts of devices for one metric, one release, one closed window."""
+"""The port of metric sources: counts of devices, or a plain number, for one metric, one release, one closed window."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from otagate.errors import OtagateError
+
+
+class Ask(StrEnum):
+    """What kind of answer a gate needs."""
+
+    COUNTS = "counts"
+    """``bad`` and ``total`` devices."""
+    VALUE = "value"
+    """``value``, a plain number."""
+    CONTRAST = "contrast"
+    """``rows``: the release and its control, side by side, in closed buckets and alike devices."""
+    SPLIT = "split"
+    """``bad``: devices of the channel that have the release (or were chosen for it); ``total``: devices of the channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +36,9 @@ class MetricQuery:
         end: End of the window, excluded; already reduced by the settle time.
         weight_bps: Exposure at the time of asking, 0 to 10000.
         over: For exceedance metrics the duration that a device must exceed to count as bad; otherwise None.
+        ask: What kind of answer is needed. A source that cannot give it raises SourceError and says so.
+        control: With CONTRAST the release that the channel's other devices are served; None: the built-in bundle, so that
+            there is nothing to compare with.
     """
 
     metric: str
@@ -32,6 +49,25 @@ class MetricQuery:
     end: datetime
     weight_bps: int
     over: timedelta | None = None
+    ask: Ask = Ask.COUNTS
+    control: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastRow:
+    """Devices first seen in one closed bucket, alike in platform and plugin version: those of the release, and its control.
+
+    Rows are conditioned on one by one, so that neither the time of day, nor the growing weight, nor another mix of plugin
+    versions or platforms is taken for a difference between the releases.
+    """
+
+    start: datetime
+    stratum: str
+    """Such as ``ios 8.51.4``; for the evidence."""
+    bad: int
+    total: int
+    control_bad: int
+    control_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +80,8 @@ class Measurement:
         newest_at: The newest observation in it, or None when the source cannot tell.
         query: What was asked of the source, for the evidence; without secrets.
         digest: SHA-256 hex of the raw answer, or None.
+        value: With ``Ask.VALUE`` the number, or None when the source has no data. Never NaN or infinite.
+        rows: With ``Ask.CONTRAST``, by start and stratum; then ``bad`` and ``total`` are the sums over the release's devices.
     """
 
     bad: int | None
@@ -51,6 +89,8 @@ class Measurement:
     newest_at: datetime | None
     query: str
     digest: str | None = None
+    value: float | None = None
+    rows: tuple[ContrastRow, ...] = ()
 
 
 class SourceError(OtagateError):
@@ -61,7 +101,10 @@ class SourceError(OtagateError):
 
 
 class MetricSource(Protocol):
-    """Reads measurements. Raises ``SourceError`` and nothing else; no data is a Measurement with ``total`` None or 0."""
+    """Reads measurements. Raises ``SourceError`` and nothing else; no data is a Measurement with ``total`` None or 0.
+
+    With ``Ask.VALUE`` no data is a ``value`` of None.
+    """
 
     def read(self, query: MetricQuery) -> Measurement:
         """Read one metric over one window, within 15 seconds a try and bounded tries."""

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from otagate.model import AppId, ChannelName, Weight
+from otagate.policy.source_model import VendorSource
 
 
 class SealFormat(StrEnum):
@@ -40,11 +41,22 @@ class Evaluate(StrEnum):
 
     SOAK_END = "soak_end"
     PHASE_END = "phase_end"
+    AT_AGE = "at_age"
+    """Once, at the first look after the release has been ``GateSpec.at_age`` in its phase; and at the phase's end."""
+
+
+class Split(StrEnum):
+    """What a split check compares with the weight: the share of the channel's devices that the release has, or was offered to."""
+
+    EQUAL = "equal"
+    """It must equal the weight: for sources that count who was chosen."""
+    AT_MOST = "at_most"
+    """It must not exceed the weight: for sources that count who runs it already, our telemetry among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """Counts from a JSON file. ``path`` may hold the placeholders of docs/policy.md, such as ``{metric}``."""
+    """Counts from a JSON file. ``path`` may hold the placeholders of docs/gates.md, such as ``{metric}``."""
 
     path: str
 
@@ -63,8 +75,9 @@ class HttpSource:
 
     Attributes:
         url: http(s), with placeholders.
-        bad: Dotted path to the bad count in the answer, such as ``data.crashed`` or ``rows[0].bad``.
+        bad: Dotted path to the bad count in the answer, such as ``data.crashed`` or ``rows[0].bad``; with ``total``.
         total: Dotted path to the total.
+        value: Dotted path to a plain number, instead of both, for gates with ``value``.
         newest_at: Dotted path to an RFC 3339 instant, or None.
         method: ``GET`` or ``POST``.
         headers: Name to value; a value may be ``env:NAME`` or ``file:PATH``.
@@ -72,9 +85,10 @@ class HttpSource:
     """
 
     url: str
-    bad: str
-    total: str
+    bad: str | None = None
+    total: str | None = None
     newest_at: str | None = None
+    value: str | None = None
     method: str = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     body: str | None = None
@@ -105,9 +119,11 @@ class TelemetrySource:
     """The metric's name there, when the gate has another; see docs/gates.md."""
     platform: str | None = None
     plugin: str | None = None
+    failures: tuple[str, ...] = ("boot", "integrity", "refusal")
+    """Which classes of failed installs ``device_success_rate`` counts against the bundle; ``network`` may be added."""
 
 
-Source = FileSource | CommandSource | HttpSource | TelemetrySource
+Source = FileSource | CommandSource | HttpSource | TelemetrySource | VendorSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +144,21 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueLimit:
+    """Bounds of a plain number, such as a latency in milliseconds; at least one of them."""
+
+    max: Decimal | None = None
+    min: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateSpec:
     """One metric's thresholds. Shares are exact decimals 0..1.
 
     Exactly one of these shapes: ``max`` (a share of bad devices), ``min`` (a share of good devices: the measurement then counts
-    the GOOD ones' complement, so sources always report bad and total), or ``limits``.
+    the GOOD ones' complement, so sources always report bad and total), ``limits``, ``max_increase`` (against devices that are
+    served the previous release at the same time), ``split`` (the share of devices that have it, against the weight), or
+    ``value`` (a plain number).
 
     Attributes:
         metric: Name, such as ``crash_rate``.
@@ -147,6 +173,13 @@ class GateSpec:
         limits: Exceedance limits; empty for the other shapes.
         source: Where its counts come from, or None when the policy names none.
         dry_run: Measured and shown, never acted on.
+        max_increase: By how much the rate of bad devices may exceed that of the control devices: 0.5 is one and a half times.
+        split: What the share of devices is compared with, or None.
+        value: Bounds of a plain number, or None. Its action is pause at most.
+        consecutive: So many looks in a row, over at least 15 minutes, must find ``value`` out of bounds before it acts.
+        prove: Pass only when the devices prove that the share is below the limit; otherwise the estimate decides.
+        phases: Names of the phases in which the gate counts; empty: in all.
+        at_age: With ``evaluate`` AT_AGE, after how long in its phase.
     """
 
     metric: str
@@ -161,6 +194,18 @@ class GateSpec:
     limits: tuple[Limit, ...] = ()
     source: Source | None = None
     dry_run: bool = False
+    max_increase: Decimal | None = None
+    split: Split | None = None
+    value: ValueLimit | None = None
+    consecutive: int = 3
+    prove: bool = False
+    phases: tuple[str, ...] = ()
+    at_age: timedelta | None = None
+
+    def counts_in(self, phase: PhaseSpec) -> bool:
+        """Tell whether the gate is measured and judged in a phase."""
+        named = phase.gates is None or self.metric in phase.gates
+        return named and (not self.phases or phase.name in self.phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +221,90 @@ class PhaseSpec:
     max_wait: timedelta = timedelta(hours=72)
     """How long after the soak's end to wait for enough devices before ``on_insufficient``."""
     on_insufficient: OnInsufficient = OnInsufficient.PAUSE
+    holdout: Weight = Weight(0)
+    """So many devices keep the previous release until the phase is over; its last weight is 100% less this."""
+    ignore_windows: bool = False
+    """Weights rise outside of ``windows`` and during freezes too: for hotfixes."""
+    gates: tuple[str, ...] | None = None
+    """Only these metrics count in this phase; None: all."""
+
+    @property
+    def ramp(self) -> tuple[Weight, ...]:
+        """The weights that it goes through: those of the policy, with the hold-out taken off."""
+        most = Weight(Weight(10_000).bps - self.holdout.bps)
+        return tuple(dict.fromkeys(min(weight, most) for weight in self.weights))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When weights may rise, every week, in local time.
+
+    Attributes:
+        days: 0 Monday to 6 Sunday, on which it opens.
+        opens: Minutes after midnight, 0 to 1439.
+        closes: Minutes after midnight of the same day, above ``opens``, up to 1440.
+    """
+
+    days: tuple[int, ...]
+    opens: int = 0
+    closes: int = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """When no weight rises, in local time: ``start`` included, ``end`` excluded, each ``2026-12-20`` or ``2026-12-20T18:00``.
+
+    A date alone is its midnight as ``start``, and the midnight after it as ``end``: both days are frozen.
+    """
+
+    start: str
+    end: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowsSpec:
+    """When weights may rise. Judging, pausing and rolling back know no windows.
+
+    Attributes:
+        timezone: IANA name, such as ``Europe/Berlin``: local times follow its daylight saving.
+        allow: Empty: always.
+        freezes: Win over ``allow``.
+    """
+
+    timezone: str = "UTC"
+    allow: tuple[Window, ...] = ()
+    freezes: tuple[Freeze, ...] = ()
+
+
+class NotifyKind(StrEnum):
+    """Where a notification goes."""
+
+    WEBHOOK = "webhook"
+    """JSON, signed as Standard Webhooks says when there is a secret."""
+    SLACK = "slack"
+    TEAMS = "teams"
+    APPRISE = "apprise"
+    """Anything that the library of that name reaches; an extra."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySpec:
+    """One place that is told what happens.
+
+    Attributes:
+        name: Unique in the policy; names it in messages and remembers how far it was told.
+        kind: What stands there.
+        url: Reference (``env:NAME``, ``file:PATH``) to its address, which mostly holds a token.
+        secret: Reference to the signing secret of a webhook, or None: unsigned.
+        events: Globs over ledger kinds, such as ``rollout.*``.
+    """
+
+    name: str
+    kind: NotifyKind
+    url: str
+    secret: str | None = None
+    events: tuple[str, ...] = ("rollout.*", "gate.failed", "channel.rolled_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +323,8 @@ class BranchRule:
     track: str | None = None
     channel: str | None = None
     start_at: str | None = None
+    supersede: bool = False
+    """A run of this rule ends a rollout that holds the channel it enters, also one that is not paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +569,8 @@ class Policy:
     keep: KeepSpec = KeepSpec()
     server: ServerSpec = ServerSpec()
     telemetry: TelemetrySpec | None = None
+    windows: WindowsSpec = WindowsSpec()
+    notify: tuple[NotifySpec, ...] = ()
     plugin_version: str | None = None
     """Version of @capgo/capacitor-updater that the app has installed, as found in its package.json or lock; None: not found."""
     origins: tuple[Origin, ...] = field(default=(), repr=False)
