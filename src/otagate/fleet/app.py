@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from otagate.fleet import arrivals
 from otagate.fleet.channels import choose_channel, leave_channel
-from otagate.fleet.config import LEAST_READY_S, check_interval
+from otagate.fleet.config import LEAST_READY_S, Crash, check_interval
 from otagate.fleet.diary import Fact
 from otagate.fleet.replies import BUILTIN
 
@@ -40,6 +40,8 @@ class App:
     _is_launch_told: bool = False
     _has_crashed: bool = False
     _boots: dict[str, bool] = field(default_factory=dict)
+    _crash_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    _crashed: set[tuple[str, int]] = field(default_factory=set)
 
     def open(self) -> None:
         """A session begins."""
@@ -141,7 +143,7 @@ class App:
             return
         self._tell_launch("app_launch_timeout")
         failed = bundles.revert(device.now, delete_failed=device.world.config.delete_failed)
-        device.fact(failed, Fact.BOOT)
+        device.fact(failed, Fact.BOOT, is_fault=not self._boots.get(failed, True))
         self._load_page()
         if bundles.running != BUILTIN:
             self._await_ready()
@@ -169,7 +171,24 @@ class App:
         if chance.random() < faults.error:
             self._plan(chance.uniform(device.now, end), lambda: self._error(version))
         if device.now - bundles.set_at >= faults.late_crash_after and chance.random() < faults.crash:
-            self._plan(chance.uniform(device.now, end), lambda: self._crash(version))
+            self._plan(chance.uniform(device.now, end), lambda: self._crash(version, is_fault=True))
+        for number, crash in enumerate(faults.crashes):
+            if self._crashes_now(version, number, crash):
+                is_fault = crash.is_fault
+                self._plan(chance.uniform(device.now, end), lambda is_fault=is_fault: self._crash(version, is_fault=is_fault))  # type: ignore[misc]
+
+    def _crashes_now(self, version: str, number: int, crash: Crash) -> bool:
+        """Tell whether a session ends in such a crash: the first one after its time has come, and some of those after it."""
+        device, key = self.device, (version, number)
+        if key not in self._crash_at:
+            is_hit = device.chance.random() < crash.share
+            late = crash.after_s + device.chance.random() * crash.within_s
+            self._crash_at[key] = device.bundles.set_at + late if is_hit else float("inf")
+        if device.now < self._crash_at[key]:
+            return False
+        is_first = key not in self._crashed
+        self._crashed.add(key)
+        return is_first or device.chance.random() < crash.again
 
     def _error(self, version: str) -> None:
         device = self.device
@@ -178,8 +197,8 @@ class App:
             if device.profile.plugin.has("tells_crashes"):
                 device.tell("webview_javascript_error", version)
 
-    def _crash(self, version: str) -> None:
+    def _crash(self, version: str, *, is_fault: bool) -> None:
         if self.is_open and self.device.bundles.running == version:
-            self.device.fact(version, Fact.CRASHED)
+            self.device.fact(version, Fact.CRASHED, is_fault=is_fault)
             self._is_alive, self.is_open, self._has_crashed = False, False, True
             self._plan_open()

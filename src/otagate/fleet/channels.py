@@ -31,7 +31,7 @@ def choose_channel(device: Device) -> None:
     answer = _call(device, "POST", {**device.info(), "channel": name}, follows=name)
     if answer is not None and is_done(answer) and device.profile.plugin.has("keeps_channel"):
         # The default channel is no choice: what follows it moves along when another one becomes the default.
-        device.channel = config.channel if answer.body.get("unset") else name
+        device.channel = device.built_for if answer.body.get("unset") else name
     _call(device, "PUT", device.info())
 
 
@@ -41,7 +41,7 @@ def leave_channel(device: Device) -> None:
     if not config.leaves or device.followed == device.own_channel or device.chance.random() >= config.leaves:
         return
     if device.profile.plugin.has("keeps_channel"):
-        device.channel = config.channel
+        device.channel = device.built_for
         device.followed = device.own_channel
         return
     _call(device, "DELETE", device.info(), follows=device.own_channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -38,6 +39,25 @@ class AutoUpdate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """A release crashes on a share of the devices.
+
+    Attributes:
+        share: Devices on which it does, between 0 and 1.
+        after_s: Seconds that it runs on a device before the first time.
+        within_s: The first time lies so many seconds after that at most, evenly spread.
+        again: Share of the later sessions that end so too.
+        is_fault: It is what is wrong with the release; False: what any release of the app has.
+    """
+
+    share: float
+    after_s: float = 0.0
+    within_s: float = 0.0
+    again: float = 0.0
+    is_fault: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Faults:
     """What goes wrong with a release; shares between 0 and 1.
 
@@ -47,6 +67,7 @@ class Faults:
         late_crash_after: Seconds that it runs on a device before it begins to crash.
         error: Sessions with a JavaScript error.
         integrity: Downloads that arrive with other bytes.
+        crashes: Devices on which it crashes; beside ``crash``, which is about sessions.
     """
 
     boot: float = 0.0
@@ -54,6 +75,7 @@ class Faults:
     late_crash_after: float = 0.0
     error: float = 0.0
     integrity: float = 0.0
+    crashes: tuple[Crash, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +91,8 @@ class FleetConfig:
         platforms: Mix of :data:`PLATFORMS`.
         native: Native version of the app.
         channel: ``defaultChannel`` of the app's configuration.
+        follows: Mix of ``defaultChannel`` over the devices, instead of ``channel``: builds of the app for testers.
+        installed: A release that runs on every device from the beginning; ``""``: the built-in bundle does.
         default_channel: What the server gives devices that name no channel: only for the diary.
         chooses: Channel -> share of the devices that choose it by a button in the app, in their first session.
         leaves: Share of the later sessions in which a device that chose a channel takes its choice back.
@@ -80,6 +104,7 @@ class FleetConfig:
         zones: Mix of time zones, in hours from UTC.
         skew_s: Standard deviation of the devices' clocks.
         loss: Share of requests that are lost on the way, or whose answer is.
+        download_failures: Share of downloads that fail for good, until the device asks again; nobody's fault.
         killed: Share of sessions after which the system ends the app at once.
         emulators: Share of devices that are emulators.
         development: Share of devices with a development build.
@@ -102,6 +127,8 @@ class FleetConfig:
     platforms: Mapping[str, float] = field(default_factory=lambda: {"android": 0.6, "ios": 0.4})
     native: str = "1.0.0"
     channel: str = ""
+    follows: Mapping[str, float] = field(default_factory=dict)
+    installed: str = ""
     default_channel: str = ""
     chooses: Mapping[str, float] = field(default_factory=dict)
     leaves: float = 0.0
@@ -113,6 +140,7 @@ class FleetConfig:
     zones: Mapping[float, float] = field(default_factory=lambda: {0.0: 1.0})
     skew_s: float = 0.0
     loss: float = 0.0
+    download_failures: float = 0.0
     killed: float = 0.3
     emulators: float = 0.0
     development: float = 0.0
@@ -133,11 +161,13 @@ class FleetConfig:
             UsageError: A number or name is none; the message says which.
             KeyMaterialError: The public key is none that phones take.
         """
-        for name in ("loss", "leaves", "killed", "emulators", "development"):
+        for name in ("loss", "download_failures", "leaves", "killed", "emulators", "development"):
             _share(name, getattr(self, name))
         for faults in (self.other_faults, *self.faults.values()):
             for name in ("boot", "crash", "error", "integrity"):
                 _share(name, getattr(faults, name))
+            for crash in faults.crashes:
+                _share("crash", crash.share)
         _share("chooses", sum(self.chooses.values()))
         for name in ("size", "sessions_per_day", "session_s", "bytes_per_s"):
             if not getattr(self, name) > 0:
@@ -145,7 +175,10 @@ class FleetConfig:
         for platform in self.platforms:
             if platform not in PLATFORMS:
                 raise _unknown_platform(platform)
-        for name, mix in (("generations", self.generations), ("platforms", self.platforms), ("zones", self.zones)):
+        mixes = {"generations": self.generations, "platforms": self.platforms, "zones": self.zones}
+        if self.follows:
+            mixes["follows"] = self.follows
+        for name, mix in mixes.items():
             if not mix or min(mix.values()) < 0 or not sum(mix.values()) > 0:
                 raise UsageError("this mix has nothing in it", name, expected="weights above 0")
         for version in self.generations:
@@ -153,6 +186,12 @@ class FleetConfig:
         if self.public_key is not None:
             public_key(self.public_key)
         return self
+
+    def own_channel(self, chance: random.Random) -> str:
+        """Draw the ``defaultChannel`` of a device's build."""
+        if not self.follows:
+            return self.channel
+        return chance.choices(list(self.follows), weights=list(self.follows.values()))[0]
 
     def faults_of(self, version: str) -> Faults:
         """Give what goes wrong with a release."""

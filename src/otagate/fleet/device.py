@@ -46,6 +46,7 @@ class Device:
         profile: Who it is.
         chance: Its own source of chance, so that what it does depends on no other device.
         channel: What it sends as ``defaultChannel``.
+        built_for: ``defaultChannel`` of its build of the app.
         followed: The channel that it believes to follow; that of older plugins is kept by the server.
     """
 
@@ -53,6 +54,7 @@ class Device:
     profile: Profile
     chance: random.Random
     channel: str = ""
+    built_for: str = ""
     followed: str = ""
     now: float = 0.0
     gate: Gate = field(init=False)
@@ -67,19 +69,22 @@ class Device:
     def __post_init__(self) -> None:
         """Make its parts."""
         config, plugin = self.world.config, self.profile.plugin
-        self.channel, self.followed = config.channel, self.own_channel
+        self.built_for = config.own_channel(self.chance)
+        self.channel, self.followed = self.built_for, self.own_channel
         self.gate = Gate(plugin)
         url = f"{config.base}/stats"
         self.outbox = Outbox(url, plugin, self.world.network, self.gate, self.chance, self, self._wake_outbox)
         set_next, deletes = plugin.has("tells_set_next"), plugin.has("tells_deletes")
         self.bundles = Bundles(self.tell, self.profile.builtin_name, set_next, deletes)
+        if config.installed:
+            self.bundles.begin_with(config.installed)
         self.install = Install(self)
         self.app = App(self)
 
     @property
     def own_channel(self) -> str:
         """The channel that it follows without a choice, as far as the fleet was told."""
-        return self.world.config.channel or self.world.config.default_channel
+        return self.built_for or self.world.config.default_channel
 
     # -- time
 
@@ -135,9 +140,9 @@ class Device:
         """See Witness."""
         self.world.diary.told(self.profile.index, self.followed, event, exchange, place=index, at=at)
 
-    def fact(self, release: str, fact: Fact) -> None:
-        """Write down what happened."""
-        self.world.diary.fact(release, self.profile.index, fact)
+    def fact(self, release: str, fact: Fact, *, is_fault: bool = False) -> None:
+        """Write down what happened; ``is_fault``: for what is wrong with the release."""
+        self.world.diary.fact(release, self.profile.index, fact, self.now, is_fault=is_fault)
 
     # -- the plugin
 

@@ -94,6 +94,8 @@ class Diary:
         rows: By release and number.
         answers: Every answer to an update check.
         sent: Every event that was sent, as often as it was.
+        moments: When each fact was first true, by release and fact, Unix seconds in order.
+        met: When each device met what is wrong with a release, by release and number.
         events: How many events were acknowledged, refused and lost, by these words.
     """
 
@@ -105,14 +107,21 @@ class Diary:
     rows: dict[tuple[str, int], Row] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
+    moments: dict[tuple[str, Fact], list[float]] = field(default_factory=dict)
+    met: dict[str, dict[int, float]] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=lambda: {"acknowledged": 0, "refused": 0, "lost": 0})
     _lock: Lock = field(default_factory=Lock)
 
-    def fact(self, release: str, index: int, fact: Fact) -> None:
-        """Write down what happened on a device."""
+    def fact(self, release: str, index: int, fact: Fact, at: float = 0.0, *, is_fault: bool = False) -> None:
+        """Write down what happened on a device; ``is_fault``: for what is wrong with the release."""
         key = release, index
         with self._lock:
-            self.facts[key] = self.facts.get(key, Fact(0)) | fact
+            before = self.facts.get(key, Fact(0))
+            if fact not in before:
+                self.facts[key] = before | fact
+                self.moments.setdefault((release, fact), []).append(at)
+            if is_fault:
+                self.met.setdefault(release, {}).setdefault(index, at)
 
     def checked(self, index: int, channel: str, running: str, exchange: Exchange, *, at: float) -> None:
         """Write an update check down."""

@@ -50,6 +50,9 @@ class Install:
         missing = self._missing(offer)
         if missing is not None:
             self._refuse(offer, missing)
+        elif self._is_cut_off():
+            self._worker("download_zip_start", offer.version)
+            self._given_up(offer)
         elif offer.manifest is not None:
             self._fetch_manifest(offer)
         else:
@@ -88,7 +91,14 @@ class Install:
         if is_transient and device.profile.plugin.has("resumes") and tries < _TRIES:
             device.plan(device.now + _RETRY_S * 2.0 ** (tries - 1), lambda: self._fetch(offer, tries + 1))
             return
-        device.fact(offer.version, Fact.NETWORK)
+        self._given_up(offer)
+
+    def _is_cut_off(self) -> bool:
+        share = self.device.world.config.download_failures
+        return bool(share) and self.device.chance.random() < share
+
+    def _given_up(self, offer: Offer) -> None:
+        self.device.fact(offer.version, Fact.NETWORK)
         self._failed(offer)
 
     def _progress(self, offer: Offer, began: float, took: float) -> None:
@@ -106,20 +116,21 @@ class Install:
         device, config = self.device, self.device.world.config
         self._worker("download_zip_complete", offer.version)
         data, self._had = self._had, b""
-        if device.chance.random() < config.faults_of(offer.version).integrity:
+        is_fault = device.chance.random() < config.faults_of(offer.version).integrity
+        if is_fault:
             data = _spoiled(data)
         try:
             opened = device.world.opener.open(data, offer, device.profile.plugin, config.public_key)
         except OpeningError as error:
-            self._unfit(offer, error.action)
+            self._unfit(offer, error.action, is_fault=is_fault)
             return
         self._done(offer, opened)
 
-    def _unfit(self, offer: Offer, action: str | None) -> None:
+    def _unfit(self, offer: Offer, action: str | None, *, is_fault: bool) -> None:
         device = self.device
         self._offer = None
         device.bundles.failed.add(offer.version)
-        device.fact(offer.version, Fact.INTEGRITY)
+        device.fact(offer.version, Fact.INTEGRITY, is_fault=is_fault)
         running = device.bundles.running_name
         if device.profile.platform == "ios":
             if action is not None:
