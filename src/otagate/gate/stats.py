@@ -34,7 +34,7 @@ def wilson(bad: int, total: int, confidence: float = 0.95) -> tuple[float, float
 
     **Source:** E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
-    _check_counts(bad, total)
+    check_counts(bad, total)
     _check_some(total)
     from statistics import NormalDist  # noqa: PLC0415 - it costs more to import than the whole of this module
 
@@ -57,7 +57,7 @@ def clopper_pearson(bad: int, total: int, confidence: float = 0.95) -> tuple[flo
     **Source:** C. Clopper, E. S. Pearson, "The use of confidence or fiducial limits", Biometrika 26 (1934), as quantiles of the
     beta distribution.
     """
-    _check_counts(bad, total)
+    check_counts(bad, total)
     _check_some(total)
     tail = (1 - confidence) / 2
     low = 0.0 if bad == 0 else _beta_quantile(tail, bad, total - bad + 1)
@@ -87,7 +87,7 @@ def log_e_up(bad: int, total: int, limit: float) -> float:
     logarithm", Ann. Math. Statist. 41 (1970), for mixtures. Grid: :data:`ALTERNATIVES` shares in a geometric row from
     1.15 times the limit to 20 times, at most 0.98.
     """
-    _check_counts(bad, total)
+    check_counts(bad, total)
     _check_share(limit)
     if limit == 0:
         return math.inf if bad else 0.0
@@ -107,7 +107,7 @@ def log_e_down(bad: int, total: int, limit: float) -> float:
 
     **Source:** as for :func:`log_e_up`. Grid: from the limit divided by 1.15 down to 0.02 times the limit.
     """
-    _check_counts(bad, total)
+    check_counts(bad, total)
     _check_share(limit)
     if limit == 0:
         return 0.0
@@ -181,7 +181,8 @@ def _off_zero(value: float) -> float:
     return value if abs(value) > 1e-300 else 1e-300  # noqa: PLR2004 - only divided by
 
 
-def _check_counts(bad: int, total: int) -> None:
+def check_counts(bad: int, total: int) -> None:
+    """Raise ValueError when counts of devices contradict each other."""
     if not 0 <= bad <= total:
         message = f"{bad} bad of {total} devices cannot be"
         raise ValueError(message)
