@@ -37,7 +37,7 @@ def table(mark: str) -> list[list[float]]:
 
 def query(metric: str, over: float | None = None) -> MetricQuery:
     limit = None if over is None else timedelta(seconds=over)
-    return MetricQuery(metric, "com.example.app", "stable", "1.4.2", NOW, NOW, 500, limit)
+    return MetricQuery(metric, "com.example.app", "stable", "1.4.2", NOW - timedelta(hours=1), NOW, 500, limit)
 
 
 def test_every_verdict_is_explained_in_the_order_of_the_questions() -> None:

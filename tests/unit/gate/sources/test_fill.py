@@ -12,7 +12,7 @@ from otagate.gate.interface import MetricQuery, SourceError
 from otagate.gate.sources import _fill
 
 START = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
-ALL = "{metric} {app} {channel} {release} {start} {end} {weight} {over}"
+ALL = "{metric} {app} {channel} {release} {start} {end} {weight} {over} {start_unix} {end_unix} {start_ms} {end_ms} {window}"
 
 
 def query(*, release: str = "1.4.2", channel: str = "stable", bps: int = 25, over: float | None = 0.5) -> MetricQuery:
@@ -22,7 +22,9 @@ def query(*, release: str = "1.4.2", channel: str = "stable", bps: int = 25, ove
 
 def test_every_placeholder_is_filled() -> None:
     told = _fill.plain(ALL, query())
-    assert told == "m com.example.app stable 1.4.2 2026-11-21T09:30:00.000000Z 2026-11-21T10:30:00.000000Z 0.25 0.5"
+    texts, numbers = told[:87], told[88:]
+    assert texts == "m com.example.app stable 1.4.2 2026-11-21T09:30:00.000000Z 2026-11-21T10:30:00.000000Z"
+    assert numbers == "0.25 0.5 1795253400 1795257000 1795253400000 1795257000000 3600s"
     assert {f"{{{name}}}" for name in _fill.NAMES} == set(ALL.split())
 
 
@@ -31,6 +33,19 @@ def test_every_placeholder_is_filled() -> None:
 )
 def test_limits_are_in_seconds(over: float | None, text: str) -> None:
     assert _fill.plain("{over}", query(over=over)) == text
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "told"),
+    [
+        (0, 3600.9, "1795253400 1795257000 3600s"),
+        (0.9, 1.1, "1795253400 1795253401 1s"),
+        (0.2, 0.3, "1795253400 1795253401 1s"),
+    ],
+)
+def test_windows_are_of_whole_seconds(since: float, until: float, told: str) -> None:
+    asked = MetricQuery("m", "a", "c", "r", START + timedelta(seconds=since), START + timedelta(seconds=until), 5)
+    assert _fill.plain("{start_unix} {end_unix} {window}", asked) == told
 
 
 @pytest.mark.parametrize(("bps", "text"), [(0, "0"), (500, "5"), (10_000, "100"), (1, "0.01"), (1050, "10.5")])
