@@ -6,7 +6,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from alembic.migration import MigrationContext
 
 from otagate._retry import Patience
 from otagate.errors import UnavailableError
+from otagate.telemetry.contrast import side_by_side
 from otagate.telemetry.interface import CHOSEN, OVERRIDE, Active, CountQuery
 from otagate.telemetry.model import Counts, Mark, Observation
 from otagate.telemetry.names import MAX_NAMES
@@ -210,6 +211,68 @@ def test_a_batch_folds_what_is_told_of_a_device_by_time(world: World) -> None:
     row = world.any.device(APP, key(1))
     assert row is not None
     assert (row.running, row.target, row.channel) == ("1.2.0", "1.1.0", "stable")
+
+
+def test_two_releases_side_by_side(world: World) -> None:
+    ran = Mark.OFFERED | Mark.READY
+    world.record(
+        told(ran, 1),
+        told(ran | Mark.CRASHED, 2, after=1800),
+        told(ran, 3, release="1.0.0", after=3599),
+        told(ran, 4, release="1.0.0", after=3600),  # an hour of its own
+        told(ran, 5, platform="android"),
+        told(ran, 6, release="1.0.0", plugin="7.0.0"),
+        told(ran, 7, release="1.0.0", channel="beta"),
+        told(ran, 8, release="1.0.0", is_test=True),
+        told(ran, 9, release="0.9.0"),
+    )
+    query = CountQuery(APP, "1.1.0", T0 - DAY, T0 + DAY, "stable")
+    (row,) = world.any.side_by_side(query, "1.0.0")
+    assert (row.start, row.platform, row.plugin) == (T0, "ios", "8.5.0")
+    assert row.release == Counts(devices=2, offered=2, success=2, ran=2, crashed=1, adopted_24h=2)
+    assert row.control == Counts(devices=1, offered=1, success=1, ran=1, adopted_24h=1)
+    assert world.any.side_by_side(query, "0.1.0") == []
+    assert [found.release.devices for found in world.any.side_by_side(replace(query, channel=None), "1.0.0")] == [2]
+    assert world.any.side_by_side(replace(query, platform="android"), "1.0.0") == []
+    assert world.any.side_by_side(replace(query, start=T0 + HOUR), "1.0.0") == []
+
+
+@pytest.mark.parametrize(
+    ("most", "starts"),
+    [
+        (12, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]),  # hours since T0, which is 10:00
+        (11, [-4, 2, 8]),
+        (2, [-10]),
+        (0, []),
+    ],
+)
+def test_what_stands_side_by_side_gets_coarser_when_it_is_too_much(world: World, most: int, starts: list[int]) -> None:
+    pairs = [(number, release) for number in range(12) for release in ("1.1.0", "1.0.0")]
+    world.record(*(told(Mark.OFFERED, number, release=release, after=3600 * number) for number, release in pairs))
+    with world.any.engines.read() as connection:
+        query = CountQuery(APP, "1.1.0", T0 - DAY, T0 + DAY)
+        found = side_by_side(connection, query, "1.0.0", most)
+    assert [row.start for row in found] == [T0 + start * HOUR for start in starts]
+    assert sum(row.control.devices for row in found) == (12 if starts else 0)
+
+
+def test_the_coarsest_is_the_whole_time(world: World) -> None:
+    kinds = [("ios", "8.5.0"), ("ios", "8.6.0")]
+    world.record(
+        *(
+            told(Mark.OFFERED, 10 * weeks + at, release=release, after=7 * 86_400 * weeks, platform=platform, plugin=plugin)
+            for weeks in range(3)
+            for at, (platform, plugin) in enumerate(kinds)
+            for release in ("1.1.0", "1.0.0")
+        )
+    )
+    with world.any.engines.read() as connection:
+        query = CountQuery(APP, "1.1.0", T0 - DAY, T0 + 30 * DAY)
+        found = side_by_side(connection, query, "1.0.0", 2)
+    assert [(row.start, row.plugin, row.release.devices) for row in found] == [
+        (T0 - DAY, "8.5.0", 3),
+        (T0 - DAY, "8.6.0", 3),
+    ]
 
 
 def test_versions_in_use(world: World) -> None:

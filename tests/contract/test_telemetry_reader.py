@@ -96,6 +96,18 @@ def test_lists(reader: TelemetryReader) -> None:
     ]
 
 
+def test_two_releases_side_by_side(desk: Desk, reader: TelemetryReader) -> None:
+    desk.telemetry.record([seen(7, "1.4.1", NOW - HOUR, channel="stable", app=APP)])
+    found = reader.side_by_side(QUERY, "1.4.1")
+    (row,) = found.rows
+    hour = NOW - HOUR
+    assert row.start == hour.replace(minute=0, second=0, microsecond=0)
+    assert (row.platform, row.plugin, row.release.success, row.control.success) == ("ios", "8.1.0", 1, 1)
+    assert "1.4.1" in found.asked
+    assert found.digest != reader.side_by_side(QUERY, "1.4.0").digest
+    assert reader.side_by_side(QUERY, "1.4.0").rows == []
+
+
 def test_what_was_asked_and_answered_is_evidence(reader: TelemetryReader) -> None:
     found = reader.counted(QUERY)
     assert "1.4.2" in found.asked

@@ -10,11 +10,12 @@ from otagate.telemetry.model import BUCKET_S, VERIFY_BOUNDS_S, Mark, Progress
 
 DAY_S = 86_400
 VERIFY_COLUMNS = tuple(f"verify_{at}" for at in range(len(VERIFY_BOUNDS_S) + 1))
-COUNTED = (
+PLAIN = (
     *("devices", "offered", "pending", "success", "network", "integrity", "boot", "refusal"),
     *("ran", "crashed", "errored", "adopted_24h"),
-    *VERIFY_COLUMNS,
 )
+"""The columns of a counter that are fields of ``Counts``."""
+COUNTED = (*PLAIN, *VERIFY_COLUMNS)
 """The columns of a counter: the fields of ``Counts``, with one column for each bin of the histogram."""
 
 _BOUNDS_MS = tuple(bound * 1000 for bound in VERIFY_BOUNDS_S)

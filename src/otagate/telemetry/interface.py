@@ -67,6 +67,27 @@ class Active:
 
 
 @dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Devices of two releases that were first seen with them at the same time, alike in platform and plugin version.
+
+    Attributes:
+        start: Start of that time: an hour, or so much longer that there are at most :data:`MAX_SIDE_BY_SIDE` of these.
+        release: Those of the release in question, at least one; ``verify`` and ``newest_at`` are not told.
+        control: Those of the other, at least one; likewise.
+    """
+
+    start: datetime
+    platform: str
+    plugin: str
+    release: Counts
+    control: Counts
+
+
+MAX_SIDE_BY_SIDE = 4_000
+"""Hours of a fortnight for a dozen kinds of devices; an answer of so many stays below 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """One device's own channel.
 
@@ -114,6 +135,13 @@ class Telemetry(Protocol):
 
     def counts(self, query: CountQuery) -> Counts:
         """Count devices; reads buckets, never devices."""
+        ...
+
+    def side_by_side(self, query: CountQuery, control: str) -> list[SideBySide]:
+        """Count the devices of ``query.release`` and of ``control``, by time and kind; reads buckets, never devices.
+
+        Where either has no device there is no entry.
+        """
         ...
 
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:

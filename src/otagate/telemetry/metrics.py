@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,38 +30,49 @@ ADOPTION = "adoption_24h"
 """The one metric that says nothing of devices younger than :data:`ADOPTION_AGE`."""
 
 
-def _success(counts: Counts) -> Tally:
-    # A download that fails says nothing about the bundle, and who is still on the way neither.
-    bad = counts.integrity + counts.boot + counts.refusal
+FAILURES = ("boot", "integrity", "refusal")
+"""Classes of failed installs that ``device_success_rate`` counts against a bundle unless it is told otherwise.
+
+A download that fails says nothing about the bundle, and who is still on the way neither.
+"""
+
+
+def _success(counts: Counts, failures: Collection[str]) -> Tally:
+    bad = sum(getattr(counts, name) for name in dict.fromkeys(failures))
     return Tally(bad, counts.success + bad)
 
 
 _SHARES: dict[str, Callable[[Counts], Tally]] = {
     "crash_rate": lambda counts: Tally(counts.crashed, counts.ran),
     "error_rate": lambda counts: Tally(counts.errored, counts.ran),
-    "device_success_rate": _success,
     # Everybody who was offered it counts, whatever keeps them: that is what this metric is for.
     "rollout_completion": lambda counts: Tally(counts.offered - min(counts.success, counts.offered), counts.offered),
     ADOPTION: lambda counts: Tally(counts.offered - counts.adopted_24h, counts.offered),
 }
 
-METRICS = (*_SHARES, VERIFICATION_TIME)
+DEVICE_SUCCESS = "device_success_rate"
+"""The one metric that counts some classes of failures, and leaves others out."""
+
+METRICS = ("crash_rate", "error_rate", DEVICE_SUCCESS, "rollout_completion", ADOPTION, VERIFICATION_TIME)
 """Every metric that telemetry knows, by its name."""
 
 
-def tally(metric: str, counts: Counts, over: timedelta | None = None) -> Tally:
+def tally(metric: str, counts: Counts, over: timedelta | None = None, failures: Collection[str] = FAILURES) -> Tally:
     """Give the bad and all devices of one metric.
 
     Args:
         metric: One of :data:`METRICS`.
         counts: What telemetry counted.
         over: For ``verification_time`` the limit, one of :data:`~otagate.telemetry.model.VERIFY_BOUNDS_S`; otherwise None.
+        failures: For ``device_success_rate`` which outcomes count as bad: of ``boot``, ``integrity``, ``refusal``, ``network``.
 
     Raises:
         UsageError: There is no such metric, or the limit is not one that devices are counted by, or one is missing or too many.
     """
     check_metric(metric)
     check_over(metric, over)
+    if metric == DEVICE_SUCCESS:
+        return _success(counts, failures)
     if over is None:
         return _SHARES[metric](counts)
     at = VERIFY_BOUNDS_S.index(int(over.total_seconds()))

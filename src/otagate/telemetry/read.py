@@ -8,13 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, union
 
 from otagate.telemetry.batch import HOUR_MS
-from otagate.telemetry.fold import COUNTED, VERIFY_COLUMNS, bucket_of
+from otagate.telemetry.fold import COUNTED, PLAIN, VERIFY_COLUMNS, bucket_of
 from otagate.telemetry.interface import CHOSEN, OVERRIDE, Active, CountQuery, DeviceRow
 from otagate.telemetry.model import BUCKET_S, Counts
 from otagate.telemetry.tables import ACTIVE, ASSIGNMENTS, COUNTERS, DEVICES, RELEASES
 
 _HOUR_S = HOUR_MS // 1000
-_PLAIN = tuple(name for name in COUNTED if name not in VERIFY_COLUMNS)
 
 
 def bucket_at(instant: datetime) -> int:
@@ -30,9 +29,16 @@ def hour_at(instant: datetime) -> int:
 def counts(connection: Connection, query: CountQuery) -> Counts:
     """See Telemetry.counts."""
     columns = COUNTERS.c
-    wanted: list[ColumnElement[bool]] = [
+    sums: list[ColumnElement[Any]] = [func.coalesce(func.sum(columns[name]), 0) for name in COUNTED]
+    joined = select(func.max(columns.bucket), *sums).join(RELEASES, RELEASES.c.id == columns.release_id)
+    return _counts(connection.execute(joined.where(RELEASES.c.version == query.release, *wanted(query))).one())
+
+
+def wanted(query: CountQuery) -> list[ColumnElement[bool]]:
+    """Say which rows of counters, joined with releases, a question is about; whichever release."""
+    columns = COUNTERS.c
+    limits: list[ColumnElement[bool]] = [
         RELEASES.c.app == query.app,
-        RELEASES.c.version == query.release,
         columns.bucket >= bucket_at(query.start),
         columns.bucket < bucket_at(query.end),
         columns.is_test.is_(query.test),
@@ -43,10 +49,8 @@ def counts(connection: Connection, query: CountQuery) -> Counts:
         (columns.plugin, query.plugin),
     ):
         if value is not None:
-            wanted.append(column == value)
-    sums: list[ColumnElement[Any]] = [func.coalesce(func.sum(columns[name]), 0) for name in COUNTED]
-    asked = select(func.max(columns.bucket), *sums).join(RELEASES, RELEASES.c.id == columns.release_id).where(*wanted)
-    return _counts(connection.execute(asked).one())
+            limits.append(column == value)
+    return limits
 
 
 def _counts(row: Row[Any]) -> Counts:
@@ -54,7 +58,7 @@ def _counts(row: Row[Any]) -> Counts:
     by_name = dict(zip(COUNTED, map(int, row[1:]), strict=True))
     verify = tuple(by_name[name] for name in VERIFY_COLUMNS)
     newest_at = None if newest is None else datetime.fromtimestamp(newest + BUCKET_S, UTC)
-    return Counts(**{name: by_name[name] for name in _PLAIN}, verify=verify, newest_at=newest_at)
+    return Counts(**{name: by_name[name] for name in PLAIN}, verify=verify, newest_at=newest_at)
 
 
 def releases(connection: Connection, app: str, start: datetime, end: datetime) -> list[str]:

@@ -14,10 +14,10 @@ from otagate._fs import translate
 from otagate._retry import Patience, persist
 from otagate._text import harmless
 from otagate.errors import NotFoundError, UsageError
-from otagate.telemetry import assign, forget, locks, meta, migrate, read
+from otagate.telemetry import assign, contrast, forget, locks, meta, migrate, read
 from otagate.telemetry.batch import gather
 from otagate.telemetry.engine import Engines, place_of
-from otagate.telemetry.interface import Active, Assignment, CountQuery, DeviceRow
+from otagate.telemetry.interface import Active, Assignment, CountQuery, DeviceRow, SideBySide
 from otagate.telemetry.model import Counts, Observation
 from otagate.telemetry.names import Names
 from otagate.telemetry.problems import passing, told, told_at_start
@@ -68,6 +68,10 @@ class SqlTelemetry:
     def counts(self, query: CountQuery) -> Counts:
         """See Telemetry.counts."""
         return self._read(lambda connection: read.counts(connection, query))
+
+    def side_by_side(self, query: CountQuery, control: str) -> list[SideBySide]:
+        """See Telemetry.side_by_side."""
+        return self._read(lambda connection: contrast.side_by_side(connection, query, control))
 
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
         """See Telemetry.releases."""

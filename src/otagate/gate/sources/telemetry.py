@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from otagate._clock import to_text
 from otagate._text import harmless, span
 from otagate.errors import OtagateError
-from otagate.gate.interface import Measurement, MetricQuery, SourceError
-from otagate.gate.sources.telemetry_reader import Counted, TelemetryReader
+from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
+from otagate.gate.sources.telemetry_reader import Compared, Counted, TelemetryReader
 from otagate.policy.model import TelemetrySource
 from otagate.telemetry.interface import Active, CountQuery
-from otagate.telemetry.metrics import check_metric, check_over, tally
-from otagate.telemetry.model import BUCKET_S
+from otagate.telemetry.metrics import VERIFICATION_TIME, check_metric, check_over, tally
+from otagate.telemetry.model import BUCKET_S, Counts
 
 _BUCKET = timedelta(seconds=BUCKET_S)
 _HOUR = timedelta(hours=1)
@@ -33,9 +34,7 @@ class TelemetryMetrics:
         """See MetricSource.read."""
         metric = self._spec.metric or query.metric
         try:
-            check_metric(metric)
-            check_over(metric, query.over)
-            return self._measure(metric, query)
+            return self._answer(metric, query)
         except SourceError:
             raise
         except OtagateError as error:
@@ -43,9 +42,21 @@ class TelemetryMetrics:
                 error.what, error.subject or f"telemetry: {metric}", error.expected, error.found, error.remedy
             ) from error
 
-    def _measure(self, metric: str, query: MetricQuery) -> Measurement:
-        name = metric if query.over is None else f"{metric} over {span(query.over)}"
-        asked = CountQuery(
+    def _answer(self, metric: str, query: MetricQuery) -> Measurement:
+        if query.ask is Ask.VALUE:
+            raise _cannot("telemetry counts devices", metric, "a plain number", "write `max` or `min` instead of `value`")
+        if query.ask is Ask.SPLIT:
+            return self._split(query)
+        check_metric(metric)
+        if query.ask is Ask.CONTRAST:
+            if metric == VERIFICATION_TIME:
+                raise _cannot("telemetry compares shares of devices only", metric, "a length of time", "name another metric")
+            return self._contrast(metric, query)
+        check_over(metric, query.over)
+        return self._measure(metric, query)
+
+    def _asked(self, query: MetricQuery) -> CountQuery:
+        return CountQuery(
             app=query.app,
             release=query.release,
             start=floor(query.start, _BUCKET),
@@ -54,12 +65,69 @@ class TelemetryMetrics:
             platform=self._spec.platform,
             plugin=self._spec.plugin,
         )
+
+    def _measure(self, metric: str, query: MetricQuery) -> Measurement:
+        name = metric if query.over is None else f"{metric} over {span(query.over)}"
+        asked = self._asked(query)
         found = self._reader.counted(asked)
         told = harmless(f"{name} from {found.asked}", 600)
         if not found.counts.devices:
             return Measurement(None, None, None, told, found.digest)
-        counted = tally(metric, found.counts, query.over)
+        counted = tally(metric, found.counts, query.over, self._spec.failures)
         return Measurement(counted.bad, counted.total, self._newest(asked, found.counts.newest_at), told, found.digest)
+
+    def _contrast(self, metric: str, query: MetricQuery) -> Measurement:
+        """Give all devices of the release, and by hour and kind those that have company of the control's."""
+        if query.control is None or query.control == query.release:
+            said = f"{metric}: the other devices of channel {query.channel} run the built-in bundle: nothing to compare with"
+            return Measurement(None, None, None, harmless(said, 600))
+        asked = self._asked(query)
+        whole = self._reader.counted(asked)
+        found = self._reader.side_by_side(asked, query.control)
+        told = harmless(f"{metric} beside {query.control} from {found.asked}", 600)
+        if not whole.counts.devices:
+            return Measurement(None, None, None, told, found.digest)
+        all_of_it = self._tally(metric, whole.counts)
+        newest = self._newest(asked, whole.counts.newest_at)
+        return Measurement(*all_of_it, newest, told, found.digest, rows=self._rows(metric, found))
+
+    def _rows(self, metric: str, found: Compared) -> tuple[ContrastRow, ...]:
+        rows = (
+            ContrastRow(
+                row.start,
+                harmless(f"{row.platform} {row.plugin}", 100),
+                *self._tally(metric, row.release),
+                *self._tally(metric, row.control),
+            )
+            for row in found.rows
+        )
+        return tuple(row for row in rows if row.total and row.control_total)
+
+    def _tally(self, metric: str, counts: Counts) -> tuple[int, int]:
+        found = tally(metric, counts, None, self._spec.failures)
+        return found.bad, found.total
+
+    def _split(self, query: MetricQuery) -> Measurement:
+        """Count who runs the release among the channel's devices that were seen since the last closed hour began.
+
+        A device is counted in the hour in which it was last seen, so that older hours hold only those that went away.
+        """
+        if self._spec.plugin is not None:
+            raise _cannot("telemetry does not tell active devices by plugin", "split", self._spec.plugin, "remove `plugin`")
+        since = floor(query.end - _HOUR, _HOUR)
+        platform = self._spec.platform
+        rows = [
+            row
+            for row in self._reader.active(query.app, since)
+            if row.channel == query.channel and platform in (None, row.platform)
+        ]
+        total = sum(row.devices for row in rows)
+        who = f"{query.app} on {query.channel}" + (f", platform {platform}" if platform else "")
+        told = harmless(f"devices of {who} seen since {to_text(since)}; bad: those that run {query.release}", 600)
+        if not total:
+            return Measurement(None, None, None, told)
+        # No newer than that is known for sure.
+        return Measurement(sum(row.devices for row in rows if row.release == query.release), total, since, told)
 
     def _newest(self, asked: CountQuery, newest: datetime | None) -> datetime | None:
         """Say until when devices of the release were surely heard.
@@ -83,6 +151,10 @@ def _is_about(row: Active, asked: CountQuery) -> bool:
     )
 
 
+def _cannot(what: str, metric: str, found: str, remedy: str) -> SourceError:
+    return SourceError(what, f"telemetry: {metric}", found=found, remedy=remedy)
+
+
 def floor(instant: datetime, step: timedelta) -> datetime:
     """Round an aware instant down to a multiple of ``step`` since the Unix epoch."""
     over = int(instant.timestamp()) % int(step.total_seconds())
@@ -96,6 +168,7 @@ class OneLook:
         """Ask ``reader``."""
         self._reader = reader
         self._counted: dict[CountQuery, Counted] = {}
+        self._compared: dict[tuple[CountQuery, str], Compared] = {}
         self._active: dict[tuple[str, datetime], list[Active]] = {}
 
     def counted(self, query: CountQuery) -> Counted:
@@ -103,6 +176,12 @@ class OneLook:
         if query not in self._counted:
             self._counted[query] = self._reader.counted(query)
         return self._counted[query]
+
+    def side_by_side(self, query: CountQuery, control: str) -> Compared:
+        """See TelemetryReader.side_by_side."""
+        if (query, control) not in self._compared:
+            self._compared[query, control] = self._reader.side_by_side(query, control)
+        return self._compared[query, control]
 
     def active(self, app: str, since: datetime) -> list[Active]:
         """See TelemetryReader.active."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from otagate import _canonical
 from otagate._clock import to_text
 from otagate.policy.model import TelemetrySpec
-from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.interface import Active, CountQuery, SideBySide
 from otagate.telemetry.model import Counts
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ class Counted:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two releases side by side, with where it comes from; see Counted."""
+
+    rows: Sequence[SideBySide]
+    asked: str
+    digest: str
+
+
 class TelemetryReader(Protocol):
     """The reading side of telemetry; see :class:`otagate.telemetry.interface.Telemetry` for what the answers mean.
 
@@ -46,6 +55,13 @@ class TelemetryReader(Protocol):
 
     def counted(self, query: CountQuery) -> Counted:
         """Count the devices of one release."""
+        ...
+
+    def side_by_side(self, query: CountQuery, control: str) -> Compared:
+        """Count the devices of a release and of ``control`` that were first seen at the same time and are alike.
+
+        ``verify`` and ``newest_at`` of the counts are not told.
+        """
         ...
 
     def releases(self, app: str, start: datetime, end: datetime) -> Sequence[str]:
@@ -91,6 +107,13 @@ class DatabaseReader:
             counts = telemetry.counts(query)
         return Counted(counts, f"the telemetry database: {_told(query)}", digest_of(counts))
 
+    def side_by_side(self, query: CountQuery, control: str) -> Compared:
+        """See TelemetryReader.side_by_side."""
+        with closing(self._open()) as telemetry:
+            rows = telemetry.side_by_side(query, control)
+        digest = hashlib.sha256(_canonical.dumps([_side_by_side_data(row) for row in rows])).hexdigest()
+        return Compared(rows, f"the telemetry database: {_told(query)}, beside {control}", digest)
+
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
         """See TelemetryReader.releases."""
         with closing(self._open()) as telemetry:
@@ -118,6 +141,10 @@ def counts_data(counts: Counts) -> dict[str, Any]:
     found = {field.name: getattr(counts, field.name) for field in dataclasses.fields(counts)}
     newest = counts.newest_at
     return {**found, "verify": list(counts.verify), "newest_at": None if newest is None else to_text(newest)}
+
+
+def _side_by_side_data(row: SideBySide) -> list[Any]:
+    return [to_text(row.start), row.platform, row.plugin, counts_data(row.release), counts_data(row.control)]
 
 
 def digest_of(counts: Counts) -> str:

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from otagate._clock import to_text
+from otagate._clock import from_text, to_text
 from otagate._text import harmless
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
-from otagate.gate.sources.telemetry_reader import Counted
+from otagate.gate.sources.telemetry_reader import Compared, Counted
 from otagate.policy.model import TelemetrySpec
-from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.fold import PLAIN
+from otagate.telemetry.interface import Active, CountQuery, SideBySide
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
 from otagate.telemetry.secret import read_text
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 15.0
 _NOT_FOUND = 404
+_ADDRESS = "check `telemetry.server` in the policy: the address of `otagate serve`, without a path of its own"
+_UPGRADE = "upgrade the server to this version of otagate; if it is, check `telemetry.server` in the policy"
 
 
 class ServerReader:
@@ -50,19 +53,17 @@ class ServerReader:
 
     def counted(self, query: CountQuery) -> Counted:
         """See TelemetryReader.counted."""
-        asked: dict[str, str | None] = {
-            "app": query.app,
-            "release": query.release,
-            "channel": query.channel,
-            "start": to_text(query.start),
-            "end": to_text(query.end),
-            "platform": query.platform,
-            "plugin": query.plugin,
-            "test": "true" if query.test else None,
-        }
-        said = self._ask("metrics", "counts", asked)
+        said = self._ask("metrics", "counts", _params(query))
         digest = hashlib.sha256(said.body).hexdigest()
         return Counted(_counts(said), said.subject, digest)
+
+    def side_by_side(self, query: CountQuery, control: str) -> Compared:
+        """See TelemetryReader.side_by_side."""
+        said = self._ask("side-by-side", "side-by-side", {**_params(query), "control": control}, _UPGRADE)
+        digest = hashlib.sha256(said.body).hexdigest()
+        if said.value.get("columns") != list(PLAIN):
+            raise said.broken("other columns")
+        return Compared([_row(row, said) for row in said.items("rows")], said.subject, digest)
 
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
         """See TelemetryReader.releases."""
@@ -77,7 +78,7 @@ class ServerReader:
         """See TelemetryReader.in_use."""
         return frozenset(self._ask("in-use", "in-use", {"app": app, "since": to_text(since)}).texts("releases"))
 
-    def _ask(self, path: str, schema: str, params: Mapping[str, str | None]) -> _Said:
+    def _ask(self, path: str, schema: str, params: Mapping[str, str | None], remedy: str = _ADDRESS) -> _Said:
         text = urlencode({name: value for name, value in params.items() if value is not None})
         url = f"{self._server}/api/v1/{path}?{text}"
         subject = f"GET {harmless(url, 500)}"
@@ -89,7 +90,7 @@ class ServerReader:
         request = Request("GET", url, (("Authorization", f"Bearer {token}"),), None, TIMEOUT_S, subject)
         answer = self._exchange.ask(request)
         try:
-            return _said(answer, subject, f"otagate/{schema}/v1")
+            return _said(answer, subject, f"otagate/{schema}/v1", remedy)
         except SourceError as error:
             raise _secrets.guarded(error, answer.body, _secrets.words_of([token])) from error
 
@@ -118,8 +119,20 @@ class _Said:
         return _shape.broken(self.subject, found, expected="what `otagate serve` of this version answers")
 
 
-def _said(answer: Answer, subject: str, schema: str) -> _Said:
-    remedy = "check `telemetry.server` in the policy: the address of `otagate serve`, without a path of its own"
+def _params(query: CountQuery) -> dict[str, str | None]:
+    return {
+        "app": query.app,
+        "release": query.release,
+        "channel": query.channel,
+        "start": to_text(query.start),
+        "end": to_text(query.end),
+        "platform": query.platform,
+        "plugin": query.plugin,
+        "test": "true" if query.test else None,
+    }
+
+
+def _said(answer: Answer, subject: str, schema: str, remedy: str) -> _Said:
     if answer.status == _NOT_FOUND:
         raise _shape.broken(subject, "HTTP 404", expected=schema, remedy=remedy)
     value = _shape.parse(answer.body, subject)
@@ -143,6 +156,24 @@ def _counts(said: _Said) -> Counts:
         verify=tuple(_whole(item, "verify", said) for item in bins),
         newest_at=_shape.instant(value.get("newest_at"), said.subject),
     )
+
+
+def _row(row: Any, said: _Said) -> SideBySide:
+    if not isinstance(row, list) or len(row) != 5 or not all(isinstance(text, str) for text in row[:3]):  # noqa: PLR2004
+        raise said.broken("a row that cannot be understood")
+    try:
+        start = from_text(row[0])
+    except ValueError:
+        raise said.broken("a row without an instant") from None
+    release, control = (_side(side, said) for side in row[3:])
+    return SideBySide(start, row[1], row[2], release, control)
+
+
+def _side(side: Any, said: _Said) -> Counts:
+    if not isinstance(side, list) or len(side) != len(PLAIN):
+        raise said.broken("a row with another number of columns")
+    named: dict[str, Any] = {name: _whole(value, name, said) for name, value in zip(PLAIN, side, strict=True)}
+    return Counts(**named)
 
 
 def _active(row: Any, said: _Said) -> Active:

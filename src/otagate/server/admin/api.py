@@ -34,6 +34,9 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
         "DELETE": Route("device.unset", Verb.DEVICE_WRITE, "app_id", _DEVICE, device.drop),
     },
     "/api/v1/metrics": {"GET": Route("metrics.counts", Verb.METRICS, "app", _COUNTS, counts.metrics)},
+    "/api/v1/side-by-side": {
+        "GET": Route("metrics.side_by_side", Verb.METRICS, "app", _COUNTS | {"control"}, counts.side_by_side)
+    },
     "/api/v1/releases": {
         "GET": Route("metrics.releases", Verb.METRICS, "app", frozenset({"app", "start", "end"}), counts.releases)
     },

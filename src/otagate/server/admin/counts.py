@@ -8,12 +8,47 @@ from typing import Any
 from otagate import _clock
 from otagate.server.admin.calls import Call, Outcome, World
 from otagate.server.admin.refusals import bad, no_channel
-from otagate.telemetry.interface import CountQuery
+from otagate.telemetry.fold import PLAIN
+from otagate.telemetry.interface import CountQuery, SideBySide
 from otagate.telemetry.model import BUCKET_S, VERIFY_BOUNDS_S, Counts
 
 
 def metrics(world: World, call: Call) -> Outcome:
     """Count the devices of one release; ``start`` and ``end`` are rounded down to buckets."""
+    query = _query(call)
+    body = {
+        "schema": "otagate/counts/v1",
+        **_asked(query),
+        "bucket_s": BUCKET_S,
+        "verify_bounds_s": list(VERIFY_BOUNDS_S),
+        "counts": counts_data(world.telemetry.counts(query)),
+    }
+    return Outcome(body, {"release": query.release, "channel": query.channel})
+
+
+def side_by_side(world: World, call: Call) -> Outcome:
+    """Count the devices of two releases, by time and kind of device; where either has none there is no row."""
+    query, control = _query(call), call.params.version("control")
+    if control == query.release:
+        raise bad("invalid_control", "control is another release")
+    body = {
+        "schema": "otagate/side-by-side/v1",
+        **_asked(query),
+        "control": control,
+        "columns": list(PLAIN),
+        "rows": [_row(row) for row in world.telemetry.side_by_side(query, control)],
+    }
+    return Outcome(body, {"release": query.release, "control": control, "channel": query.channel})
+
+
+def _row(row: SideBySide) -> list[Any]:
+    # Lists, not objects: there may be thousands.
+    sides = ([getattr(side, name) for name in PLAIN] for side in (row.release, row.control))
+    return [_clock.to_text(row.start), row.platform, row.plugin, *sides]
+
+
+def _query(call: Call) -> CountQuery:
+    """Read which devices to count; refuse a channel that the token is not for."""
     params = call.params
     start, end = params.period()
     query = CountQuery(
@@ -30,24 +65,20 @@ def metrics(world: World, call: Call) -> Outcome:
         _refuse_limited(call, "name a channel")
     elif not call.scope.channels.allows(query.channel):
         raise no_channel()
-    asked = {
+    return query
+
+
+def _asked(query: CountQuery) -> dict[str, Any]:
+    return {
         "app": query.app,
         "release": query.release,
         "channel": query.channel,
         "platform": query.platform,
         "plugin": query.plugin,
         "test": query.test,
-        "start": _clock.to_text(start),
-        "end": _clock.to_text(end),
+        "start": _clock.to_text(query.start),
+        "end": _clock.to_text(query.end),
     }
-    body = {
-        "schema": "otagate/counts/v1",
-        **asked,
-        "bucket_s": BUCKET_S,
-        "verify_bounds_s": list(VERIFY_BOUNDS_S),
-        "counts": counts_data(world.telemetry.counts(query)),
-    }
-    return Outcome(body, {"release": query.release, "channel": query.channel})
 
 
 def releases(world: World, call: Call) -> Outcome:

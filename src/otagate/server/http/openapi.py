@@ -11,6 +11,7 @@ from typing import Any
 
 from otagate import __version__
 from otagate.model import MAX_APP_ID_CHARS
+from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.model import VERIFY_BOUNDS_S
 
 Json = dict[str, Any]
@@ -114,20 +115,7 @@ _EVENT_FIELDS: Json = {
     "metadata": {"description": "An object of texts; else passed over."},
 }
 
-_COUNT_NAMES = (
-    "devices",
-    "offered",
-    "pending",
-    "success",
-    "network",
-    "integrity",
-    "boot",
-    "refusal",
-    "ran",
-    "crashed",
-    "errored",
-    "adopted_24h",
-)
+_SIDE: Json = {"type": "array", "items": _COUNT, "minItems": len(PLAIN), "maxItems": len(PLAIN)}
 _BINS = len(VERIFY_BOUNDS_S) + 1
 _SHOWN: Json = {
     "updated_at": _maybe(_INSTANT),
@@ -210,11 +198,35 @@ _SCHEMAS: Json = {
         bucket_s=_COUNT,
         verify_bounds_s={"type": "array", "items": _COUNT},
         counts=_object(
-            [*_COUNT_NAMES, "verify", "newest_at"],
-            **dict.fromkeys(_COUNT_NAMES, _COUNT),
+            [*PLAIN, "verify", "newest_at"],
+            **dict.fromkeys(PLAIN, _COUNT),
             verify={"type": "array", "items": _COUNT, "minItems": _BINS, "maxItems": _BINS},
             newest_at=_maybe(_INSTANT),
         ),
+    ),
+    "SideBySide": _object(
+        ["schema", "app", "release", "control", "start", "end", "columns", "rows"],
+        schema={"const": "otagate/side-by-side/v1"},
+        app=_TEXT,
+        release=_TEXT,
+        control=_TEXT,
+        channel=_maybe(_TEXT),
+        platform=_maybe(_TEXT),
+        plugin=_maybe(_TEXT),
+        test=_BOOL,
+        start=_INSTANT,
+        end=_INSTANT,
+        columns={"const": list(PLAIN), "description": "What the numbers of a row count."},
+        rows={
+            "type": "array",
+            "items": {
+                "type": "array",
+                "prefixItems": [_INSTANT, _TEXT, _TEXT, _SIDE, _SIDE],
+                "minItems": 5,
+                "maxItems": 5,
+                "description": "First seen from then on, platform, plugin version, devices of the release, of the control.",
+            },
+        },
     ),
     "Releases": _object(
         ["schema", "app", "releases"],
@@ -465,6 +477,14 @@ def _admin_paths() -> Json:
         },
         "/api/v1/metrics": {
             "get": operation("getCounts", "Counts of one release", _json(_ref("Counts"), "Counts."), parameters=counted)
+        },
+        "/api/v1/side-by-side": {
+            "get": operation(
+                "getSideBySide",
+                "Counts of two releases, by time and kind of device",
+                _json(_ref("SideBySide"), "Devices first seen with either at the same time; a row where both have some."),
+                parameters=[*counted, _query("control", _VERSION, required=True, description="The other release.")],
+            )
         },
         "/api/v1/releases": {
             "get": operation(

@@ -61,6 +61,7 @@ ROUTES: Mapping[str, Route] = {
     "/device": _DEVICE,
     "/device/": _DEVICE,  # Capgo's documents show both
     "/api/v1/metrics": _API,
+    "/api/v1/side-by-side": _API,
     "/api/v1/releases": _API,
     "/api/v1/active": _API,
     "/api/v1/in-use": _API,

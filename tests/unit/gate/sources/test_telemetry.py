@@ -14,17 +14,18 @@ import httpx
 import pytest
 
 from otagate.errors import UnavailableError
-from otagate.gate.interface import Measurement, MetricQuery, SourceError
+from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
 from otagate.gate.judge import Look, LookKind, Verdict, judge
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.registry import open_sources
 from otagate.gate.sources.telemetry import OneLook, TelemetryMetrics, floor
-from otagate.gate.sources.telemetry_reader import Counted, DatabaseReader, counts_data, digest_of, open_reader
+from otagate.gate.sources.telemetry_reader import Compared, Counted, DatabaseReader, counts_data, digest_of, open_reader
 from otagate.gate.sources.telemetry_server import ServerReader
 from otagate.policy.build import build_gates
 from otagate.policy.model import GateSpec, Judgement, TelemetrySource, TelemetrySpec
-from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.fold import PLAIN
+from otagate.telemetry.interface import Active, CountQuery, SideBySide
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
 
 NOW = datetime(2026, 11, 21, 9, 32, 17, 250_000, tzinfo=UTC)
@@ -45,6 +46,12 @@ class Fake:
     asked: list[CountQuery] = field(default_factory=list)
     since: list[datetime] = field(default_factory=list)
     error: Exception | None = None
+    pairs: Sequence[SideBySide] = ()
+    compared: list[str] = field(default_factory=list)
+
+    def side_by_side(self, query: CountQuery, control: str) -> Compared:
+        self.compared.append(control)
+        return Compared(self.pairs, "beside", "e")
 
     def counted(self, query: CountQuery) -> Counted:
         if self.error is not None:
@@ -158,6 +165,94 @@ def test_one_look_asks_each_question_once() -> None:
     assert (len(fake.asked), len(fake.since)) == (1, 1)
     assert look.releases("a", START, NOW) == ["1.4.2"]
     assert look.in_use("a", START) == {"1.4.2"}
+
+
+CONTRAST = replace(QUERY, ask=Ask.CONTRAST, control="1.4.1")
+PAIR = SideBySide(
+    START, "ios", "8.1.0", Counts(devices=9, ran=8, crashed=2, errored=1), Counts(devices=90, ran=80, crashed=1, errored=3)
+)
+
+
+def test_a_contrast_has_all_devices_of_the_release_and_rows_of_those_with_company() -> None:
+    idle = replace(PAIR, platform="android", control=Counts(devices=7, offered=7))
+    fake = Fake(pairs=[PAIR, idle])
+    found = read(fake, CONTRAST)
+    assert (found.bad, found.total, found.newest_at, found.digest) == (3, 495, NEWEST, "e")
+    assert found.rows == (ContrastRow(START, "ios 8.1.0", 2, 8, 1, 80),)
+    assert found.query == "crash_rate beside 1.4.1 from beside"
+    assert fake.compared == ["1.4.1"]
+
+
+def test_the_metric_of_a_contrast_is_that_of_its_source() -> None:
+    fake = Fake(pairs=[PAIR])
+    found = read(fake, replace(CONTRAST, metric="errors_vs_previous"), metric="error_rate")
+    assert found.rows == (ContrastRow(START, "ios 8.1.0", 1, 8, 3, 80),)
+
+
+@pytest.mark.parametrize("control", [None, "1.4.2"])
+def test_without_a_control_there_is_nothing_to_compare_with(control: str | None) -> None:
+    fake = Fake(pairs=[PAIR])
+    found = read(fake, replace(CONTRAST, control=control))
+    assert (found.total, found.rows, fake.compared) == (None, (), [])
+    assert "built-in bundle" in found.query
+
+
+def test_a_contrast_of_no_device_is_no_data() -> None:
+    found = read(Fake(Counts()), CONTRAST)
+    assert (found.bad, found.total, found.rows) == (None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("query", "source", "said"),
+    [
+        (replace(CONTRAST, metric="verification_time"), {}, "a length of time"),
+        (replace(CONTRAST, metric="crash_vs_previous"), {}, "does not know this metric"),
+        (replace(QUERY, ask=Ask.VALUE), {}, "plain number"),
+        (replace(QUERY, ask=Ask.SPLIT), {"plugin": "8.1.0"}, "remove `plugin`"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_source_error(query: MetricQuery, source: dict[str, Any], said: str) -> None:
+    with pytest.raises(SourceError, match=said):
+        read(Fake(pairs=[PAIR]), query, **source)
+
+
+RUNS = [
+    Active("stable", "1.4.2", "ios", 6),
+    Active("stable", "1.4.1", "ios", 90),
+    Active("stable", "1.4.2", "android", 1),
+    Active("stable", "", "android", 3),
+    Active("beta", "1.4.2", "ios", 50),
+]
+
+
+@pytest.mark.parametrize(("source", "bad", "total"), [({}, 7, 100), ({"platform": "ios"}, 6, 96)])
+def test_a_split_counts_who_runs_it_among_the_devices_of_the_channel(source: dict[str, Any], bad: int, total: int) -> None:
+    fake = Fake(rows=RUNS)
+    found = read(fake, replace(QUERY, metric="split_check", ask=Ask.SPLIT), **source)
+    assert (found.bad, found.total, found.newest_at) == (bad, total, SINCE)
+    assert fake.since == [SINCE]
+    assert found.query.startswith("devices of com.example.app on stable")
+
+
+def test_a_split_of_a_silent_channel_is_no_data() -> None:
+    found = read(Fake(rows=RUNS[-1:]), replace(QUERY, ask=Ask.SPLIT))
+    assert (found.bad, found.total, found.newest_at) == (None, None, None)
+
+
+def test_which_failures_count_is_said_by_the_source() -> None:
+    counts = Counts(devices=100, success=90, network=6, boot=3, refusal=1, newest_at=NEWEST)
+    query = replace(QUERY, metric="device_success_rate")
+    for failures, bad in ((("boot", "integrity", "refusal"), 4), (("boot", "network", "boot"), 9), ((), 0)):
+        found = read(Fake(counts), query, failures=failures)
+        assert (found.bad, found.total) == (bad, 90 + bad)
+
+
+def test_one_look_compares_once() -> None:
+    fake = Fake(pairs=[PAIR])
+    look = OneLook(fake)
+    for metric in ("crash_rate", "error_rate"):
+        TelemetryMetrics(TelemetrySource(SPEC), look).read(replace(CONTRAST, metric=metric))
+    assert (len(fake.asked), fake.compared) == (1, ["1.4.1"])
 
 
 def test_rounding_down() -> None:
@@ -314,6 +409,45 @@ def test_an_answer_that_is_not_one_is_an_error(body: Any, status: int, said: str
 def test_a_list_that_is_none_is_an_error(body: Any) -> None:
     with pytest.raises(SourceError, match="cannot be used"):
         reader(answering(body)).active("a", START)
+
+
+SIDES: list[Any] = ["2026-11-20T09:00:00Z", "ios", "8.1.0", list(range(12)), list(range(12, 24))]
+COMPARED = {"schema": "otagate/side-by-side/v1", "columns": list(PLAIN), "rows": [SIDES]}
+
+
+def test_two_releases_side_by_side_of_a_server() -> None:
+    asked: list[httpx.Request] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json=COMPARED)
+
+    found = reader(server).side_by_side(CountQuery("a", "1.4.2", START, NOW, "stable"), "1.4.1")
+    (row,) = found.rows
+    assert (row.start, row.platform, row.plugin) == (datetime(2026, 11, 20, 9, tzinfo=UTC), "ios", "8.1.0")
+    assert (row.release.devices, row.release.crashed, row.control.devices, row.control.adopted_24h) == (0, 9, 12, 23)
+    assert asked[0].url.path == "/api/v1/side-by-side"
+    assert asked[0].url.params["control"] == "1.4.1"
+    assert found.asked.startswith("GET https://u.example.com/api/v1/side-by-side?")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"error": "not_found"}, 404, "upgrade the server"),
+        ({**COMPARED, "columns": ["devices"]}, 200, "other columns"),
+        ({**COMPARED, "rows": [5]}, 200, "cannot be understood"),
+        ({**COMPARED, "rows": [SIDES[:4]]}, 200, "cannot be understood"),
+        ({**COMPARED, "rows": [["", *SIDES[1:]]]}, 200, "instant"),
+        ({**COMPARED, "rows": [["soon", *SIDES[1:]]]}, 200, "instant"),
+        ({**COMPARED, "rows": [[*SIDES[:4], [1]]]}, 200, "another number of columns"),
+        ({**COMPARED, "rows": [[*SIDES[:4], [-1] * 12]]}, 200, "no count of devices"),
+    ],
+)
+def test_a_comparison_that_is_none_is_an_error(body: Any, status: int, said: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        reader(answering(body, status)).side_by_side(CountQuery("a", "1.0.0", START, NOW), "0.9.0")
+    assert said in str(caught.value)
 
 
 def test_a_list_of_other_things_is_an_error() -> None:

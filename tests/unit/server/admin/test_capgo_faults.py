@@ -61,7 +61,14 @@ def test_every_fault_is_asked_or_has_a_reason() -> None:
 
 def test_there_is_nothing_else_to_ask() -> None:
     """A route that comes in later has to be weighed against the list, too."""
-    assert set(ROUTES) == {"/device", "/api/v1/metrics", "/api/v1/releases", "/api/v1/active", "/api/v1/in-use"}
+    assert set(ROUTES) == {
+        "/device",
+        "/api/v1/metrics",
+        "/api/v1/side-by-side",
+        "/api/v1/releases",
+        "/api/v1/active",
+        "/api/v1/in-use",
+    }
 
 
 @pytest.mark.parametrize("names", [[], [""], ["*"], ["%"], ["all apps"]])
@@ -121,6 +128,7 @@ def test_cve_2026_56319_with_a_token_other_apps_and_missing_ones_look_the_same(d
             ("POST", "/device", {}, {"app_id": app, "device_id": DEVICE, "channel": "none"}),
             ("DELETE", "/device", {"app_id": app, "device_id": DEVICE}, None),
             ("GET", "/api/v1/metrics", {"app": app, "release": "1.4.2", **SPAN}, None),
+            ("GET", "/api/v1/side-by-side", {"app": app, "release": "1.4.2", "control": "1.4.1", **SPAN}, None),
             ("GET", "/api/v1/releases", {"app": app, **SPAN}, None),
             ("GET", "/api/v1/active", {"app": app, **SINCE}, None),
             ("GET", "/api/v1/in-use", {"app": app, **SINCE}, None),

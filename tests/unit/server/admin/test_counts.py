@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from otagate.server.admin.counts import counts_data
+from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
 from otagate.telemetry.tokens import Limit, Verb
+from support.counted import seen
 from support.operators import APP, DEVICE, NOW, OTHER, Desk
 
 ASKED = {"app": APP, "release": "1.4.2", "start": "2026-11-21T00:00:00Z", "end": "2026-11-21T12:00:00+01:00"}
@@ -106,9 +108,29 @@ def test_a_token_for_one_channel_sees_that_channel_only(desk: Desk) -> None:
     assert [row["channel"] for row in desk.call("GET", "/api/v1/active", token, query=SINCE).body["active"]] == ["beta"]
 
 
-@pytest.mark.parametrize("path", ["metrics", "releases", "active", "in-use"])
+def test_two_releases_side_by_side(desk: Desk) -> None:
+    token = desk.token(Verb.METRICS)
+    asked = {**ASKED, "control": "1.4.1"}
+    body = desk.call("GET", "/api/v1/side-by-side", token, query=asked).body
+    assert (body["schema"], body["control"], body["columns"], body["rows"]) == (
+        "otagate/side-by-side/v1",
+        "1.4.1",
+        list(PLAIN),
+        [],
+    )
+    desk.telemetry.record([seen(5, "1.4.1", NOW, channel="stable", plugin="7.30.1", app=APP)])
+    (row,) = desk.call("GET", "/api/v1/side-by-side", token, query=asked).body["rows"]
+    assert row[:3] == ["2026-11-21T09:00:00.000000Z", "ios", "7.30.1"]
+    assert [dict(zip(PLAIN, side, strict=True))["success"] for side in row[3:]] == [0, 1]
+    own = desk.call("GET", "/api/v1/side-by-side", token, query={**ASKED, "control": "1.4.2"})
+    assert own.body["error"] == "invalid_control"
+    narrow = desk.token(Verb.METRICS, channels=LIMITED)
+    assert desk.call("GET", "/api/v1/side-by-side", narrow, query=asked).body["error"] == "missing_channel"
+
+
+@pytest.mark.parametrize("path", ["metrics", "side-by-side", "releases", "active", "in-use"])
 def test_counts_need_their_verb(desk: Desk, path: str) -> None:
-    query = {"metrics": ASKED, "releases": SPAN}.get(path, SINCE)
+    query = {"metrics": ASKED, "side-by-side": ASKED, "releases": SPAN}.get(path, SINCE)
     token = desk.token(Verb.DEVICE_READ, Verb.DEVICE_WRITE)
     assert desk.call("GET", f"/api/v1/{path}", token, query=query).status == 401
 
@@ -118,6 +140,8 @@ def test_counts_need_their_verb(desk: Desk, path: str) -> None:
     [
         ("metrics", {"app": ""}, "missing_app"),
         ("metrics", {"release": ""}, "missing_release"),
+        ("side-by-side", {"control": ""}, "missing_control"),
+        ("side-by-side", {"control": "v1"}, "invalid_control"),
         ("metrics", {"release": "v1"}, "invalid_release"),
         ("metrics", {"start": ""}, "missing_start"),
         ("metrics", {"end": "2026-11-20T23:59:59Z"}, "invalid_period"),
@@ -136,7 +160,7 @@ def test_counts_need_their_verb(desk: Desk, path: str) -> None:
     ],
 )
 def test_what_a_request_can_get_wrong(desk: Desk, path: str, query: dict[str, str], error: str) -> None:
-    base = {"metrics": ASKED, "releases": SPAN}.get(path, SINCE)
+    base = {"metrics": ASKED, "side-by-side": ASKED, "releases": SPAN}.get(path, SINCE)
     reply = desk.call("GET", f"/api/v1/{path}", desk.token(Verb.METRICS), query={**base, **query})
     assert (reply.status, reply.body["error"]) == (400, error)
 
