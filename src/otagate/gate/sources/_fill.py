@@ -32,7 +32,7 @@ def values_of(query: MetricQuery) -> dict[str, str]:
 
     ``start`` and ``end`` are RFC 3339 in UTC with microseconds, ``weight`` is in percent without a sign (``5``, ``0.25``),
     ``over`` is in seconds (``45``, ``0.5``) and empty for metrics without limits of time. ``start_unix`` and ``end_unix`` are
-    whole seconds since 1970, ``start_ms`` and ``end_ms`` the same instants in milliseconds, and ``window`` is the length between
+    whole seconds since 1970, ``start_ms`` and ``end_ms`` the same instants in milliseconds, and ``window`` is the time between
     them in seconds with its unit (``3600s``), at least ``1s``.
     """
     start, end = seconds_of(query)
