@@ -49,8 +49,8 @@ def _asked(
 def _paired(rows: Iterable[Row[Any]], release: str, control: str) -> list[SideBySide]:
     found: dict[tuple[int, str, str], dict[str, Counts]] = defaultdict(dict)
     for row in rows:
-        start_s, platform, plugin, version = row[:4]
-        named: dict[str, Any] = dict(zip(PLAIN, map(int, row[4:]), strict=True))
+        start_s, platform, plugin, version, *sums = tuple(row)
+        named: dict[str, Any] = dict(zip(PLAIN, map(int, sums), strict=True))
         found[int(start_s), platform, plugin][version] = Counts(**named)
     return [
         SideBySide(datetime.fromtimestamp(start_s, UTC), platform, plugin, both[release], both[control])
