@@ -28,7 +28,7 @@ from otagate.seal.trust import TrustedKeys
 from otagate.store.interface import Store
 
 APPS = "apps/"
-_KEY = re.compile(r"apps/(?P<app>[^/]+)/(?P<kind>releases|channels|rollouts|ledger|active|bundles)/(?P<name>[^/]+)\.json")
+_KEY = re.compile(r"apps/(?P<app>[^/]+)/(?P<kind>releases|channels|rollouts|ledger|active|bundles|notified)/(?P<name>[^/]+)\.json")
 _ALONE = re.compile(r"apps/[^/]+/(?:serial|ledger-head)\.json")
 
 

@@ -99,6 +99,10 @@ class Ledger:
         for seq, found in self._row(after_seq + 1):
             yield parse(found, seq)
 
+    def last(self) -> int:
+        """Give the number of the last entry; 0 when there is none. It may be damaged."""
+        return self._seq(self._head(self._hint()[1]))
+
     def verify_chain(self) -> LedgerReport:
         """Read every entry and check that it names the one before; report all that is wrong."""
         problems: list[str] = []

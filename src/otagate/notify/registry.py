@@ -1,0 +1,61 @@
+"""The places that a policy names, ready to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from otagate.errors import AccessError, KeyMaterialError
+from otagate.notify._post import Wire
+from otagate.notify.interface import Notifier, NotifyError
+from otagate.policy.model import NotifyKind, NotifySpec
+from otagate.seal.references import read_reference
+
+__all__ = ["Wire", "open_notifier"]
+
+
+def open_notifier(spec: NotifySpec, environ: Mapping[str, str], base: Path, *, wire: Wire | None = None) -> Notifier:
+    """Open one place. Nothing is sent.
+
+    Args:
+        spec: What the policy says.
+        environ: Environment variables.
+        base: Where relative ``file:`` references start: the policy's folder.
+        wire: Time and network; for tests.
+
+    Raises:
+        NotifyError: Its address or secret is missing or cannot be used, or a library is not installed.
+    """
+    wire = wire or Wire()
+    address = _read(spec.url, "address", spec, environ, base)
+    match spec.kind:
+        case NotifyKind.WEBHOOK:
+            from otagate.notify.webhook import Webhook, read_secrets  # noqa: PLC0415 - only what the policy names is loaded
+
+            secrets = () if spec.secret is None else read_secrets(spec.name, _read(spec.secret, "secret", spec, environ, base))
+            return Webhook(spec.name, address, secrets, wire)
+        case NotifyKind.SLACK:
+            from otagate.notify.slack import Slack  # noqa: PLC0415 - likewise
+
+            return Slack(spec.name, address, wire)
+        case NotifyKind.TEAMS:
+            from otagate.notify.teams import Teams  # noqa: PLC0415 - likewise
+
+            return Teams(spec.name, address, wire)
+        case NotifyKind.APPRISE:
+            from otagate.notify.apprise import Apprise  # noqa: PLC0415 - likewise
+
+            return Apprise(spec.name, address)
+
+
+def _read(reference: str, what: str, spec: NotifySpec, environ: Mapping[str, str], base: Path) -> str:
+    try:
+        return read_reference(reference, environ=environ, base=base).strip()
+    except (KeyMaterialError, AccessError) as error:
+        raise NotifyError(
+            f"the {what} of a notification cannot be read",
+            f"{spec.name}, {error.subject}" if error.subject else spec.name,
+            expected="env:NAME or file:PATH with one in it",
+            found=error.found or error.what,
+            remedy="set it as a secret of the CI",
+        ) from error
