@@ -51,6 +51,7 @@ VERBS: dict[str, str] = {
     "serve": "answer phones: which release, from the channels; take in what they tell",
     "metrics": "counts of devices by release: installs, failures, crashes, adoption",
     "gate": "judge metrics and show the evidence",
+    "notify": "send a test to the places that are told what happens",
     "doctor": "find out what is wrong here, and what mends it",
 }
 

@@ -27,7 +27,7 @@ from otagate.notify.registry import Wire, open_notifier
 from otagate.policy.model import NotifySpec
 from otagate.rollout.ledger_entry import LedgerEntry
 
-FAILED = "notify.failed"
+FAILED, TEST = "notify.failed", "notify.test"
 MOST = 20
 """Messages to one place in one run; the others follow at the next reconcile."""
 BUDGET = timedelta(seconds=30)
@@ -56,9 +56,9 @@ def telling(workspace: Workspace) -> Iterator[None]:
     try:
         yield
     except OtagateError:
-        _warn(workspace)
+        tell_and_warn(workspace)
         raise
-    _warn(workspace)
+    tell_and_warn(workspace)
 
 
 def begin(workspace: Workspace) -> None:
@@ -95,9 +95,22 @@ def tell(workspace: Workspace, wire: Wire | None = None) -> list[str]:
     return warnings
 
 
-def _warn(workspace: Workspace) -> None:
+def tell_and_warn(workspace: Workspace) -> None:
+    """Tell, and warn of what could not be told. Never raises."""
     for warning in tell(workspace):
         workspace.listener.warn(warning)
+
+
+def try_place(workspace: Workspace, spec: NotifySpec, wire: Wire | None = None) -> None:
+    """Send a test message to one place; the ledger and the place's cursor are not looked at.
+
+    Raises:
+        NotifyError: It did not get through.
+    """
+    now = workspace.clock.now()
+    data = {"actor": harmless(workspace.actor), "run": workspace.context.run_url}
+    happening = Happening(str(workspace.policy.app), 0, now, TEST, data, _clock.to_text(now))
+    open_notifier(spec, workspace.environ, workspace.base, wire=wire).send(compose(happening))
 
 
 def _warning(spec: NotifySpec, error: OtagateError) -> str:

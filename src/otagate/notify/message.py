@@ -266,6 +266,11 @@ _KINDS: dict[str, _Kind] = {
         lambda said: f"{said('name')} cannot be told",
         lambda said: f"Messages to {said('name')} of `notify` do not get through{said.because()} The oldest are given up.",
     ),
+    "notify.test": _Kind(
+        Level.INFO,
+        lambda _said: "a test",
+        lambda said: f"This place is told what happens. Nothing has happened: it is a test{said.by()}.",
+    ),
 }
 
 _FACTS = {
