@@ -90,7 +90,7 @@ def pause(workspace: Workspace, name: ChannelName | None, reason: str) -> Action
     held = active_rollout(workspace, name)
     if held is not None:
         why = reason or f"paused by {workspace.actor}"
-        return _command(workspace, held, lambda state, now: machine.pause(state, why, workspace.actor, now))
+        return commanded(workspace, held, lambda state, now: machine.pause(state, why, workspace.actor, now))
     channel = _named(name)
     return _channel_action(workspace, channel, transitions.pause, StepKind.PAUSE, reason)
 
@@ -108,7 +108,7 @@ def resume(workspace: Workspace, name: ChannelName | None, overrides: Mapping[st
         channel = _named(name)
         return _channel_action(workspace, channel, transitions.unpause, StepKind.RESUME, reason)
     _check_overrides(held.state, overrides)
-    return _command(workspace, held, lambda state, now: machine.resume(state, overrides, workspace.actor, now))
+    return commanded(workspace, held, lambda state, now: machine.resume(state, overrides, workspace.actor, now))
 
 
 def approve(workspace: Workspace, name: ChannelName | None, phase: str | None, reason: str) -> Action:
@@ -131,7 +131,7 @@ def approve(workspace: Workspace, name: ChannelName | None, phase: str | None, r
             found=f"{held.state.stage.value}{', waiting for ' + waits_for if waits_for else ''}",
             remedy="see `otagate status`",
         )
-    return _command(workspace, held, lambda state, now: machine.approve(state, workspace.actor, reason, now))
+    return commanded(workspace, held, lambda state, now: machine.approve(state, workspace.actor, reason, now))
 
 
 def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, reason: str) -> Action:
@@ -151,13 +151,13 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
     if held is not None and (name is None or to is None):
         if to is not None:
             raise UsageError("--to needs --channel", expected="the channel that is to serve it", remedy="add --channel NAME")
-        return _command(workspace, held, lambda state, now: machine.roll_back(state, why, workspace.actor, now))
-    repeated = _already_rolled_back(workspace, name) if to is None else None
+        return commanded(workspace, held, lambda state, now: machine.roll_back(state, why, workspace.actor, now))
+    repeated = _already_rolled_back(workspace, name, why) if to is None else None
     if repeated is not None:
         return repeated
     channel = _named(name)
     before = read_or_new(workspace, channel)
-    bad = before.candidate.release if before.candidate else before.stable
+    bad = _newest(before)
     target = _target(workspace, to)
     if bad is None and to is None:
         raise ConflictError(
@@ -168,6 +168,8 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
         )
     change = _rollback_change(bad, target, named=to is not None)
     after = change(before)
+    # Run again after it was killed, it finds the channel moved already: it came from what was withdrawn.
+    was = before.withdrawn if after is before and before.withdrawn is not None else bad
     serves = workspace.releases.resolve(after.stable) if after.stable is not None else None
     if serves is not None:
         workspace.releases.read_back(serves)
@@ -178,16 +180,27 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
     def carry_out() -> Receipt:
         if held is not None:
             workspace.reconciler.command(held.state.id, lambda s, now: machine.roll_back(s, why, workspace.actor, now))
-        data = {"to": goes_to, "from": str(bad) if bad else BUILTIN, "reason": why}
+        data = {"to": goes_to, "from": str(was or BUILTIN), "reason": why}
+
+        def told(state: ChannelState) -> ChannelState:
+            moved = change(state)
+            if moved is not state:
+                data["from"] = str(_newest(state) or BUILTIN)
+            return moved
+
         if serves is None or to is None:
             # Without --to it goes back to what the pointer itself remembers, which prune keeps.
-            return _move(workspace, channel, change, "channel.rolled_back", data)
-        return _move_to(workspace, serves, channel, change, ("channel.rolled_back", data), everywhere=False)
+            return _move(workspace, channel, told, "channel.rolled_back", data)
+        return _move_to(workspace, serves, channel, told, ("channel.rolled_back", data), everywhere=False)
 
     return Action(Plan(title, (step,)), carry_out)
 
 
-def _already_rolled_back(workspace: Workspace, name: ChannelName | None) -> Action | None:
+def _newest(state: ChannelState) -> ReleaseRef | None:
+    return state.candidate.release if state.candidate else state.stable
+
+
+def _already_rolled_back(workspace: Workspace, name: ChannelName | None, why: str) -> Action | None:
     """Know a repeated rollback again: the same command twice is the same as once, and must not go back two releases."""
     names = [name] if name is not None else channel_names(workspace)
     states = [state for state in (read_or_new(workspace, one) for one in names) if state.withdrawn and not state.candidate]
@@ -200,19 +213,19 @@ def _already_rolled_back(workspace: Workspace, name: ChannelName | None) -> Acti
 
     def carry_out() -> Receipt:
         for state in states:
-            _tell_rolled_back(workspace, state)
+            _tell_rolled_back(workspace, state, why)
         return Receipt(channel=workspace.channels_read_only.read(states[0].name))
 
     return Action(Plan("rolled back already", steps, notes=(note,)), carry_out)
 
 
-def _tell_rolled_back(workspace: Workspace, state: ChannelState) -> None:
+def _tell_rolled_back(workspace: Workspace, state: ChannelState, why: str) -> None:
     """Write the ledger entry that a killed rollback may have left out."""
     version = str(state.withdrawn)
     for entry in workspace.ledger.entries():
         if entry.kind.endswith(".rolled_back") and version in {entry.data.get("from"), entry.data.get("version")}:
             return
-    data = {"from": version, "to": str(state.stable or BUILTIN)}
+    data = {"to": str(state.stable) if state.stable else "the built-in bundle", "from": version, "reason": why}
     _move(workspace, state.name, lambda channel: channel, "channel.rolled_back", data)
 
 
@@ -242,8 +255,14 @@ def read_or_new(workspace: Workspace, name: ChannelName) -> ChannelState:
 # --- how actions are made -----------------------------------------------------------------------------------------------
 
 
-def _command(workspace: Workspace, held: Stored, command: Command) -> Action:
-    """Plan and carry out something that is asked of a rollout; the plan is the very intent that the machine makes."""
+def commanded(workspace: Workspace, held: Stored, command: Command) -> Action:
+    """Plan and carry out something that is asked of a rollout; the plan is the very intent that the machine makes.
+
+    Args:
+        workspace: Where.
+        held: The rollout.
+        command: What is asked.
+    """
     after = command(held.state, workspace.clock.now())
     steps = steps_of(after)  # also what an earlier command decided and was killed before doing
     goal = f"rollout {held.state.id}: {held.state.stage.value} → {after.stage.value}"
