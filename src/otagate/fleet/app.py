@@ -39,6 +39,7 @@ class App:
     _has_chosen: bool = False
     _is_launch_told: bool = False
     _has_crashed: bool = False
+    _last_launch: tuple[str, str] | None = None
     _boots: dict[str, bool] = field(default_factory=dict)
     _crash_at: dict[tuple[str, int], float] = field(default_factory=dict)
     _crashed: set[tuple[str, int]] = field(default_factory=set)
@@ -50,7 +51,7 @@ class App:
         device.thaw()
         if not self._is_alive:
             self._launch()
-        device.tell("app_moved_to_foreground", device.bundles.running_name)
+        self._tell_session("app_moved_to_foreground")
         if not self._has_chosen:
             self._has_chosen = True
             choose_channel(device)
@@ -104,7 +105,7 @@ class App:
             device.tell("app_crash", device.bundles.running_name)
         self._has_crashed = False
         if plugin.has("tells_launches"):
-            device.tell("app_launch_start", device.bundles.running_name)
+            self._tell_session("app_launch_start")
         self._load_page()
 
     def _load_page(self) -> None:
@@ -128,10 +129,17 @@ class App:
 
     def _tell_launch(self, action: str) -> None:
         """Tell how the start of the process went, once."""
-        if not self._is_launch_told:
-            self._is_launch_told = True
-            if self.device.profile.plugin.has("tells_launches"):
-                self.device.tell(action, self.device.bundles.running_name)
+        if self._is_launch_told:
+            return
+        self._is_launch_told = True
+        told, device = (action, self.device.bundles.running_name), self.device
+        if device.profile.plugin.has("tells_launches") and (device.world.config.tells_sessions or told != self._last_launch):
+            self._last_launch = told
+            device.tell(*told)
+
+    def _tell_session(self, action: str) -> None:
+        if self.device.world.config.tells_sessions:
+            self.device.tell(action, self.device.bundles.running_name)
 
     def _await_ready(self) -> None:
         timeout_s = max(LEAST_READY_S, self.device.world.config.ready_timeout_s)
@@ -151,7 +159,7 @@ class App:
     def _close(self) -> None:
         device = self.device
         self.is_open = False
-        device.tell("app_moved_to_background", device.bundles.running_name)
+        self._tell_session("app_moved_to_background")
         if device.bundles.next is not None:
             self.switch(device.bundles.next)
         if device.chance.random() < device.world.config.killed:

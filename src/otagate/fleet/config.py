@@ -115,6 +115,8 @@ class FleetConfig:
         bytes_per_s: Mean speed of a download.
         delete_failed: ``autoDeleteFailed``.
         remember_opened: Open the same bytes once, not once a device.
+        tells_sessions: Report when the app is started, opened and closed, as the plugin does. Without it a session in which
+            nothing happens is one update check, which tells a server the same, at a third of the cost.
         keep_answers: Write every answer to an update check down.
         keep_events: Write every event that was sent down.
     """
@@ -151,6 +153,7 @@ class FleetConfig:
     bytes_per_s: float = 500_000.0
     delete_failed: bool = True
     remember_opened: bool = False
+    tells_sessions: bool = True
     keep_answers: bool = True
     keep_events: bool = False
 

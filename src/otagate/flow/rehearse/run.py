@@ -68,8 +68,10 @@ class _Run:
     samples: list[Sample] = field(default_factory=list)
     waiting_since: datetime | None = None
     chance: random.Random = field(init=False)
+    state: RolloutState = field(init=False)
 
     def __post_init__(self) -> None:
+        self.state = self._read()
         self.chance = random.Random(f"rehearse:{self.seed}")  # noqa: S311 - a simulation
 
     def play(self) -> None:
@@ -86,14 +88,14 @@ class _Run:
     def _is_over(self) -> bool:
         if self.ended_at is None:
             return False
-        state = self._state()
+        state = self.state
         if state.stage is not Stage.ROLLED_BACK or self.back_after is not None:
             return True
         return self.world.since > self.ended_at + MOST_BACK
 
     def _tick(self) -> None:
         outcomes = [] if is_out(self.scenario.faults.reconcile_down, self.world.since) else self._reconcile()
-        state = self._state()
+        state = self.state = self._read()
         self._sample(state, outcomes)
         if state.stage in {Stage.PAUSED, Stage.ROLLED_BACK} and self.stop is None:
             self.stop = self._stop(state)
@@ -107,7 +109,7 @@ class _Run:
     # -- machines
 
     def _reconcile(self) -> list[Outcome]:
-        if self._state().is_over:
+        if self.state.is_over:
             return []
         outcomes: list[Outcome] = []
         count = self.scenario.faults.reconcilers
@@ -164,7 +166,7 @@ class _Run:
 
     # -- looking
 
-    def _state(self) -> RolloutState:
+    def _read(self) -> RolloutState:
         stored = self.world.own.rollouts.load(self.world.rollout_id)
         if stored is None:
             raise AssertionError(self.world.rollout_id)
@@ -209,7 +211,7 @@ class _Run:
 
     def told(self) -> Rehearsed:
         """Give what was found."""
-        state = self._state()
+        state = self.state
         ending = _ending(state)
         return Rehearsed(
             seed=self.seed,

@@ -16,8 +16,10 @@ from otagate.fleet.run import Fleet
 from otagate.flow import actions
 from otagate.flow.drive import drive, start
 from otagate.flow.in_process import InProcess
+from otagate.flow.measuring import measure_rollout
 from otagate.flow.prepare import Shipment, prepare
 from otagate.flow.publish import publish
+from otagate.flow.rehearse.counted import sources_of
 from otagate.flow.rehearse.model import Outage, Scenario
 from otagate.flow.rehearse.seam import seam
 from otagate.flow.rehearse.stage import BEFORE, BRANCH, NATIVE, UNDER_TEST, StageSet, write_app
@@ -84,8 +86,9 @@ class RehearsalWorld:
         self._store = MemoryStore("rehearsal")
         self._first = self._workspace(self._store)
         self._serve_before()
-        self.rollout_id = self._start(f"{random.Random(seed).getrandbits(128):032x}")  # noqa: S311 - a simulation
         self._served = self._serve()
+        self.rollout_id = self._start(f"{random.Random(seed).getrandbits(128):032x}")  # noqa: S311 - a simulation
+        self.serve_anew()
         config = fleet_config(scenario, str(stage.policy.app))
         self.fleet = Fleet(config, self._served.transport, seed, start=scenario.start.timestamp())
 
@@ -133,7 +136,8 @@ class RehearsalWorld:
         return made
 
     def _measure(self, machine: Workspace, state: RolloutState, now: datetime) -> Sequence[Reading]:
-        readings = machine.measure(state, now)
+        policy, sources = machine.policy, sources_of(state, self._served.telemetry)
+        readings = measure_rollout(state, now, root=policy.root, environ=machine.environ, sources=sources)
         outage = self._scenario.faults.metric_outage
         if not is_out(outage, self.since):
             return readings
@@ -224,5 +228,6 @@ def fleet_config(scenario: Scenario, app: str) -> FleetConfig:
         faults={UNDER_TEST: of_release},
         other_faults=Faults(crashes=(usual,)),
         remember_opened=True,
+        tells_sessions=False,
         keep_answers=False,
     )
