@@ -6,14 +6,16 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from otagate.errors import ConflictError, UsageError, VerificationError
-from otagate.store.interface import MAX_DOCUMENT_BYTES, DocumentStore, Store
+from otagate.store.interface import MAX_DOCUMENT_BYTES, DocumentStore, Store, TellsTime
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
+from support import buckets
 from support.stores import ADAPTERS, CONTENT_TOKENS, PARAMS, SLOW_RACES
 
 Open = Callable[[], Store]
@@ -216,3 +218,13 @@ def test_revisions_grow_by_one_and_unknown_fields_are_kept(documents: DocumentSt
         assert read_json(documents, "k", SCHEMA) == doc
     assert doc is not None
     assert doc.body["from the future"] == [1]
+
+
+def test_a_service_tells_the_time_by_its_own_clock(adapter: str, documents: DocumentStore) -> None:
+    if adapter not in buckets.ADAPTERS:
+        assert not isinstance(documents, TellsTime) or documents.time_told() is None
+        return
+    assert isinstance(documents, TellsTime)
+    told = documents.time_told()
+    assert told is not None
+    assert abs(told - datetime.now(tz=UTC)) < timedelta(seconds=30)  # on this machine, which may be busy

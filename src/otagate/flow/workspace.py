@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from otagate.channel.hosted import HostedChannels
     from otagate.flow.edge import Edge
     from otagate.flow.mirrors import Mirrors
+    from otagate.flow.store_clock import StoreClock
     from otagate.gate.judge import Reading
     from otagate.release.repository import Releases
     from otagate.rollout.ledger import Ledger
@@ -183,6 +184,13 @@ class Workspace:
         return Rollouts(self.store.documents, self.policy.app)
 
     @cached_property
+    def store_clock(self) -> StoreClock:
+        """The time by the clock of the documents' store, where that tells it: what soaks are measured by."""
+        from otagate.flow.store_clock import StoreClock  # noqa: PLC0415 - likewise
+
+        return StoreClock(self.clock, self.store.documents)
+
+    @cached_property
     def edge(self) -> Edge:
         """The CDN in front of the store; there may be none."""
         from otagate.flow.edge import Edge  # noqa: PLC0415 - likewise
@@ -200,7 +208,7 @@ class Workspace:
         from otagate.rollout.effects import Effects  # noqa: PLC0415 - likewise
         from otagate.rollout.reconciler import Reconciler  # noqa: PLC0415 - likewise
 
-        effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.clock, self.follow)
+        effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.store_clock, self.follow)
         return Reconciler(effects, self.ledger, self.measure)
 
     def measure(self, state: RolloutState, now: datetime) -> Sequence[Reading]:

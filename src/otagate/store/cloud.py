@@ -34,6 +34,7 @@ from otagate.store.objects import (
     Unchanged,
 )
 from otagate.store.source import checked, open_source
+from otagate.store.time_told import time_at
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -243,6 +244,10 @@ class CloudDocuments:
         check_prefix(prefix)
         heads = self._bucket.run("list the documents", prefix, lambda key: list(self._bucket.objects.list(key)))
         yield from sorted(head.key.removeprefix(self._bucket.prefix) for head in heads)
+
+    def time_told(self) -> datetime | None:
+        """See TellsTime.time_told."""
+        return time_at(self._bucket.objects.address(""))
 
 
 def cloud_store(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from otagate._clock import to_text
 from otagate.errors import ConflictError, VerificationError
-from otagate.store.interface import Document, DocumentStore
+from otagate.store.interface import Document, DocumentStore, TellsTime
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
 from otagate.store.probe import PROBE_VERSION, probe_documents, refusal
 
@@ -69,6 +69,10 @@ class GuardedDocuments:
     def keys(self, prefix: str) -> Iterator[str]:
         """See DocumentStore.keys."""
         return self._inner.keys(prefix)
+
+    def time_told(self) -> datetime | None:
+        """See TellsTime.time_told."""
+        return self._inner.time_told() if isinstance(self._inner, TellsTime) else None
 
     def ensure(self) -> None:
         """Try the store now, unless it was tried before; the first write does the same.

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from otagate.model import Digest
 
@@ -153,6 +153,15 @@ class DocumentStore(Protocol):
 
         Errors come while iterating, of the same kinds as elsewhere.
         """
+        ...
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """What a document store may do besides: tell the time by its own clock."""
+
+    def time_told(self) -> datetime | None:
+        """Ask what time it is, to the second; None when there is no answer that tells. Takes at most seconds, never raises."""
         ...
 
 

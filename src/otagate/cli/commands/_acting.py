@@ -11,6 +11,8 @@ from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.cli.render.views import channel_data, channel_view, next_hint, outputs, rollout_data, rollout_view
 from otagate.flow.actions import Action
+from otagate.flow.store_clock import warn_of_skew
+from otagate.flow.telling import telling
 from otagate.flow.workspace import Workspace
 
 
@@ -24,18 +26,32 @@ def add_reason(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", metavar="TEXT", help="why; kept in the ledger")
 
 
-def act(args: argparse.Namespace, env: CommandEnv, decide: Callable[[Workspace], Action]) -> Result:
+def act(
+    args: argparse.Namespace,
+    env: CommandEnv,
+    decide: Callable[[Workspace], Action],
+    *,
+    check: Callable[[Workspace], None] = warn_of_skew,
+) -> Result:
     """Decide on what is there; show the plan on ``--dry-run``, otherwise carry it out.
+
+    Args:
+        args: As parsed.
+        env: The command's surroundings.
+        decide: Gives the plan and what carries it out.
+        check: Comes first. Verbs after which devices may be exposed refuse clocks that are apart; those that stop only warn.
 
     Raises:
         OtagateError: Also when all is done and the CDN in front of the store does not show it.
     """
     workspace = open_workspace(args, env)
+    check(workspace)
     action = decide(workspace)
     if args.dry_run:
         return Result("otagate/plan/v1", plan_data(action.plan), plan_view(action.plan, dry_run=True))
-    receipt = action.carry_out()
-    workspace.edge.settle()
+    with telling(workspace):
+        receipt = action.carry_out()
+        workspace.edge.settle()
     view: list[Block] = [Heading(f"done: {action.plan.goal}"), *(Line(note) for note in action.plan.notes)]
     data: dict[str, object] = {"goal": action.plan.goal}
     flat: dict[str, str] = {}

@@ -9,6 +9,7 @@ from otagate.cli.commands._open import channel_of
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.actions import approve
+from otagate.flow.store_clock import refuse_skew
 
 HELP = "let a rollout enter a phase that waits for approval"
 
@@ -23,4 +24,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Approve."""
-    return act(args, env, lambda workspace: approve(workspace, channel_of(args), args.phase, args.reason))
+    return act(args, env, lambda workspace: approve(workspace, channel_of(args), args.phase, args.reason), check=refuse_skew)

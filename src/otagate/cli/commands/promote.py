@@ -8,6 +8,7 @@ from otagate.cli.commands._acting import act
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.actions import promote
+from otagate.flow.store_clock import refuse_skew
 from otagate.model import ChannelName, Version, Weight
 
 HELP = "move a channel to a release, or to a higher weight"
@@ -24,4 +25,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Promote."""
     name, version, weight = ChannelName(args.channel), Version(args.release), Weight.parse(args.weight)
-    return act(args, env, lambda workspace: promote(workspace, name, version, weight))
+    return act(args, env, lambda workspace: promote(workspace, name, version, weight), check=refuse_skew)

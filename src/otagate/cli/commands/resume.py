@@ -10,6 +10,7 @@ from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import UsageError
 from otagate.flow.actions import resume
+from otagate.flow.store_clock import refuse_skew
 
 HELP = "go on after a pause"
 
@@ -35,4 +36,4 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             "a gate is waived only with a reason", "--override", expected="--reason TEXT", remedy="say why; it is kept"
         )
     overrides = dict.fromkeys(args.override, args.reason)
-    return act(args, env, lambda workspace: resume(workspace, channel_of(args), overrides, args.reason))
+    return act(args, env, lambda workspace: resume(workspace, channel_of(args), overrides, args.reason), check=refuse_skew)
