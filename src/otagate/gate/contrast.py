@@ -18,8 +18,8 @@ def log_e_contrast(rows: Sequence[tuple[int, int, int, int]], tolerance: float) 
     bad or not, and such counts spread less than the Poisson counts for which the bound is exact.
 
     Args:
-        rows: ``(bad, total, control_bad, control_total)``, of closed buckets of alike devices. Bad devices may still be added to
-            a row, devices may not. A row without devices on one of the sides says nothing.
+        rows: ``(bad, total, control_bad, control_total)``, of closed buckets of alike devices. Bad devices may still be
+            added to a row, devices may not. A row without devices on one of the sides says nothing.
         tolerance: Allowed relative increase, 0 or more: 0.5 is one and a half times the control's rate.
 
     Returns:

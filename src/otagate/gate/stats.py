@@ -65,6 +65,28 @@ def clopper_pearson(bad: int, total: int, confidence: float = 0.95) -> tuple[flo
     return low, high
 
 
+def at_most(bad: int, total: int, share: float) -> float:
+    """Give the chance of at most ``bad`` bad devices among ``total``, when each is bad with the chance ``share``.
+
+    Args:
+        bad: Any number; below 0 the chance is 0, from ``total`` on it is 1.
+        total: 0 or more.
+        share: 0..1.
+
+    Raises:
+        ValueError: ``total`` is negative, or the share is none.
+
+    **Source:** the binomial distribution as a regularised incomplete beta function, NIST DLMF 8.17.5, https://dlmf.nist.gov/8.17#E5.
+    """
+    check_counts(0, total)
+    _check_share(share)
+    if bad < 0 or bad >= total:
+        return float(bad >= total)
+    if share in {0.0, 1.0}:
+        return 1.0 - share
+    return min(1.0, _beta_below(1.0 - share, total - bad, bad + 1))
+
+
 def log_e_up(bad: int, total: int, limit: float) -> float:
     """Weigh the evidence that the true share is above ``limit``.
 
