@@ -1,0 +1,191 @@
+"""The rules that a store must keep at every instant, whoever was killed when (the invariants of docs/rollouts and of the design).
+
+Besides those of :func:`support.world.check_invariants` (pointers name whole releases, the ledger's chain is whole, no event stands
+in it twice, serials and revisions grow by one):
+
+* at most one active rollout stands on a channel;
+* what a channel shows is never more than what a rollout recorded before, or a person asked for;
+* what is terminal stays so, and a latched failure stays until it is waived.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from support.world import APP, World, check_invariants
+
+FULL = 10_000
+_HINTS = {f"apps/{APP}/serial.json", f"apps/{APP}/ledger-head.json"}
+_CLAIMS = f"apps/{APP}/active/"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+TERMINAL = {"completed", "rolled_back", "aborted", "superseded"}
+ByHand = Mapping[tuple[str, str], int]
+"""What a person promoted: channel and version to basis points."""
+
+
+@lru_cache(maxsize=4096)
+def plain(body: bytes) -> dict[str, Any]:
+    """Give what a document says: the JSON itself, or the payload of a signed envelope."""
+    value: dict[str, Any] = json.loads(body)
+    if "payload" in value:
+        value = json.loads(b64decode(value["payload"]))
+    return value
+
+
+def documents(world: World, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give name and content of every document of a kind: ``rollouts``, ``channels``, ``active``."""
+    prefix = f"apps/{APP}/{kind}/"
+    for key in world.store.documents.keys(prefix):
+        found = world.store.documents.read(key)
+        assert found is not None
+        yield key.removeprefix(prefix).removesuffix(".json"), plain(found.body)
+
+
+def rollouts(world: World) -> dict[str, dict[str, Any]]:
+    return {name: value["rollout"] for name, value in documents(world, "rollouts")}
+
+
+def check_rules(world: World, by_hand: ByHand | None = None) -> None:
+    """Raise AssertionError when the store is, or ever was, in a state that nobody may see."""
+    check_invariants(world)
+    there = rollouts(world)
+    _check_one_per_channel(world, there)
+    for name, channel in documents(world, "channels"):
+        _check_exposure(name, channel, there, by_hand or {})
+    _check_lives(world)
+
+
+def decided(rollout: dict[str, Any], channel: str) -> int:
+    """Give the highest weight that a rollout has ever recorded for a channel, in basis points."""
+    phases = rollout["spec"]["track"]["phases"]
+    now, step = rollout["phase"], rollout["step"]
+    past: list[int] = [phase["weights"][-1] for phase in phases[: max(now, 0)] if phase["channel"] == channel]
+    here = [phases[now]["weights"][step]] if now >= 0 and phases[now]["channel"] == channel else []
+    return max([0, *past, *here])
+
+
+def _check_exposure(name: str, channel: dict[str, Any], there: dict[str, dict[str, Any]], by_hand: ByHand) -> None:
+    def most(version: str) -> int:
+        of_it = [decided(one, name) for one in there.values() if one["release"]["version"] == version]
+        return max([by_hand.get((name, version), 0), *of_it])
+
+    candidate, stable = channel.get("candidate"), channel.get("stable")
+    if candidate:
+        assert candidate["weight"] <= most(candidate["version"]), (
+            f"{name} shows more of {candidate['version']} than was decided"
+        )
+    if stable:
+        assert most(stable["version"]) == FULL, f"{name} is all {stable['version']}, and nobody decided so"
+
+
+def _check_one_per_channel(world: World, there: dict[str, dict[str, Any]]) -> None:
+    """Of the rollouts that stand on a channel one is active; and the channel's claim names it, once its intent is done."""
+    claims = {name: value["rollout"] for name, value in documents(world, "active")}
+    standing: dict[str, str] = {}
+    for name, rollout in there.items():
+        if rollout["stage"] in TERMINAL or rollout["phase"] < 0:
+            continue
+        channel = rollout["spec"]["track"]["phases"][rollout["phase"]]["channel"]
+        if rollout["intent"] is None:
+            assert claims.get(channel) == name, (
+                f"{name} stands on {channel}, which {claims.get(channel) or 'nobody'} has claimed"
+            )
+            assert channel not in standing, f"{name} and {standing[channel]} both stand on {channel}"
+            standing[channel] = name
+
+
+def _check_lives(world: World) -> None:
+    """Go through everything that was ever written about each rollout."""
+    before: dict[str, dict[str, Any]] = {}
+    for key, body in world.store.writes:
+        if "/rollouts/" in key:
+            after = plain(body)["rollout"]
+            if key in before:
+                check_step(key, before[key], after)
+            before[key] = after
+
+
+def check_step(name: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Check one rewriting of a rollout."""
+    if before["stage"] in TERMINAL:
+        assert after["stage"] == before["stage"], f"{name} was {before['stage']} and is {after['stage']}"
+        assert (after["phase"], after["step"]) == (before["phase"], before["step"]), f"{name} goes on after its end"
+    for metric, note in before["latched"].items():
+        if metric not in after["latched"]:
+            assert metric in after["overrides"], f"{name}: the failure of {metric} is forgotten"
+        elif note["action"] == "rollback":
+            assert after["latched"][metric]["action"] == "rollback", f"{name}: the failure of {metric} was softened"
+    assert after["told"] >= before["told"], name
+    assert after["spec"] == before["spec"], f"{name}: the policy of a running rollout was changed"
+    assert (after["seed"], after["release"]) == (before["seed"], before["release"]), name
+
+
+@dataclass
+class _Names:
+    """Random numbers by the order in which they turn up: two stores that differ only in dice are equal."""
+
+    known: dict[str, str]
+
+    def __call__(self, kind: str, value: str) -> str:
+        return self.known.setdefault(value, f"{kind} {len(self.known)}")
+
+
+def essence(world: World) -> str:
+    """Digest what a store holds, but for what may differ from one try to the next; see :func:`content`."""
+    return hashlib.sha256(json.dumps(content(world), sort_keys=True).encode()).hexdigest()
+
+
+def content(world: World) -> dict[str, Any]:
+    """Give all that a store holds and that must not depend on where processes were killed.
+
+    Left out is what dice gave (transaction ids, and which seed it was, not: whose); the serial of a release, of which a killed
+    upload may have used one up, so that digests are told apart and no more; where the ledger's end was last seen, which only
+    saves reads; and in a claim the name of a rollout that is over: such a claim is free.
+    """
+    names = _Names({})
+    there = {
+        key: plain(found.body)
+        for key in world.store.documents.keys("apps/")
+        if (found := world.store.documents.read(key)) is not None
+    }
+    over = {key.removesuffix(".json").rpartition("/")[2] for key, value in there.items() if _is_over(value)}
+    left = {
+        key: {"rollout": value["rollout"] if value["rollout"] not in over else ""}
+        if key.startswith(_CLAIMS)
+        else _without_dice(value, names, "serial" if "/releases/" in key else "")
+        for key, value in there.items()
+        if key not in _HINTS
+    }
+    return {**left, "blobs": sorted(str(blob.digest) for blob in world.store.blobs.list())}
+
+
+def _is_over(value: dict[str, Any]) -> bool:
+    """Whether a document is a rollout that has ended and of which nothing is left to do."""
+    rollout = value.get("rollout")
+    return isinstance(rollout, dict) and rollout["stage"] in TERMINAL and not rollout["intent"] and not rollout["events"]
+
+
+def _without_dice(value: Any, names: _Names, uncertain: str) -> Any:
+    match value:
+        case dict():
+            return {
+                key: "*"
+                if key in {"txn", uncertain}
+                else names(key, item)
+                if key == "seed" and item
+                else _without_dice(item, names, uncertain)
+                for key, item in sorted(value.items())
+            }
+        case list():
+            return [_without_dice(item, names, uncertain) for item in value]
+        case str():
+            return _DIGEST.sub(lambda found: names("digest", found[0]), value)
+        case _:
+            return value
