@@ -140,6 +140,8 @@ def _rows(path: str, node: dict[str, Any], schema: dict[str, Any], *, is_require
     meaning = full["description"] + (" Required." if is_required else "")
     cells = (f"`{path}`", _kind(full), _json(full, "default"), _json(full, "examples"), meaning)
     yield f"| {' | '.join(_escape(cell) for cell in cells)} |\n"
+    if path.endswith(".source"):
+        return  # the same as `metrics`, which has a section of its own
     for name, child in full.get("properties", {}).items():
         yield from _rows(f"{path}.{name}", child, schema, is_required=name in full.get("required", ()))
     if isinstance(full.get("additionalProperties"), dict):
@@ -164,6 +166,7 @@ def _kind(node: dict[str, Any]) -> str:
         "array": "list",
         "string": "text",
         "integer": "number",
+        "number": "number",
         "boolean": "true, false",
         "null": "null",
     }

@@ -11,6 +11,7 @@ from otagate.model import AppId, ChannelName, Weight
 from otagate.policy import defaults, values
 from otagate.policy.app import AppFacts
 from otagate.policy.build_sources import Readers, read, source_spec, telemetry_spec
+from otagate.policy.build_windows import notify_specs, windows_spec
 from otagate.policy.model import (
     Action,
     AutoUpdate,
@@ -32,12 +33,13 @@ from otagate.policy.model import (
     SealSpec,
     ServerSpec,
     Source,
+    Split,
     TelemetrySource,
     TelemetrySpec,
     TrackSpec,
     TrustSpec,
+    ValueLimit,
 )
-from otagate.telemetry.metrics import METRICS
 
 _BUILD: Readers = {
     "command": lambda value: tuple(value) if isinstance(value, list) else value,
@@ -100,6 +102,9 @@ _PHASE: Readers = {
     "allow_short_soak": bool,
     "max_wait": values.duration,
     "on_insufficient": OnInsufficient,
+    "holdout": Weight.parse,
+    "ignore_windows": bool,
+    "gates": tuple,
 }
 _GATE: Readers = {
     "max": values.percent,
@@ -109,8 +114,13 @@ _GATE: Readers = {
     "min_sample": int,
     "maturity": values.duration,
     "escalate": lambda given: Escalation(values.percent(given["above"]), Action(given["action"])),
-    "evaluate": Evaluate,
+    "evaluate": lambda given: Evaluate.AT_AGE if isinstance(given, dict) else Evaluate(given),
     "limits": lambda given: tuple(_limit(limit) for limit in given),
+    "max_increase": values.increase,
+    "split": Split,
+    "value": lambda given: ValueLimit(**read(given, {"max": values.number, "min": values.number})),
+    "consecutive": int,
+    "phases": tuple,
     "dry_run": bool,
 }
 
@@ -148,6 +158,8 @@ def build_policy(data: dict[str, Any], file: Path, digest: str, facts: AppFacts)
         },
         gates=build_gates(data.get("gates"), data.get("metrics"), telemetry),
         judgement=Judgement(**read(data.get("evaluation", {}), _JUDGEMENT)),
+        windows=windows_spec(data.get("windows", {})),
+        notify=notify_specs(data.get("notify", {})),
         native_min=native.get("min"),
         native_max=native.get("max"),
         plugin_version=facts.plugin_version.value if facts.plugin_version else None,
@@ -179,12 +191,14 @@ def build_gates(
 ) -> tuple[GateSpec, ...]:
     """Make the effective gates: the defaults for None, completed ones otherwise.
 
-    A gate without a source has ``telemetry`` when that knows its metric, and ``metrics`` otherwise.
+    A gate without a source has ``telemetry`` when that can count it, and ``metrics`` otherwise.
     """
     fallback = source_spec(metrics) if metrics else None
-    counted = {} if telemetry is None else dict.fromkeys(METRICS, TelemetrySource(telemetry))
-    gates = defaults.effective_gates(given)
-    return tuple(_gate(name, gate, counted.get(name, fallback), telemetry) for name, gate in gates.items())
+    built = []
+    for name, gate in defaults.effective_gates(given).items():
+        source = TelemetrySource(telemetry) if telemetry and defaults.is_counted(name, gate) else fallback
+        built.append(_gate(name, gate, source, telemetry))
+    return tuple(built)
 
 
 def default_gates() -> tuple[GateSpec, ...]:
@@ -211,6 +225,9 @@ def _phase(given: dict[str, Any]) -> PhaseSpec:
 
 def _gate(name: str, given: dict[str, Any], fallback: Source | None, telemetry: TelemetrySpec | None) -> GateSpec:
     spec = read(given, _GATE)
+    spec["prove"] = given.get("evidence") == "prove"
+    if spec.get("evaluate") is Evaluate.AT_AGE:
+        spec["at_age"] = values.duration(given["evaluate"]["at_age"])
     if spec.get("limits"):
         # Each limit acts for itself; the gate as a whole is as strong as the strongest.
         spec["action"] = max((limit.action for limit in spec["limits"]), key=list(Action).index)

@@ -8,11 +8,11 @@ from typing import Any
 
 from otagate._text import harmless, nearest, span
 from otagate.errors import UsageError
-from otagate.policy.defaults import effective_gates
+from otagate.policy.defaults import gates_of, is_counted
 from otagate.policy.findings import Findings
 from otagate.policy.problems import YamlPath, secret_text
 from otagate.policy.values import length_of
-from otagate.telemetry.metrics import ADOPTION, ADOPTION_AGE, METRICS, VERIFICATION_TIME, check_over
+from otagate.telemetry.metrics import ADOPTION, ADOPTION_AGE, DEVICE_SUCCESS, METRICS, VERIFICATION_TIME, check_over
 
 _COMPLETION = "rollout_completion"
 _LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?(?:/.*)?", re.ASCII)
@@ -23,7 +23,7 @@ def counted_as(name: str, gate: dict[str, Any], *, has_telemetry: bool) -> str |
     """Give the metric of telemetry that a gate, in the policy's words, is counted by, or None when it has another source."""
     source = gate.get("source")
     if source is None:
-        return name if has_telemetry and name in METRICS else None
+        return name if has_telemetry and is_counted(name, gate) else None
     given = source.get("telemetry") if isinstance(source, dict) else None
     metric = given.get("metric", name) if isinstance(given, dict) else None
     return metric if isinstance(metric, str) else None
@@ -81,9 +81,7 @@ def check_counted(findings: Findings) -> None:
         remedy = "remove `metrics`: gates whose metric telemetry knows have this source by themselves"
         findings.error(("metrics", "telemetry"), "`telemetry` is a source of single gates", remedy=remedy)
     has_telemetry = findings.at(("telemetry",)) is not None
-    root = findings.document.data
-    given = root.get("gates") if isinstance(root, dict) else None
-    for name, gate in effective_gates(given).items() if given is None or isinstance(given, dict) else ():
+    for name, gate in gates_of(findings).items():
         metric = counted_as(name, gate, has_telemetry=has_telemetry)
         if metric is not None:
             _check_counted(findings, name, gate, metric, has_telemetry=has_telemetry)
@@ -93,6 +91,9 @@ def _check_counted(findings: Findings, name: str, gate: dict[str, Any], metric: 
     path: YamlPath = ("gates", name)
     if not has_telemetry:
         findings.error((*path, "source"), "nothing says where telemetry is", remedy="write `telemetry:` with `server`")
+        return
+    if "split" in gate:
+        _check_split(findings, path, gate)
         return
     if metric not in METRICS:
         if metric != name:
@@ -107,11 +108,23 @@ def _check_counted(findings: Findings, name: str, gate: dict[str, Any], metric: 
         )
         return
     if (metric == VERIFICATION_TIME) != ("limits" in gate):
-        expected = "`limits`" if metric == VERIFICATION_TIME else "`max` or `min`"
+        expected = "`limits`" if metric == VERIFICATION_TIME else "`max`, `min` or `max_increase`"
         findings.error(path, f"telemetry's {metric} has another kind of threshold", expected=expected)
     elif metric == VERIFICATION_TIME:
         _check_limits(findings, path, gate, metric)
+    if metric != DEVICE_SUCCESS and isinstance(findings.at((*path, "source", "telemetry", "failures")), list):
+        place = (*path, "source", "telemetry", "failures")
+        findings.error(place, f"`failures` goes with {DEVICE_SUCCESS} only", found=metric, remedy="remove it")
     _check_age(findings, path, gate, metric)
+
+
+def _check_split(findings: Findings, path: YamlPath, gate: dict[str, Any]) -> None:
+    if gate["split"] == "equal":
+        what = "telemetry counts who runs a release, not who was chosen for it"
+        findings.error((*path, "split"), what, expected="at_most", found="equal", remedy="write `split: at_most`")
+    for key in ("metric", "failures"):
+        if key in findings.mapping(*path, "source", "telemetry"):
+            findings.error((*path, "source", "telemetry", key), f"`{key}` does not go with `split`", remedy="remove it")
 
 
 def _check_limits(findings: Findings, path: YamlPath, gate: dict[str, Any], metric: str) -> None:

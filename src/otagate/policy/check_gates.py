@@ -1,22 +1,18 @@
-"""What the schema cannot say about gates and the sources of their counts."""
+"""What the schema cannot say about gates, beside their thresholds and sources."""
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 
 from otagate._text import harmless, nearest
-from otagate.policy import values
 from otagate.policy.check_devices import counted_as
-from otagate.policy.defaults import ACTION_ORDER, DEFAULT_GATES, SHAPES, effective_gates
+from otagate.policy.check_shapes import check_shape
+from otagate.policy.check_sources import check_fit, check_sources
+from otagate.policy.defaults import DEFAULT_GATES, effective_gates, gates_of
 from otagate.policy.findings import Findings
 from otagate.policy.problems import YamlPath
-from otagate.policy.values import length_of, share_of
-
-SOURCE_PLACEHOLDERS = ("metric", "app", "channel", "release", "start", "end", "weight", "over")
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_LIMIT_KEYS_REFUSED = ("action", "target", "escalate")
+from otagate.policy.values import length_of
 
 
 def check_gates(findings: Findings) -> None:
@@ -28,85 +24,24 @@ def check_gates(findings: Findings) -> None:
         if name not in DEFAULT_GATES and near:
             findings.warn(path, f"this is a metric of your own; did you mean '{near}'?")
         if isinstance(gate, dict):
-            _check_shape(findings, gate, effective_gates({name: gate})[name], path)
-            _check_source(findings, (*path, "source"))
-    _check_source(findings, ("metrics",))
+            check_shape(findings, gate, effective_gates({name: gate})[name], path)
+            _check_phases(findings, path)
+    check_sources(findings)
+    check_fit(findings, gates_of(findings))
     _check_sources_there(findings)
     _check_maturity(findings)
 
 
-def _check_shape(findings: Findings, given: dict[str, Any], gate: dict[str, Any], path: YamlPath) -> None:
-    shapes = [key for key in SHAPES if key in given] or [key for key in SHAPES if key in gate]
-    if len(shapes) != 1:
-        found = " and ".join(f"`{key}`" for key in shapes) or "none of them"
-        findings.error(path, "a gate has exactly one kind of threshold", expected="one of `max`, `min`, `limits`", found=found)
-        return
-    if shapes == ["limits"]:
-        _check_limits(findings, given, path)
-    else:
-        _check_target(findings, gate, path, shapes[0])
-        _check_escalation(findings, gate, path)
-
-
-def _check_target(findings: Findings, gate: dict[str, Any], path: YamlPath, shape: str) -> None:
-    target, limit = share_of(gate.get("target")), share_of(gate.get(shape))
-    if target is None or limit is None:
-        return
-    if (shape == "min" and target < limit) or (shape == "max" and target > limit):
-        side = "at least" if shape == "min" else "at most"
-        expected = f"{side} `{shape}`, {values.percent_text(limit)}"
-        findings.error(
-            (*path, "target"), "the target is beyond the limit", expected=expected, found=values.percent_text(target)
-        )
-
-
-def _check_escalation(findings: Findings, gate: dict[str, Any], path: YamlPath) -> None:
-    escalation = gate.get("escalate")
-    if not isinstance(escalation, dict):
-        return
-    path = (*path, "escalate")
-    if "max" not in gate:
-        findings.error(path, "`escalate` goes with `max` only", remedy="remove it, or write the gate with `max`")
-        return
-    above, limit = share_of(escalation.get("above")), share_of(gate["max"])
-    if above is not None and limit is not None and above <= limit:
-        expected = f"more than `max`, {values.percent_text(limit)}"
-        findings.error((*path, "above"), "an escalation is a worse limit", expected=expected, found=values.percent_text(above))
-    weak, strong = gate.get("action", "pause"), escalation.get("action")
-    if weak in ACTION_ORDER and strong in ACTION_ORDER and ACTION_ORDER.index(strong) <= ACTION_ORDER.index(weak):
-        findings.error((*path, "action"), "an escalation is a stronger action", expected=f"stronger than {weak}", found=strong)
-
-
-def _check_limits(findings: Findings, given: dict[str, Any], path: YamlPath) -> None:
-    for key in _LIMIT_KEYS_REFUSED:
-        if key in given:
-            findings.error((*path, key), f"`{key}` does not go with `limits`", remedy="each limit has its own action")
-    seen: set[object] = set()
-    for index, limit in enumerate(findings.items(*path, "limits")):
-        over = limit.get("over") if isinstance(limit, dict) else None
-        try:
-            length = values.span(over) if isinstance(over, str) else None
-        except ValueError:
-            continue  # the schema reports it
-        if length is not None and length in seen:
-            findings.error((*path, "limits", index, "over"), "two limits have the same length", found=over)
-        seen.add(length)
-
-
-def _check_source(findings: Findings, path: YamlPath) -> None:
-    source = findings.mapping(*path)
-    if "timeout" in source and "command" not in source:
-        findings.error((*path, "timeout"), "`timeout` goes with `command`", remedy="write it inside `http` for http")
-    for place, text in findings.texts():
-        if place[: len(path)] != path or "headers" in place:
-            continue
-        for name in _PLACEHOLDER.findall(text):
-            if name not in SOURCE_PLACEHOLDERS:
-                known = ", ".join(f"{{{known}}}" for known in SOURCE_PLACEHOLDERS)
-                findings.error(place, f"there is no placeholder {{{harmless(name, 40)}}}", expected=f"one of {known}")
-    http = findings.mapping(*path, "http")
-    if "body" in http and http.get("method", "GET") != "POST":
-        findings.error((*path, "http", "body"), "a body goes with POST", remedy="write `method: POST`")
+def _check_phases(findings: Findings, path: YamlPath) -> None:
+    names = [
+        phase.get("phase")
+        for track in findings.mapping("tracks")
+        for phase in findings.items("tracks", track)
+        if isinstance(phase, dict)
+    ]
+    for index, name in enumerate(findings.items(*path, "phases")):
+        if isinstance(name, str) and name not in names:
+            findings.unknown((*path, "phases", index), "no track has such a phase", name, dict.fromkeys(names))
 
 
 def _check_sources_there(findings: Findings) -> None:
@@ -117,7 +52,7 @@ def _check_sources_there(findings: Findings) -> None:
         return
     has_telemetry = findings.at(("telemetry",)) is not None
     unseen = {
-        name: gate for name, gate in _effective(findings).items() if counted_as(name, gate, has_telemetry=has_telemetry) is None
+        name: gate for name, gate in gates_of(findings).items() if counted_as(name, gate, has_telemetry=has_telemetry) is None
     }
     blind = {name: gate for name, gate in unseen.items() if not gate.get("source") and not gate.get("dry_run")}
     acting = [name for name, gate in blind.items() if acts(gate)]
@@ -134,7 +69,7 @@ def _check_sources_there(findings: Findings) -> None:
 
 def _check_maturity(findings: Findings) -> None:
     """Warn of phases that end before a gate can have seen a device: they would wait for data, and then be paused."""
-    gates = _effective(findings)
+    gates = gates_of(findings)
     for track in findings.mapping("tracks"):
         for index, phase in enumerate(findings.items("tracks", track)):
             soak = length_of(phase.get("soak", "24h")) if isinstance(phase, dict) else None
@@ -152,13 +87,6 @@ def _is_late(findings: Findings, gate: dict[str, Any], soak: timedelta | None, s
     if soak is None or settle is None or maturity is None or not settle + maturity or gate.get("dry_run"):
         return False
     return soak * (steps if gate.get("evaluate") == "phase_end" else 1) <= settle + maturity
-
-
-def _effective(findings: Findings) -> dict[str, dict[str, Any]]:
-    """Give the gates in effect; none when ``gates`` is there and no mapping."""
-    root = findings.document.data
-    given = root.get("gates") if isinstance(root, dict) else None
-    return effective_gates(given) if given is None or isinstance(given, dict) else {}
 
 
 def acts(gate: dict[str, Any]) -> bool:

@@ -6,10 +6,11 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from otagate._text import harmless, nearest, span
+from otagate._text import harmless, span
 from otagate.errors import UsageError
 from otagate.model import Weight
 from otagate.policy import values
+from otagate.policy.defaults import gates_of
 from otagate.policy.findings import Findings
 from otagate.policy.globs import RefKind, covers, kind_of
 from otagate.policy.problems import YamlPath
@@ -43,25 +44,18 @@ def _check_track(findings: Findings, pattern: str, path: YamlPath) -> None:
     track, start_at = findings.text(*path, "track"), findings.text(*path, "start_at")
     tracks = findings.mapping("tracks")
     if track is None:
-        if start_at is not None:
-            findings.error((*path, "start_at"), "`start_at` goes with `track` only", remedy="remove it")
+        for key in ("start_at", "supersede"):
+            if key in findings.mapping(*path):
+                findings.error((*path, key), f"`{key}` goes with `track` only", remedy="remove it")
         return
     if track not in tracks:
-        _unknown(findings, (*path, "track"), "there is no such track", track, list(tracks))
+        findings.unknown((*path, "track"), "there is no such track", track, list(tracks))
         return
     phases = [phase.get("phase") for phase in findings.items("tracks", track) if isinstance(phase, dict)]
     if start_at is not None and start_at not in phases:
-        _unknown(findings, (*path, "start_at"), f"track '{harmless(track, 60)}' has no such phase", start_at, phases)
+        findings.unknown((*path, "start_at"), f"track '{harmless(track, 60)}' has no such phase", start_at, phases)
     if kind_of(pattern) is RefKind.PULL:
         findings.warn(path, "pull requests ship through a whole track", remedy="give them a channel such as pr-{number}")
-
-
-def _unknown(findings: Findings, path: YamlPath, what: str, found: str, known: list[Any]) -> None:
-    names = [name for name in known if isinstance(name, str)]
-    near = nearest(found, names)
-    remedy = f"did you mean '{near}'?" if near else "define it, or name one that is there"
-    expected = f"one of {', '.join(harmless(name, 60) for name in names)}" if names else None
-    findings.error(path, what, expected=expected, found=f"'{harmless(found, 60)}'", remedy=remedy)
 
 
 def _check_channel(findings: Findings, pattern: str, path: YamlPath) -> None:
@@ -104,6 +98,11 @@ def _check_phase(findings: Findings, phase: dict[str, Any], path: YamlPath, earl
     if isinstance(name, str) and name in earlier:
         findings.error((*path, "phase"), "two phases of this track have the same name", found=f"'{harmless(name, 60)}'")
     _check_weights(findings, phase.get("weights"), (*path, "weights"))
+    _check_holdout(findings, phase, (*path, "holdout"))
+    metrics = list(gates_of(findings))
+    for place, metric in enumerate(findings.items(*path, "gates")):
+        if isinstance(metric, str) and metric not in metrics:
+            findings.unknown((*path, "gates", place), "there is no gate of this metric", metric, metrics)
     soak = values.length_of(phase.get("soak", "24h"))
     is_internal = INTERNAL in (name, phase.get("channel"))
     if soak is not None and soak < SHORT_SOAK and not is_internal and phase.get("allow_short_soak") is not True:
@@ -113,15 +112,32 @@ def _check_phase(findings: Findings, phase: dict[str, Any], path: YamlPath, earl
         )
 
 
+def _check_holdout(findings: Findings, phase: dict[str, Any], path: YamlPath) -> None:
+    """The hold-out takes from what the last weight adds, and leaves something of it."""
+    holdout = _weight(phase.get("holdout"))
+    weights = phase.get("weights", ["100%"])
+    before = _weight(weights[-2]) if isinstance(weights, list) and len(weights) > 1 else Weight(0)
+    if holdout is None or before is None:
+        return  # the schema reports it
+    room = Weight(10_000).bps - before.bps
+    if holdout.bps >= room > 0:
+        what = "the hold-out leaves nothing that the last weight could add"
+        findings.error(path, what, expected=f"less than {Weight(room)}", found=str(holdout))
+
+
+def _weight(text: object) -> Weight | None:
+    try:
+        return Weight.parse(text) if isinstance(text, str) else None
+    except UsageError:
+        return None  # the schema reports it
+
+
 def _check_weights(findings: Findings, weights: object, path: YamlPath) -> None:
     if not isinstance(weights, list) or not weights:
         return
     before = Weight(0)
     for index, text in enumerate(weights):
-        try:
-            weight = Weight.parse(text) if isinstance(text, str) else None
-        except UsageError:
-            weight = None  # the schema reports it
+        weight = _weight(text)
         if weight is None:
             return
         if weight <= before:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from otagate.policy.findings import Findings
 from otagate.policy.values import share_of
+from otagate.telemetry.metrics import METRICS
 
-SHAPES = ("max", "min", "limits")
+SHAPES = ("max", "min", "limits", "max_increase", "split", "value")
 """The keys of which a gate has exactly one."""
 
 DEFAULT_GATES: dict[str, dict[str, Any]] = {
@@ -53,11 +55,27 @@ def effective_gates(given: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     return {name: _complete(gate, DEFAULT_GATES.get(name, {})) for name, gate in given.items() if isinstance(gate, dict)}
 
 
+def gates_of(findings: Findings) -> dict[str, dict[str, Any]]:
+    """Give the gates in effect of a document that need not fit the schema; none when ``gates`` is there and no mapping."""
+    root = findings.document.data
+    given = root.get("gates") if isinstance(root, dict) else None
+    return effective_gates(given) if given is None or isinstance(given, dict) else {}
+
+
+def is_counted(name: str, gate: dict[str, Any]) -> bool:
+    """Tell whether a completed gate without a source is counted by telemetry, where there is one.
+
+    It is for the metrics that telemetry knows, and for what nobody else can count or knows no name of.
+    """
+    return "split" in gate or "max_increase" in gate or (name in METRICS and "value" not in gate)
+
+
 def _complete(given: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
     own_shape = [key for key in SHAPES if key in given]
     if own_shape and not any(key in default for key in own_shape):
-        # Another shape than the default's: its thresholds would say something else there.
-        default = {key: value for key, value in default.items() if key not in {*SHAPES, "target", "escalate"}}
+        # Another shape than the default's: its thresholds would say something else there, or all of it about other things.
+        alike = {} if {"split", "value"} & set(own_shape) else default
+        default = {key: value for key, value in alike.items() if key not in {*SHAPES, "target", "escalate"}}
     merged = {**default, **given}
     if "target" not in given and _contradicts_target(merged):
         del merged["target"]

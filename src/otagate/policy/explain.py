@@ -11,15 +11,30 @@ from typing import Any
 
 from otagate._text import span
 from otagate.policy.app import AppFacts
-from otagate.policy.model import CommandSource, FileSource, HttpSource, Origin, Policy, Source, TelemetrySource
+from otagate.policy.build_sources import VENDOR_KEYS
+from otagate.policy.build_windows import DAYS, time_text
+from otagate.policy.model import (
+    CommandSource,
+    FileSource,
+    GateSpec,
+    HttpSource,
+    Origin,
+    Policy,
+    Source,
+    TelemetrySource,
+    WindowsSpec,
+)
 from otagate.policy.problems import YamlPath, path_text
+from otagate.policy.source_model import CapgoSource, SentrySource, VendorSource
 from otagate.policy.strict_yaml import Document
 from otagate.policy.values import percent_text
+from otagate.telemetry.metrics import DEVICE_SUCCESS
 
 Row = tuple[YamlPath, str]
 """A YAML path and the effective value there, as a policy would write it."""
 
 DEFAULT = "default"
+_WITHOUT_ASK = (HttpSource, SentrySource, CapgoSource)
 
 
 def origins(policy: Policy, document: Document, facts: AppFacts) -> tuple[Origin, ...]:
@@ -84,9 +99,37 @@ def _rows(policy: Policy) -> Iterator[Row]:
     else:
         yield from _section(("telemetry",), policy.telemetry)
     yield from _section(("evaluation",), policy.judgement)
+    yield from _window_rows(policy.windows)
+    yield from _notify_rows(policy)
     for key, version in (("min", policy.native_min), ("max", policy.native_max)):
         yield ("native", key), _text(version)
     yield ("plugin_version",), _text(policy.plugin_version)
+
+
+def _window_rows(windows: WindowsSpec) -> Iterator[Row]:
+    yield ("windows", "timezone"), windows.timezone
+    if not windows.allow:
+        yield ("windows", "allow"), "always"
+    for index, window in enumerate(windows.allow):
+        path: YamlPath = ("windows", "allow", index)
+        yield (*path, "days"), _text(tuple(DAYS[day] for day in window.days))
+        yield (*path, "from"), time_text(window.opens)
+        yield (*path, "to"), time_text(window.closes)
+    for index, freeze in enumerate(windows.freezes):
+        path = ("windows", "freeze", index)
+        yield (*path, "from"), freeze.start
+        yield (*path, "to"), freeze.end
+        if freeze.reason:
+            yield (*path, "reason"), freeze.reason
+
+
+def _notify_rows(policy: Policy) -> Iterator[Row]:
+    if not policy.notify:
+        yield ("notify",), _text(None)
+    for place in policy.notify:
+        path: YamlPath = ("notify", place.name)
+        yield (*path, place.kind.value), place.url
+        yield from _section(path, place, skip=("name", "kind", "url"))
 
 
 def _store_rows(policy: Policy) -> Iterator[Row]:
@@ -108,10 +151,28 @@ def _gate_rows(policy: Policy) -> Iterator[Row]:
         yield ("gates",), _text(None)
     for gate in policy.gates:
         path: YamlPath = ("gates", gate.metric)
-        # With limits the gate's own action only sums up those of the limits: nobody wrote it.
-        yield from _section(path, gate, skip=("metric", "source", *(("action",) if gate.limits else ())))
+        yield from _section(path, gate, skip=("metric", "source", "prove", "at_age", "value", *_unfit(gate)))
+        yield from _judging_rows(path, gate)
         if gate.source is not None:
             yield from _source_rows((*path, "source"), gate.source)
+
+
+def _unfit(gate: GateSpec) -> tuple[str, ...]:
+    """Name the fields that say nothing of a gate of its kind."""
+    numbers = ("min_sample",) if gate.value else ("consecutive",)
+    # With limits the gate's own action only sums up those of the limits: nobody wrote it.
+    evaluate = () if gate.at_age is None else ("evaluate",)
+    return (*numbers, *evaluate, *(("action",) if gate.limits else ()), *(() if gate.phases else ("phases",)))
+
+
+def _judging_rows(path: YamlPath, gate: GateSpec) -> Iterator[Row]:
+    if gate.max is not None or gate.min is not None:
+        yield (*path, "evidence"), "prove" if gate.prove else "estimate"
+    if gate.at_age is not None:
+        yield (*path, "evaluate", "at_age"), _text(gate.at_age)
+    for key, bound in (("max", gate.value.max), ("min", gate.value.min)) if gate.value else ():
+        if bound is not None:
+            yield (*path, "value", key), str(bound)
 
 
 def _source_rows(path: YamlPath, source: Source) -> Iterator[Row]:
@@ -123,14 +184,21 @@ def _source_rows(path: YamlPath, source: Source) -> Iterator[Row]:
     elif isinstance(source, TelemetrySource):
         here: YamlPath = (*path, "telemetry")
         yield from _section(here, source.spec, skip=("token",))
-        yield from _section(here, source, skip=("spec",))
+        metric = source.metric or path[1]
+        yield from _section(here, source, skip=("spec", *(() if metric == DEVICE_SUCCESS else ("failures",))))
+    elif isinstance(source, HttpSource):
+        yield from _asked_rows((*path, "http"), source)
     else:
-        yield from _http_rows((*path, "http"), source)
+        yield from _asked_rows((*path, VENDOR_KEYS[type(source)]), source)
 
 
-def _http_rows(path: YamlPath, source: HttpSource) -> Iterator[Row]:
-    yield from _section(path, source, skip=("headers",))
-    for name, value in source.headers:
+def _asked_rows(path: YamlPath, source: HttpSource | VendorSource) -> Iterator[Row]:
+    for field_path, text in _section(path, source, skip=("headers", "ask")):
+        # What is bad to Sentry are statuses; to all others it is a query.
+        yield ((*path, "statuses") if isinstance(source, SentrySource) and field_path[-1] == "bad" else field_path), text
+    if not isinstance(source, _WITHOUT_ASK):
+        yield from _section(path, source.ask)
+    for name, value in getattr(source, "headers", ()):
         yield (*path, "headers", name), value
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from otagate._text import harmless, nearest
 from otagate.policy.problems import Problem, YamlPath
 from otagate.policy.strict_yaml import Document
 
@@ -31,6 +32,15 @@ class Findings:
     def warn(self, path: YamlPath, what: str, *, remedy: str | None = None) -> None:
         """Note something that is allowed but unwise."""
         self.warnings.append(Problem(self.document.key_place(path), path, what, remedy=remedy))
+
+    def unknown(self, path: YamlPath, what: str, found: str, known: Iterable[object], *, expected: str | None = None) -> None:
+        """Note a name that is not among the known ones, with the nearest of them; ``expected`` stands in for a long list."""
+        names = [name for name in known if isinstance(name, str)]
+        near = nearest(found, names)
+        remedy = f"did you mean '{harmless(near, 60)}'?" if near else "define it, or name one that is there"
+        if expected is None and names:
+            expected = f"one of {', '.join(harmless(name, 60) for name in names)}"
+        self.error(path, what, expected=expected, found=f"'{harmless(found, 60)}'", remedy=remedy)
 
     def mapping(self, *path: str | int) -> dict[str, Any]:
         """Give the mapping at a path, empty when there is none."""

@@ -59,7 +59,14 @@ def _read(path: Path) -> bytes:
 
 
 def _check(document: Document, folder: Path) -> Findings:
-    from otagate.policy import check_devices, check_gates, check_rest, check_stores, check_tracks  # noqa: PLC0415 - not for `find_policy` alone  # noqa: PLC0415 - likewise
+    from otagate.policy import (  # noqa: PLC0415 - not for `find_policy` alone
+        check_devices,
+        check_gates,
+        check_rest,
+        check_stores,
+        check_tracks,
+        check_windows,
+    )
 
     findings = Findings(document)
     for check in (
@@ -69,6 +76,8 @@ def _check(document: Document, folder: Path) -> Findings:
         check_devices.check_server,
         check_devices.check_telemetry,
         check_devices.check_counted,
+        check_windows.check_windows,
+        check_windows.check_notify,
         check_rest.check_secrets,
         check_rest.check_seal,
         check_rest.check_native,

@@ -46,7 +46,7 @@ class Evaluate(StrEnum):
 
 
 class Split(StrEnum):
-    """What a split check compares with the weight: the share of the channel's devices that the release has, or was offered to."""
+    """What a split check compares with the weight: the share of the channel's devices that have it, or were offered it."""
 
     EQUAL = "equal"
     """It must equal the weight: for sources that count who was chosen."""
@@ -221,7 +221,7 @@ class PhaseSpec:
     max_wait: timedelta = timedelta(hours=72)
     """How long after the soak's end to wait for enough devices before ``on_insufficient``."""
     on_insufficient: OnInsufficient = OnInsufficient.PAUSE
-    holdout: Weight = Weight(0)
+    holdout: Weight = Weight(0)  # noqa: RUF009 - a frozen value
     """So many devices keep the previous release until the phase is over; its last weight is 100% less this."""
     ignore_windows: bool = False
     """Weights rise outside of ``windows`` and during freezes too: for hotfixes."""

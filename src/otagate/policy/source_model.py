@@ -1,7 +1,7 @@
 """Metric sources of other makers, as a policy says them: frozen values. What each asks is in docs/gates.md.
 
-Every source is asked for two counts, ``bad`` and ``total`` devices, or for one ``value``; ``newest`` asks for the instant of the
-newest observation, where the store can tell. Texts may hold the placeholders of docs/gates.md. Secrets are references,
+Every source is asked for two counts, ``bad`` and ``total`` devices, or for one ``value``; ``newest`` asks for the instant of
+the newest observation, where the store can tell. Texts may hold the placeholders of docs/gates.md. Secrets are references,
 ``env:NAME`` or ``file:PATH``.
 """
 

@@ -7,8 +7,6 @@ import re
 from otagate.policy.problems import YamlPath
 
 _KEYS: dict[YamlPath, str] = {
-    ("windows",): "release windows",
-    ("notify",): "notifications",
     ("bundle", "delta"): "delta updates",
     ("bundle", "optimize"): "image optimisation",
 }

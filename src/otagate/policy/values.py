@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from otagate.model import Weight
 
@@ -30,6 +30,10 @@ _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)%", re.ASCII)
 _SIZE_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SIZE = re.compile(r"(\d{1,15})(B|KB|MB|GB|KiB|MiB|GiB)", re.ASCII)
 _FULL = Decimal(100)
+_INCREASE = re.compile(r"(\d{1,4}(?:\.\d{1,6})?)%", re.ASCII)
+_MAX_INCREASE = Decimal(10)
+MAX_DIGITS = 15
+"""So many significant digits of a decimal number survive its way through a double (IEEE 754, binary64)."""
 
 
 def duration(text: str) -> timedelta:
@@ -96,6 +100,32 @@ def share(text: str) -> Decimal:
     return value
 
 
+def increase(text: str) -> Decimal:
+    """Read a relative increase as an exact share: ``50%`` is ``Decimal("0.5")``.
+
+    Raises:
+        ValueError: Not a percentage of more than 0% and at most 1000%.
+    """
+    match = _INCREASE.fullmatch(text)
+    value = Decimal(match[1]) / _FULL if match else Decimal(0)
+    if not 0 < value <= _MAX_INCREASE:
+        raise ValueError("a percentage of more than 0% and at most 1000%")
+    return value
+
+
+def number(value: float) -> Decimal:
+    """Read a number as the policy writes it; exact for those of at most ``MAX_DIGITS`` digits."""
+    return Decimal(str(value))
+
+
+def digits(text: str) -> int:
+    """Count the significant digits of a number as written; text that is none has none."""
+    try:
+        return len(Decimal(text).normalize().as_tuple().digits)
+    except InvalidOperation:
+        return 0
+
+
 def length_of(text: object) -> timedelta | None:
     """Read a length of time, or give None for anything else; for checks that leave that to the schema."""
     try:
@@ -122,6 +152,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "span": span,
     "percent": percent,
     "share": share,
+    "increase": increase,
     "size": size,
     "weight": Weight.parse,
 }

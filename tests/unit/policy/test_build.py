@@ -184,10 +184,10 @@ def test_gates_are_completed_from_their_defaults(policy: Policy) -> None:
         "a.b",
         "c[0]",
         "d",
-        "POST",
-        (("Authorization", "env:T"),),
-        '{"release": "{release}"}',
-        timedelta(seconds=3),
+        method="POST",
+        headers=(("Authorization", "env:T"),),
+        body='{"release": "{release}"}',
+        timeout=timedelta(seconds=3),
     )
 
 

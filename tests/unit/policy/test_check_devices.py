@@ -225,7 +225,7 @@ def test_a_gate_that_nobody_counts_still_needs_a_source(tmp_path: Path) -> None:
         (
             SERVER + "gates: {crash_rate: {limits: [{over: 45s, max_share: 5%, action: alert}]}}",
             "gates.crash_rate",
-            "another kind of threshold; expected `max` or `min`",
+            "another kind of threshold; expected `max`, `min` or `max_increase`",
         ),
         (
             SERVER + "gates: {verification_time: {limits: [{over: 50s, max_share: 5%, action: alert}]}}",

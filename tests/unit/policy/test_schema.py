@@ -102,6 +102,8 @@ def written(value: object) -> object:
         return value
     if isinstance(value, Decimal):
         return value
+    if isinstance(value, Weight):
+        return str(value)
     if isinstance(value, tuple):
         return [str(item) if isinstance(item, Weight) else item for item in value]
     return value
@@ -127,7 +129,7 @@ CASES = [
 @pytest.mark.parametrize(("path", "properties", "spec"), CASES, ids=[str(case[0]) for case in CASES])
 def test_schema_and_value_types_agree_on_keys_and_defaults(path: tuple[str, ...], properties: Node, spec: Any) -> None:
     names = {field.name for field in dataclasses.fields(spec)}
-    renamed = {"name": "phase", "metric": None}
+    renamed = {"name": "phase", "metric": None, "prove": "evidence", "at_age": None}
     assert set(properties) == {renamed.get(name, name) for name in names} - {None}
     for field in dataclasses.fields(spec):
         node = properties.get(field.name)
@@ -154,7 +156,10 @@ def test_top_level_defaults_agree() -> None:
 def test_actions_and_formats_agree_with_the_value_types() -> None:
     gate = schema()["$defs"]["gate"]["properties"]
     assert gate["action"]["enum"] == [action.value for action in model.Action] == list(defaults.ACTION_ORDER)
-    assert gate["evaluate"]["enum"] == [word.value for word in model.Evaluate]
+    words = [word.value for word in model.Evaluate]
+    assert [word for word in words if re.fullmatch(gate["evaluate"]["pattern"], word)] == ["soak_end", "phase_end"]
+    assert [word for word in words if word in gate["evaluate"]["properties"]] == ["at_age"]
+    assert gate["split"]["enum"] == [word.value for word in model.Split]
     assert schema()["properties"]["seal"]["properties"]["format"]["enum"] == [word.value for word in model.SealFormat]
     assert schema()["$defs"]["phase"]["properties"]["on_insufficient"]["enum"] == [word.value for word in model.OnInsufficient]
     assert schema()["$defs"]["channel_rules"]["properties"]["stop_at"]["enum"] == [word.value for word in model.AutoUpdate]
