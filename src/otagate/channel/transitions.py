@@ -5,7 +5,7 @@ caller can say ``if after is not before: channels.move(after, …)`` and doing a
 whatever is called, in whatever order:
 
 * a release that was withdrawn is never stable and never a candidate again;
-* the weight of a candidate only grows, and its seed stays, so that a device that is in stays in;
+* the weight of a candidate grows, except by :func:`lower`, and its seed stays, so that a device that is in stays in;
 * ``candidate`` and ``stable`` never name the same version;
 * ``previous`` never holds more than :data:`MAX_PREVIOUS`.
 """
@@ -89,6 +89,25 @@ def settle(state: ChannelState, release: ReleaseRef) -> ChannelState:
             remedy="raise its weight to 100% first",
         )
     return _promoted(state, stable=release, candidate=None, previous=_push(state))
+
+
+def lower(state: ChannelState, release: ReleaseRef, weight: Weight) -> ChannelState:
+    """Take the candidate back from a part of the devices: those above ``weight`` are served the stable release again.
+
+    Nothing changes when the release is not the candidate, or has this weight or less.
+    """
+    candidate = state.candidate
+    if candidate is None or not _is(state, candidate.release, release) or candidate.weight <= weight:
+        return state
+    return _next(state, candidate=replace(candidate, weight=weight))
+
+
+def drop(state: ChannelState, release: ReleaseRef) -> ChannelState:
+    """Stop offering a candidate, without blocking its version. Nothing changes when the release is not the candidate."""
+    candidate = state.candidate
+    if candidate is None or not _is(state, candidate.release, release):
+        return state
+    return _next(state, candidate=None)
 
 
 def withdraw(state: ChannelState, release: ReleaseRef) -> ChannelState:

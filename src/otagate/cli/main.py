@@ -40,6 +40,8 @@ VERBS: dict[str, str] = {
     "approve": "let a rollout enter a phase that waits for approval",
     "pause": "expose no further devices",
     "resume": "go on after a pause",
+    "abort": "end a rollout where it stands; channels that it settled keep the release",
+    "amend": "have a rollout go on by the policy as it is now, or from an earlier weight",
     "rollback": "serve the previous release again, now",
     "status": "where channels and rollouts stand",
     "history": "everything that happened, from the ledger",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from otagate._text import harmless
-from otagate.errors import ConflictError, NotFoundError
+from otagate.errors import ConflictError, NotFoundError, OtagateError
 from otagate.flow.prepare import Shipment
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ReleaseRef
@@ -34,10 +35,11 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     if existing is not None:
         return existing
     first = track.phases[0].channel
-    _make_room(workspace, first, shipment.rollout_id)
+    supersedes = shipment.target is not None and shipment.target.rule.supersede
+    cohort = _make_room(workspace, first, shipment.rollout_id, also_active=supersedes)
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
-    state = machine.started(_first_state(workspace, shipment, track, ref), workspace.clock.now())
+    state = machine.started(_first_state(workspace, shipment, track, ref, cohort), workspace.clock.now())
     workspace.releases.refuse_condemned(workspace.releases.resolve(ref), workspace.clock.now())
     try:
         return workspace.rollouts.create(state)
@@ -48,7 +50,9 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
         return found
 
 
-def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef) -> RolloutState:
+def _first_state(
+    workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef, cohort: str | None
+) -> RolloutState:
     policy, context = workspace.policy, workspace.context
     origin = {"commit": context.commit, "ref": context.ref, "run": context.run_url, "actor": workspace.actor}
     # A rule that names a channel moves it at once: there is nothing to watch.
@@ -57,29 +61,34 @@ def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref
         id=shipment.rollout_id,
         app=policy.app,
         release=ref,
-        spec=RolloutSpec(track, gates, policy.judgement),
-        seed=secrets.token_hex(16),
+        spec=RolloutSpec(track, gates, policy.judgement, policy.windows),
+        # The devices that have what is superseded are the first to get the fix.
+        seed=cohort or secrets.token_hex(16),
         created_at=workspace.clock.now(),
         origin={name: harmless(value) for name, value in origin.items() if value},
+        superseding=shipment.target is not None and shipment.target.rule.supersede,
     )
 
 
-def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str) -> None:
+def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, also_active: bool) -> str | None:
+    """End the rollout that holds the channel, if it may be ended, and give the seed of its devices."""
     holder = workspace.rollouts.holder(channel)
     if holder is None or holder.state.id == rollout_id:
-        return
+        return None
     if holder.state.is_terminal:
         workspace.reconciler.reconcile(holder.state.id)  # it was killed before it was done: finish it
-        return
-    if holder.state.stage is not Stage.PAUSED:
+        return None
+    if holder.state.stage is not Stage.PAUSED and not also_active:
         raise ConflictError(
             f"channel {channel} is held by another rollout",
             str(workspace.policy.app),
             expected=f"free, or held by a paused rollout, for {rollout_id} to start",
             found=f"{holder.state.id} ({holder.state.stage.value})",
-            remedy=f"wait until it has left the channel; or stop it first: otagate pause --channel {channel}",
+            remedy=f"wait until it has left the channel; or stop it first: otagate pause --channel {channel}; or let fixes"
+            " end it: `supersede: true` in their rule of `branches`",
         )
     workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, rollout_id, workspace.actor, now))
+    return holder.state.seed
 
 
 def drive(
@@ -89,15 +98,58 @@ def drive(
     wait: timedelta | None,
     on_step: Callable[[Outcome], None] = lambda _outcome: None,
 ) -> Outcome:
-    """Reconcile until there is nothing to do but wait.
+    """Reconcile one rollout until there is nothing to do but wait; see :func:`drive_all`.
+
+    Raises:
+        OtagateError: A reconcile failed.
+    """
+    driven = drive_all(workspace, [rollout_id], wait=wait, on_step=on_step)
+    for error in driven.failed.values():
+        raise error
+    return driven.outcomes[rollout_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Driven:
+    """What came of several rollouts, by id: an outcome or the error that ended its turn."""
+
+    outcomes: dict[str, Outcome]
+    failed: dict[str, OtagateError]
+
+
+def drive_all(
+    workspace: Workspace,
+    rollout_ids: Sequence[str],
+    *,
+    wait: timedelta | None,
+    on_step: Callable[[Outcome], None] = lambda _outcome: None,
+) -> Driven:
+    """Reconcile rollouts, side by side, until there is nothing to do but wait. What fails for one does not stop the others.
 
     Args:
         workspace: Where.
-        rollout_id: Which rollout.
+        rollout_ids: Which rollouts.
         wait: Wait through soaks in the foreground for at most so long; None: end at the first.
-        on_step: Told after each step that brought the rollout to another place.
+        on_step: Told after each step that brought a rollout to another place.
     """
     end = workspace.clock.now() + wait if wait is not None else None
+    driven = Driven({}, {})
+    going = list(rollout_ids)
+    while going:
+        for rollout_id in going:
+            try:
+                driven.outcomes[rollout_id] = _as_far_as_it_goes(workspace, rollout_id, on_step)
+            except OtagateError as error:
+                driven.failed[rollout_id] = error
+        going = [one for one in going if one not in driven.failed and driven.outcomes[one].next_look is not None]
+        if end is None or not going or workspace.clock.now() >= end:
+            break
+        left = (end - workspace.clock.now()).total_seconds()
+        workspace.clock.sleep(min(_nap(workspace, driven.outcomes[one].state, left) for one in going))
+    return driven
+
+
+def _as_far_as_it_goes(workspace: Workspace, rollout_id: str, on_step: Callable[[Outcome], None]) -> Outcome:
     told = None
     while True:
         outcome = workspace.reconciler.reconcile(rollout_id)
@@ -105,13 +157,8 @@ def drive(
         if outcome.changed and where != told:
             on_step(outcome)
             told = where
-        if outcome.state.is_terminal or outcome.state.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL}:
+        if not outcome.changed or outcome.next_look is None:
             return outcome
-        if outcome.changed:
-            continue
-        if end is None or workspace.clock.now() >= end:
-            return outcome
-        workspace.clock.sleep(_nap(workspace, outcome.state, (end - workspace.clock.now()).total_seconds()))
 
 
 def _nap(workspace: Workspace, state: RolloutState, left: float) -> float:

@@ -10,7 +10,9 @@ from otagate.rollout.state import OpKind, RolloutState
 
 _KINDS = {
     OpKind.OFFER: StepKind.ADVANCE,
+    OpKind.LOWER: StepKind.MOVE,
     OpKind.SETTLE: StepKind.MOVE,
+    OpKind.DROP: StepKind.MOVE,
     OpKind.WITHDRAW: StepKind.ROLL_BACK,
     OpKind.PAUSE: StepKind.PAUSE,
     OpKind.UNPAUSE: StepKind.RESUME,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from otagate._text import harmless, nearest, span
 from otagate.errors import ExitCode, UsageError
 from otagate.flow.workspace import Workspace
 from otagate.gate.interface import Measurement
-from otagate.gate.judge import GateResult, Look, LookKind, Reading, Verdict, combine, count_gating, judge
+from otagate.gate.judge import GateResult, Look, LookKind, Reading, Streak, Verdict, combine, count_gating, judge_all
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
 from otagate.model import FULL_WEIGHT, ChannelName, Version
 from otagate.policy.model import Action, GateSpec, Judgement
-from otagate.rollout.machine import look_kind
+from otagate.rollout import machine
 from otagate.rollout.state import RolloutState
 
 
@@ -30,6 +30,7 @@ class Case:
         look: Why we look.
         subject: What is measured, or None for counts that a person gave.
         readings: What was measured.
+        streaks: What gates on plain numbers remember.
     """
 
     gates: tuple[GateSpec, ...]
@@ -38,12 +39,18 @@ class Case:
     look: Look
     subject: Subject | None
     readings: tuple[Reading, ...] = ()
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
 
     def judged(self, now: datetime) -> tuple[GateResult, ...]:
         """Judge every gate that is shown."""
-        return tuple(
-            judge(gate, self.readings, look=self.look, judgement=self.judgement, gating_metrics=self.gating, now=now)
-            for gate in self.gates
+        return judge_all(
+            self.gates,
+            self.readings,
+            look=self.look,
+            judgement=self.judgement,
+            gating_metrics=self.gating,
+            now=now,
+            streaks=self.streaks,
         )
 
     def starting(self, start: datetime) -> Case:
@@ -117,17 +124,24 @@ def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None)
     Raises:
         UsageError: It has exposed no device yet.
     """
-    phase, since = state.current, state.phase_since
-    if phase is None or since is None or state.entered_at is None or state.not_before is None:
+    phase, since, look = state.current, state.phase_since, machine.look_of(state, now, kind)
+    if phase is None or since is None or look is None:
         raise UsageError(
             "no device has this release yet, so there is nothing to measure",
             subject=f"rollout {state.id}",
             found=f"state {state.stage.value}",
             remedy="go on with the rollout: otagate run, or otagate reconcile",
         )
-    subject = Subject(str(state.app), str(phase.channel), str(state.release.version), since, state.weight.bps)
-    look = Look(kind or look_kind(state, now), state.entered_at, state.not_before)
-    return Case(state.spec.gates, count_gating(state.spec.gates), state.spec.judgement, look, subject)
+    subject = Subject(
+        app=str(state.app),
+        channel=str(phase.channel),
+        release=str(state.release.version),
+        start=since,
+        weight_bps=state.weight.bps,
+        weight_since=state.entered_at,
+        control=state.control or None,
+    )
+    return Case(state.gates, count_gating(state.spec.gates), state.spec.judgement, look, subject, streaks=state.streaks)
 
 
 def of_release(workspace: Workspace, channel: ChannelName, release: Version, look: Look) -> Case:

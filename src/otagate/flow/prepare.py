@@ -59,7 +59,7 @@ def prepare(workspace: Workspace, *, version: Version | None = None) -> Shipment
     name = version or version_of(workspace)
     taken = workspace.releases.get(name)
     published = _from_here(workspace, taken)
-    snapshot = _snapshot(workspace, name, track, published)
+    snapshot = _snapshot(workspace, name, track, published, may_end=target is not None and target.rule.supersede)
     plan = ship_plan(workspace.policy, workspace.context, name, track, snapshot)
     return Shipment(target, name, track, published, plan, taken)
 
@@ -100,7 +100,9 @@ def _from_here(workspace: Workspace, published: PublishedRelease | None) -> Publ
     return published if same and published is not None and published.release.commit == context.commit else None
 
 
-def _snapshot(workspace: Workspace, version: Version, track: TrackSpec, published: PublishedRelease | None) -> Snapshot:
+def _snapshot(
+    workspace: Workspace, version: Version, track: TrackSpec, published: PublishedRelease | None, *, may_end: bool
+) -> Snapshot:
     rollout_id = f"{version}-{track.name}"
     own = workspace.rollouts.load(rollout_id)
     holders: dict[str, str] = {}
@@ -109,7 +111,7 @@ def _snapshot(workspace: Workspace, version: Version, track: TrackSpec, publishe
         holder = workspace.rollouts.holder(phase.channel)
         if holder is not None and holder.state.id != rollout_id and not holder.state.is_terminal:
             holders[str(phase.channel)] = f"{holder.state.id} ({holder.state.stage.value})"
-            if holder.state.stage is Stage.PAUSED and phase is track.phases[0]:
+            if (may_end or holder.state.stage is Stage.PAUSED) and phase is track.phases[0]:
                 superseded = holder.state.id
     return Snapshot(published is not None, _progress(own), holders, superseded)
 

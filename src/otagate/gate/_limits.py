@@ -1,4 +1,4 @@
-"""A gate's thresholds as a flat list of limits on the share of bad devices, and the error budget of each."""
+"""A gate's thresholds as a flat list of limits, and the error budget of each."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from decimal import Decimal
 
 from otagate._text import harmless, span
 from otagate.errors import PolicyError
+from otagate.gate.verdict import CheckKind
 from otagate.policy.model import Action, GateSpec, Judgement
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit: at most ``threshold`` of the devices may be bad.
+    """One limit: mostly, at most ``threshold`` of the devices may be bad.
 
     Attributes:
-        name: ``limit``, ``escalate`` or such as ``over 45s``.
-        threshold: Share of bad devices, 0..1.
+        name: ``limit``, ``escalate`` or such as ``over 45s``, ``max``.
+        threshold: Share of bad devices, 0..1; of a contrast the increase, of a value its bound, of a split 0.
         target: Share of bad devices beyond which it warns, or None.
         action: What a fail does.
         over: Which exceedance reading it is about, or None.
+        kind: What is compared.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Limit:
     target: Decimal | None
     action: Action
     over: timedelta | None = None
+    kind: CheckKind = CheckKind.SHARE
 
     @property
     def is_gating(self) -> bool:
@@ -56,6 +59,9 @@ def limits_of(spec: GateSpec) -> tuple[Limit, ...]:
     Raises:
         PolicyError: The gate has no threshold at all; such a gate would pass anything.
     """
+    other = _other_limits(spec)
+    if other:
+        return other
     if spec.limits:
         return tuple(Limit(f"over {span(one.over)}", one.max_share, None, one.action, one.over) for one in spec.limits)
     if spec.max is not None:
@@ -68,12 +74,26 @@ def limits_of(spec: GateSpec) -> tuple[Limit, ...]:
         raise PolicyError(
             "this gate has no threshold",
             subject=f"gates.{harmless(spec.metric)}",
-            expected="`max`, `min` or `limits`",
+            expected="`max`, `min`, `limits`, `max_increase`, `split` or `value`",
             remedy="give the gate a threshold, or remove it",
         )
     if spec.escalate is None:
         return (main,)
     return (main, Limit("escalate", spec.escalate.above, None, spec.escalate.action))
+
+
+def _other_limits(spec: GateSpec) -> tuple[Limit, ...]:
+    """List the limits of a gate that is not about a share of bad devices."""
+    if spec.max_increase is not None:
+        return (Limit("increase", spec.max_increase, None, spec.action, kind=CheckKind.CONTRAST),)
+    if spec.split is not None:
+        return (Limit("split", Decimal(0), None, spec.action, kind=CheckKind.SPLIT),)
+    if spec.value is None:
+        return ()
+    # A plain number has no error budget: nothing is known of how it varies, so it never does more than pause.
+    action = Action.ALERT if spec.action is Action.ALERT else Action.PAUSE
+    bounds = (("max", spec.value.max), ("min", spec.value.min))
+    return tuple(Limit(name, bound, None, action, kind=CheckKind.VALUE) for name, bound in bounds if bound is not None)
 
 
 def is_gating(spec: GateSpec) -> bool:
@@ -84,10 +104,12 @@ def is_gating(spec: GateSpec) -> bool:
 def count_gating(specs: Sequence[GateSpec]) -> int:
     """Count the gates that may stop a rollout, at least 1: what the error budgets are split over.
 
+    Gates on a plain number spend nothing of a budget.
+
     Raises:
         PolicyError: A gate has no threshold.
     """
-    return max(1, sum(1 for spec in specs if is_gating(spec)))
+    return max(1, sum(1 for spec in specs if is_gating(spec) and spec.value is None))
 
 
 def budget_of(limit: Limit, spec: GateSpec, judgement: Judgement, gating_metrics: int) -> Budget:

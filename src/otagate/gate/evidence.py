@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from otagate._clock import to_text
-from otagate.gate.verdict import Check, GateResult
+from otagate.gate.verdict import Check, CheckKind, GateResult
 
 DIGITS = 6
 
@@ -21,7 +21,9 @@ def evidence(result: GateResult) -> dict[str, object]:
         "reason": str, "checks": [...]}``; each check has ``name``, ``verdict``, ``action``, ``demand``, ``bad``, ``total``
         (integers or null), ``estimate``, ``interval``, ``threshold``, ``target`` (shares 0..1 as text, or null), ``log_e``,
         ``log_e_pause``, ``log_e_rollback`` (natural logarithms as text, or null), ``missing`` (devices), ``window``
-        (``start``, ``end``) and ``newest_at`` (RFC 3339 or null), ``query``, ``digest`` and ``reason``.
+        (``start``, ``end``) and ``newest_at`` (RFC 3339 or null), ``query``, ``digest`` and ``reason``, ``kind``; ``sequence``
+        (always-valid interval, shares as text, or null); and where they belong ``log_e_below``, ``control`` (``bad``,
+        ``total``), ``value`` (text) and ``streak`` (looks).
     """
     return {
         "metric": result.metric,
@@ -37,6 +39,21 @@ def evidence(result: GateResult) -> dict[str, object]:
 
 
 def _check(check: Check) -> dict[str, object]:
+    return {**_common(check), **_special(check)}
+
+
+def _special(check: Check) -> dict[str, object]:
+    special: dict[str, object] = {}
+    if check.log_e_below is not None:
+        special["log_e_below"] = _fixed(check.log_e_below)
+    if check.control is not None:
+        special["control"] = {"bad": check.control[0], "total": check.control[1]}
+    if check.kind is CheckKind.VALUE:
+        special |= {"value": None if check.value is None else f"{check.value:.12g}", "streak": check.streak}
+    return special
+
+
+def _common(check: Check) -> dict[str, object]:
     return {
         "name": check.name,
         "verdict": check.verdict.value,
@@ -57,6 +74,8 @@ def _check(check: Check) -> dict[str, object]:
         "query": check.query,
         "digest": check.digest,
         "reason": check.reason,
+        "kind": check.kind.value,
+        "sequence": None if check.sequence is None else [_fixed(end) for end in check.sequence],
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from otagate.errors import OtagateError
-from otagate.gate.interface import Measurement, MetricQuery, MetricSource, SourceError
+from otagate.gate.interface import Ask, Measurement, MetricQuery, MetricSource, SourceError
 from otagate.gate.verdict import Reading
 from otagate.policy.model import GateSpec
 
@@ -22,6 +22,8 @@ class Subject:
         release: Version under test.
         start: Since when devices may run it there: the window of every metric begins here, and counts are cumulative.
         weight_bps: Exposure now, 0 to 10000.
+        weight_since: Since when the present weight is in force: where the window of a split check begins; None: as ``start``.
+        control: Version that the channel's other devices are served, or None when that is the built-in bundle.
     """
 
     app: str
@@ -29,6 +31,8 @@ class Subject:
     release: str
     start: datetime
     weight_bps: int
+    weight_since: datetime | None = None
+    control: str | None = None
 
 
 def measure(
@@ -56,23 +60,38 @@ def measure(
     """
     readings = []
     for gate in gates:
+        start = (subject.weight_since or subject.start) if gate.split is not None else subject.start
         end = now - settle - gate.maturity
         for over in dict.fromkeys(limit.over for limit in gate.limits) or (None,):
-            outcome = None if end <= subject.start else _read(sources.get(gate.metric), _query(gate, subject, end, over))
-            readings.append(Reading(gate.metric, subject.start, max(end, subject.start), outcome, over))
+            query = _query(gate, subject, (start, end), over)
+            # Without a control a contrast is not asked for: the judgement says so by itself.
+            is_pointless = end <= start or (query.ask is Ask.CONTRAST and subject.control is None)
+            outcome = None if is_pointless else _read(sources.get(gate.metric), query)
+            readings.append(Reading(gate.metric, start, max(end, start), outcome, over))
     return readings
 
 
-def _query(gate: GateSpec, subject: Subject, end: datetime, over: timedelta | None) -> MetricQuery:
+def asks(gate: GateSpec) -> Ask:
+    """Say what kind of answer a gate needs."""
+    if gate.max_increase is not None:
+        return Ask.CONTRAST
+    if gate.split is not None:
+        return Ask.SPLIT
+    return Ask.COUNTS if gate.value is None else Ask.VALUE
+
+
+def _query(gate: GateSpec, subject: Subject, window: tuple[datetime, datetime], over: timedelta | None) -> MetricQuery:
     return MetricQuery(
         metric=gate.metric,
         app=subject.app,
         channel=subject.channel,
         release=subject.release,
-        start=subject.start,
-        end=end,
+        start=window[0],
+        end=window[1],
         weight_bps=subject.weight_bps,
         over=over,
+        ask=asks(gate),
+        control=subject.control,
     )
 
 

@@ -96,17 +96,49 @@ class Look:
         kind: Why.
         soak_start: When the soak that is running, or just over, began.
         soak_end: When it ends: the absolute instant that the rollout's state holds.
+        age: How long the release has been in its phase, for gates with ``evaluate: at_age``; None: not known, so that they are
+            looked at as planned.
+        seen: Gates with ``evaluate: at_age`` whose planned look was already.
+        weight_bps: The highest weight of the phase so far, which devices are split by; 0 to 10000.
+        has_control: Other devices of the channel are served a release that one can compare with.
     """
 
     kind: LookKind
     soak_start: datetime
     soak_end: datetime
+    age: timedelta | None = None
+    seen: frozenset[str] = frozenset()
+    weight_bps: int = 10_000
+    has_control: bool = True
 
     def is_planned_for(self, spec: GateSpec) -> bool:
         """Tell whether this is the gate's planned look, the one that may pass it."""
+        if spec.evaluate is Evaluate.AT_AGE and spec.at_age is not None and self.age is not None:
+            return self.age >= spec.at_age and (self.kind is LookKind.PHASE_END or spec.metric not in self.seen)
         if self.kind is LookKind.SOAK_END:
             return spec.evaluate is Evaluate.SOAK_END
         return self.kind is LookKind.PHASE_END
+
+
+class CheckKind(StrEnum):
+    """What a check compares."""
+
+    SHARE = "share"
+    """A share of bad devices with a limit."""
+    CONTRAST = "contrast"
+    """The rate of bad devices with that of the control devices."""
+    SPLIT = "split"
+    """The share of devices that have the release with its weight."""
+    VALUE = "value"
+    """A plain number with a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """How often in a row a plain number was found out of its bounds, and since when."""
+
+    count: int
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +185,12 @@ class Check:
         query: What the source was asked; without secrets.
         digest: SHA-256 hex of the raw answer, or None.
         reason: One sentence for people.
+        kind: What it compares: decides what ``threshold`` is: a share, an increase (0.5: one and a half times), or a number.
+        sequence: Interval of the bad share that stays valid however often one looks, with the pause budget's confidence.
+        log_e_below: With ``evidence: prove``, natural logarithm of the evidence that the share is below the threshold.
+        control: Bad and all devices of the control, for a contrast.
+        value: The plain number, or None.
+        streak: So many looks in a row found ``value`` out of bounds.
     """
 
     name: str
@@ -174,6 +212,12 @@ class Check:
     query: str
     digest: str | None
     reason: str
+    kind: CheckKind = CheckKind.SHARE
+    sequence: tuple[float, float] | None = None
+    log_e_below: float | None = None
+    control: tuple[int, int] | None = None
+    value: float | None = None
+    streak: int = 0
 
     @property
     def estimate(self) -> Fraction | None:
@@ -195,6 +239,7 @@ class GateResult:
         is_due: This was its planned look.
         is_dry_run: Measured and shown, never acted on.
         checks: One a limit, in the policy's order.
+        streak: What a gate on a plain number remembers until the next look.
     """
 
     metric: str
@@ -205,6 +250,12 @@ class GateResult:
     is_due: bool
     is_dry_run: bool
     checks: tuple[Check, ...]
+    streak: Streak | None = None
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether this was its planned look, and said yes or no."""
+        return self.is_due and (self.verdict.lets_through or self.verdict is Verdict.FAIL)
 
     @property
     def decisive(self) -> Check:

@@ -153,7 +153,7 @@ def _phase_steps(policy: Policy, version: Version, track: TrackSpec, progress: P
     at = (progress.phase, progress.step) if progress else (-1, -1)
     waits = False
     for index, phase in enumerate(track.phases):
-        for number, weight in enumerate(phase.weights):
+        for number, weight in enumerate(phase.ramp):
             here = (index, number)
             status = _status(here, at, progress, waits=waits)
             if phase.approve and number == 0:

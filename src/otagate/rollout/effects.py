@@ -89,6 +89,12 @@ class Effects:
                     self._change(state, op.channel, lambda channel: _offer(channel, state, weight))
             case OpKind.SETTLE:
                 self._change(state, op.channel, lambda channel: transitions.settle(channel, state.release))
+            case OpKind.LOWER:
+                lower_to = op.weight
+                if lower_to is not None:
+                    self._change(state, op.channel, lambda channel: transitions.lower(channel, state.release, lower_to))
+            case OpKind.DROP:
+                self._change(state, op.channel, lambda channel: transitions.drop(channel, state.release))
             case OpKind.WITHDRAW:
                 self._change(state, op.channel, lambda channel: _withdraw(channel, state.release))
             case OpKind.PAUSE:

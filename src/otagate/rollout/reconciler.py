@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from otagate.errors import ConflictError, NotFoundError, VerificationError
-from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge
-from otagate.model import ChannelName
+from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge_all
+from otagate.model import ChannelName, ChannelState
 from otagate.release.asking import MirrorUnavailableError
 from otagate.release.fitness import refuse_unfit
 from otagate.rollout import machine
@@ -27,6 +27,8 @@ _TRIES = 5
 
 Measure = Callable[[RolloutState, datetime], Sequence[Reading]]
 """Reads every gate of a rollout's spec at one instant; never raises for a source that fails."""
+Record = Callable[[RolloutState, Look, Sequence[Reading]], None]
+"""Keeps what was measured at a look, so that it can be judged again; never raises."""
 Command = Callable[[RolloutState, datetime], RolloutState]
 """What a person asks of the machine: pause, resume, approve, roll back."""
 
@@ -40,12 +42,19 @@ class Outcome:
         results: The gates as judged; empty when nothing was exposed.
         changed: Whether the rollout took a step.
         waiting_for: Why it does not go on, in a sentence, or "".
+        next_look: When looking again can make a difference: the next interim look, or the soak's end; None when it is over
+            or waits for a person.
     """
 
     state: RolloutState
     results: tuple[GateResult, ...] = ()
     changed: bool = False
     waiting_for: str = ""
+    next_look: datetime | None = None
+
+
+def _forget(_state: RolloutState, _look: Look, _readings: Sequence[Reading]) -> None:
+    """Keep nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Reconciler:
     effects: Effects
     ledger: Ledger
     measure: Measure
+    record: Record = _forget
 
     def reconcile(self, rollout_id: str) -> Outcome:
         """Take at most one step.
@@ -85,16 +95,18 @@ class Reconciler:
             return Outcome(state, waiting_for=state.outcome)
         return self._decide(state)
 
-    def _decide(self, state: RolloutState) -> Outcome:
+    def _decide(self, state: RolloutState, *, record: bool = False) -> Outcome:
         now = self.effects.clock.now()
-        results = self._judge(state, now)
-        held_by = self._unfit(state, now) or self._held_by(state)
-        decided = machine.decide(state, results, now, held_by=held_by)
+        results = self._judge(state, now, record=record)
+        world = self._surroundings(state, now)
+        decided = machine.decide(state, results, now, world)
         if decided.intent is not None and any(op.kind is OpKind.OFFER for op in decided.intent.ops):
             # Asked only now: a mirror that is down must not keep gates from being judged, nor a rollback waiting.
-            held_by = self.effects.releases.lagging(state.release)
-            decided = machine.decide(state, results, now, held_by=held_by) if held_by else decided
-        return Outcome(decided, results, decided != state, _waiting_for(decided, results, held_by, now))
+            lagging = self.effects.releases.lagging(state.release)
+            world = replace(world, held_by=lagging) if lagging else world
+            decided = machine.decide(state, results, now, world) if lagging else decided
+        waiting_for = _waiting_for(decided, results, world.held_by, now)
+        return Outcome(decided, results, decided != state, waiting_for, _next_look(decided, now))
 
     def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
         for attempt in range(1, _TRIES + 1):
@@ -112,7 +124,8 @@ class Reconciler:
         stored = self._settle_or_pause(stored)
         if stored.state.is_terminal:
             return Outcome(stored.state, waiting_for=stored.state.outcome)
-        decision = self._decide(stored.state)
+        decision = self._decide(stored.state, record=True)
+        self._supersede(decision.state)
         after = self._settle(self._save(stored, replace(decision.state, last_reconcile_at=self.effects.clock.now())))
         return replace(decision, state=after.state)
 
@@ -160,16 +173,29 @@ class Reconciler:
         except ConflictError as conflict:
             raise _LostSwapError(conflict) from conflict
 
-    def _judge(self, state: RolloutState, now: datetime) -> tuple[GateResult, ...]:
-        if state.entered_at is None or state.not_before is None or not state.spec.gates:
+    def _judge(self, state: RolloutState, now: datetime, *, record: bool) -> tuple[GateResult, ...]:
+        look = machine.look_of(state, now)
+        if look is None or not state.gates:
             return ()
         readings = self.measure(state, now)
-        look = Look(machine.look_kind(state, now), state.entered_at, state.not_before)
-        spec = state.spec
-        return tuple(
-            judge(gate, readings, look=look, judgement=spec.judgement, gating_metrics=count_gating(spec.gates), now=now)
-            for gate in spec.gates
+        if record:
+            self.record(state, look, readings)
+        return judge_all(
+            state.gates,
+            readings,
+            look=look,
+            judgement=state.spec.judgement,
+            gating_metrics=count_gating(state.spec.gates),
+            now=now,
+            streaks=state.streaks,
         )
+
+    def _surroundings(self, state: RolloutState, now: datetime) -> machine.Surroundings:
+        name = machine.next_channel(state)
+        reading = self.effects.channels.read(ChannelName(name)) if name else None
+        serves = reading.state.stable if reading else None
+        held_by = self._unfit(state, now) or self._held_by(state, reading.state if reading else None)
+        return machine.Surroundings(held_by, str(serves.version) if serves else "")
 
     def _unfit(self, state: RolloutState, now: datetime) -> str:
         """Say why the release may not be exposed further, or "". Never raises for it: gates must still be able to stop it."""
@@ -185,18 +211,30 @@ class Reconciler:
             return f"{error.what}: {error.subject}"
         return ""
 
-    def _held_by(self, state: RolloutState) -> str:
+    def _held_by(self, state: RolloutState, channel: ChannelState | None) -> str:
         """Say why the next channel cannot be entered, or ""."""
         name = machine.next_channel(state)
         if not name:
             return ""
         holder = self.effects.rollouts.holder(ChannelName(name))
-        if holder is not None and holder.state.id != state.id:
+        if holder is not None and holder.state.id != state.id and not _gives_way(holder.state, state):
             return f"channel {name} is held by rollout {holder.state.id} ({holder.state.stage.value})"
-        reading = self.effects.channels.read(ChannelName(name))
-        if reading is not None and reading.state.paused and not is_left_paused(reading.state, state.release):
+        if channel is not None and channel.paused and not is_left_paused(channel, state.release):
             return f"channel {name} is paused: otagate resume --channel {name}"
         return ""
+
+    def _supersede(self, state: RolloutState) -> None:
+        """End older rollouts that hold a channel which is about to be claimed. Ending them twice is ending them once."""
+        for op in state.intent.ops if state.intent else ():
+            holder = self.effects.rollouts.holder(op.channel) if op.kind is OpKind.CLAIM else None
+            if holder is not None and holder.state.id != state.id and _gives_way(holder.state, state):
+                self.command(holder.state.id, lambda held, now: machine.supersede(held, state.id, "", now))
+
+
+def _gives_way(holder: RolloutState, newer: RolloutState) -> bool:
+    """Tell whether a rollout makes room for a newer one: when it is paused, or the newer one is a fix that may end it."""
+    is_newer = newer.created_at > holder.created_at
+    return is_newer and not holder.is_terminal and (holder.stage is Stage.PAUSED or newer.superseding)
 
 
 class _LostSwapError(Exception):
@@ -217,4 +255,12 @@ def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: st
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
     held = [f"{result.metric}: {result.reason}" for result in results if result.holds]
-    return held_by or "; ".join(held)
+    return held_by or "; ".join(held) or machine.closed(state, now)
+
+
+def _next_look(state: RolloutState, now: datetime) -> datetime | None:
+    if state.is_terminal or state.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL}:
+        return None
+    interim = now + state.spec.judgement.evaluate_every
+    soak = state.not_before
+    return min(interim, soak) if soak is not None and soak > now else interim

@@ -50,7 +50,7 @@ class Rollouts:
         except (ValueError, KeyError, TypeError) as error:
             raise VerificationError("this rollout cannot be read", key, found=str(error)) from error
         phases = state.spec.track.phases
-        steps = len(phases[state.phase].weights) if 0 <= state.phase < len(phases) else int(state.phase == -1)
+        steps = len(phases[state.phase].ramp) if 0 <= state.phase < len(phases) else int(state.phase == -1)
         if not 0 <= state.step < steps:
             raise VerificationError(
                 "this rollout stands nowhere on its track", key, found=f"phase {state.phase}, step {state.step}"

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from otagate.model import AppId, ChannelName, ReleaseRef, Weight
-from otagate.policy.model import GateSpec, Judgement, PhaseSpec, TrackSpec
+from otagate._canonical import dumps
+from otagate.gate.verdict import Streak
+from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Weight
+from otagate.policy.model import GateSpec, Judgement, PhaseSpec, TrackSpec, WindowsSpec
+from otagate.rollout.codec import encode
 
 
 class Stage(StrEnum):
@@ -37,11 +40,15 @@ class OpKind(StrEnum):
     WITHDRAW = "withdraw"
     PAUSE = "pause"
     UNPAUSE = "unpause"
+    LOWER = "lower"
+    """Take the release back from a part of the devices: only a person asks for it."""
+    DROP = "drop"
+    """Stop offering the release where it has not settled, without blocking its version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One idempotent effect on one channel; ``weight`` only with OFFER."""
+    """One idempotent effect on one channel; ``weight`` only with OFFER and LOWER."""
 
     kind: OpKind
     channel: ChannelName
@@ -82,11 +89,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class RolloutSpec:
-    """The part of the policy that a rollout runs by, frozen when it starts."""
+    """The part of the policy that a rollout runs by, frozen when it starts; only ``otagate amend`` changes it."""
 
     track: TrackSpec
     gates: tuple[GateSpec, ...]
     judgement: Judgement
+    windows: WindowsSpec = field(default_factory=WindowsSpec)
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of the canonical JSON of its stored form: tells two specs apart in the ledger."""
+        return Digest.of(dumps(encode(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,7 @@ class RolloutState:
         id: ``<version>-<track>``: a version is never reused, so starting it twice finds the first.
         seed: 32 hex digits; decides which devices are in, the same while weights grow.
         phase: Index into the track's phases; -1 before the first is entered.
-        step: Index into the phase's weights.
+        step: Index into the phase's ramp.
         entered_at: When the present weight was in force.
         phase_since: When the present phase's first weight was in force: where the window of every metric begins.
         not_before: When its soak ends; the planned look is then.
@@ -114,6 +127,11 @@ class RolloutState:
         events: Ledger entries not yet written.
         told: How many ledger entries it has made so far.
         origin: Commit, run URL, actor: where it was started from.
+        peak: The highest weight that was in force in the present phase: devices above a lowered weight come back only slowly.
+        control: Version that the present channel served when the phase was entered, or "": the built-in bundle.
+        seen: Gates with ``evaluate: at_age`` whose planned look was in the present phase.
+        streaks: Metric to how often in a row its plain number was out of bounds.
+        superseding: A run by a rule with ``supersede``: it ends rollouts that hold the channels it enters, paused or not.
     """
 
     id: str
@@ -143,6 +161,11 @@ class RolloutState:
     told: int = 0
     origin: dict[str, str] = field(default_factory=dict)
     last_reconcile_at: datetime | None = None
+    peak: Weight = field(default=Weight(0))
+    control: str = ""
+    seen: tuple[str, ...] = ()
+    streaks: dict[str, Streak] = field(default_factory=dict)
+    superseding: bool = False
 
     @property
     def is_terminal(self) -> bool:
@@ -160,13 +183,19 @@ class RolloutState:
         return self.spec.track.phases[self.phase] if self.phase >= 0 else None
 
     @property
+    def gates(self) -> tuple[GateSpec, ...]:
+        """The gates that count in the present phase; none before the first."""
+        phase = self.current
+        return tuple(gate for gate in self.spec.gates if gate.counts_in(phase)) if phase else ()
+
+    @property
     def weight(self) -> Weight:
         """The present exposure on the current channel."""
         phase = self.current
-        return phase.weights[self.step] if phase else Weight(0)
+        return phase.ramp[self.step] if phase else Weight(0)
 
     @property
     def is_last_step(self) -> bool:
         """Whether the phase is at its highest weight."""
         phase = self.current
-        return phase is not None and self.step == len(phase.weights) - 1
+        return phase is not None and self.step == len(phase.ramp) - 1

@@ -100,13 +100,13 @@ def test_without_gates_time_alone_decides() -> None:
 
 
 def test_a_held_channel_is_not_entered() -> None:
-    assert machine.decide(entered(), PASS, SOAK_OVER, held_by="beta is held") == entered()
-    assert machine.decide(fresh(), (), NOW, held_by="internal is held") == fresh()
+    assert machine.decide(entered(), PASS, SOAK_OVER, machine.Surroundings("beta is held")) == entered()
+    assert machine.decide(fresh(), (), NOW, machine.Surroundings("internal is held")) == fresh()
 
 
 def test_what_may_not_rise_is_not_raised_and_may_still_be_stopped() -> None:
-    assert machine.decide(at_weight(0), PASS, SOAK_OVER, held_by="expired") == at_weight(0)
-    assert machine.decide(at_weight(0), FAIL_ROLLBACK, SOAK_OVER, held_by="expired").stage is Stage.ROLLED_BACK
+    assert machine.decide(at_weight(0), PASS, SOAK_OVER, machine.Surroundings("expired")) == at_weight(0)
+    assert machine.decide(at_weight(0), FAIL_ROLLBACK, SOAK_OVER, machine.Surroundings("expired")).stage is Stage.ROLLED_BACK
 
 
 @pytest.mark.parametrize(
@@ -425,6 +425,7 @@ def test_events_are_numbered_so_that_writing_them_twice_is_recognised() -> None:
         "rollout": "1.0.0-production",
         "version": "1.0.0",
         "track": "production",
+        "spec": str(state.spec.digest),
         "commit": "c0ffee",
     }
 
@@ -437,7 +438,17 @@ def test_before_the_first_phase_there_is_no_weight() -> None:
 
 def test_every_intent_is_known() -> None:
     # A new kind of effect needs a place in Effects, in the plan's steps and in this suite.
-    assert {kind.value for kind in OpKind} == {"claim", "release_claim", "offer", "settle", "withdraw", "pause", "unpause"}
+    assert {kind.value for kind in OpKind} == {
+        "claim",
+        "release_claim",
+        "offer",
+        "lower",
+        "settle",
+        "withdraw",
+        "drop",
+        "pause",
+        "unpause",
+    }
 
 
 def test_results_are_what_gates_give() -> None:

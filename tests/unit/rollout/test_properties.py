@@ -67,7 +67,7 @@ def take(state: RolloutState, act: Act, now: datetime) -> RolloutState:
             if state.is_terminal:
                 return state
             ready = machine.finish_intent(state, now)
-            return machine.decide(ready, act.results, now, held_by="held" if act.held else "")
+            return machine.decide(ready, act.results, now, machine.Surroundings("held" if act.held else ""))
         case "pause":
             return machine.pause(state, "by hand", "ana", now)
         case "resume":

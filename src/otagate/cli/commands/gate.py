@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from otagate._clock import from_text, to_text
 from otagate._text import harmless
+from otagate.cli.commands._junit import add_junit, write_junit
 from otagate.cli.commands._open import channel_of, open_policy, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import UsageError
@@ -40,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " would do; without a rollout planned)",
     )
     verb.add_argument("--since", metavar="TIME", help="beginning of the window: 6h, or an RFC 3339 instant (default: 24h)")
+    add_junit(verb)
 
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
@@ -71,6 +73,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         **named,
         "gates": [evidence(result) for result in results],
     }
+    write_junit(args, env, {f"{named.get('channel', 'counts')} {named.get('release', '')}".strip(): results})
     outputs = {"verdict": verdict.value}
     if subject:
         outputs |= {"channel": subject.channel, "version": subject.release}

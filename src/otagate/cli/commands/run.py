@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from otagate._fs import scratch_folder
 from otagate._text import span
+from otagate.cli.commands._junit import add_junit, write_junit
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_detailed_exit, add_dry_run
 from otagate.cli.output import CommandEnv, Result
@@ -17,6 +18,8 @@ from otagate.flow.drive import drive, start
 from otagate.flow.outcome import exit_code
 from otagate.flow.prepare import Shipment, prepare
 from otagate.flow.publish import publish, refuse_forks
+from otagate.flow.store_clock import refuse_skew
+from otagate.flow.telling import tell_and_warn, telling
 from otagate.flow.workspace import Workspace
 from otagate.model import Version
 from otagate.policy.values import duration
@@ -37,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="work through soaks in the foreground, for at most TIME such as 20m (default: as long as it takes)",
     )
+    add_junit(parser)
     add_detailed_exit(parser)
     add_dry_run(parser)
 
@@ -48,7 +52,9 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     if args.dry_run or shipment.target is None:
         return Result("otagate/plan/v1", plan_data(shipment.plan), plan_view(shipment.plan, dry_run=args.dry_run))
     refuse_forks(workspace)
-    outcome = _ship(workspace, shipment, build=not args.no_build, wait=waiting(args.wait))
+    refuse_skew(workspace)
+    with telling(workspace):
+        outcome = _ship(workspace, shipment, build=not args.no_build, wait=waiting(args.wait))
     release = workspace.releases.resolve(outcome.state.release).release
     flat = {
         **outputs(outcome.state, outcome.results),
@@ -56,6 +62,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "checksum": str(release.bundle.archive),
     }
     code = exit_code(outcome.state, detailed=args.detailed_exitcode)
+    write_junit(args, env, {outcome.state.id: outcome.results})
     data = {**outcome_data(outcome), "outputs": flat}
     return Result("otagate/run/v1", data, outcome_view(outcome), code, flat)
 
@@ -76,15 +83,17 @@ def _ship(workspace: Workspace, shipment: Shipment, *, build: bool, wait: timede
     with scratch_folder() as folder:
         published = publish(workspace, shipment, folder, build=build)
     rollout = start(workspace, shipment, published.ref)
-    outcome = drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome))
+    outcome = drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome, wait))
     workspace.edge.warn()
     return outcome
 
 
-def say_step(workspace: Workspace, outcome: Outcome) -> None:
-    """Tell people of one step that a rollout took."""
+def say_step(workspace: Workspace, outcome: Outcome, wait: timedelta | None) -> None:
+    """Tell people of one step that a rollout took; while it is waited for, the places of `notify` hear of it at once, too."""
     state = outcome.state
     phase = state.current
     where = f"{phase.channel} at {state.weight}, watched for {span(phase.soak)}" if phase else ""
     text = f"{state.release.version}: {state.stage.value}" + (f": {where}" if where and not state.is_terminal else "")
     workspace.listener.note(text)
+    if wait is not None:
+        tell_and_warn(workspace)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from otagate._bucket_url import place_of
+from otagate._text import harmless, span
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.mirrors import lag_data, lag_view
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
+from otagate.errors import ExitCode, UsageError
 from otagate.flow.select import active_rollouts, channel_names
 from otagate.policy.model import Policy
+from otagate.policy.values import duration
+from otagate.rollout.state import RolloutState
 
 _SOON = timedelta(days=3)
 """A pointer that expires within this time is pointed out."""
@@ -23,10 +27,16 @@ HELP = "where channels and rollouts stand"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("--channel", metavar="NAME", help="only this channel (default: all)")
+    parser.add_argument(
+        "--max-age",
+        metavar="TIME",
+        help="end with 7 when an active rollout was not reconciled for so long, such as 2h: for an outside monitor",
+    )
 
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Look; write nothing."""
+    most = _length(args.max_age)
     workspace = open_workspace(args, env)
     only = channel_of(args)
     names = [only] if only else channel_names(workspace)
@@ -48,6 +58,10 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     for stored in rollouts:
         view += rollout_view(stored.state)
         view += [Line(f"next: {next_hint(stored.state)}", Tone.DIM)]
+    late = [stored.state for stored in rollouts if most is not None and _age(stored.state, now) > most]
+    for state in late:
+        text = f"{state.id} was not reconciled for {span(_age(state, now))}: is the schedule of `otagate reconcile` running?"
+        view.append(Line(text, Tone.BAD))
     if not rollouts:
         view.append(Line("no rollout is active"))
     flat = outputs(rollouts[0].state) if len(rollouts) == 1 else {}
@@ -56,10 +70,24 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "storage": workspace.policy.storage,
         "channels": [channel_data(reading, now) for reading in readings],
         "rollouts": [rollout_data(stored.state) for stored in rollouts],
+        "late": [state.id for state in late],
         "mirrors": [lag_data(lag) for lag in lags],
         "outputs": flat,
     }
-    return Result("otagate/status/v1", data, view, outputs=flat)
+    return Result("otagate/status/v1", data, view, ExitCode.UNAVAILABLE if late else ExitCode.DONE, flat)
+
+
+def _age(state: RolloutState, now: datetime) -> timedelta:
+    return max(now - (state.last_reconcile_at or state.created_at), timedelta(0))
+
+
+def _length(text: str | None) -> timedelta | None:
+    try:
+        return None if text is None else duration(text)
+    except ValueError as error:
+        raise UsageError(
+            "--max-age is no length of time", "--max-age", expected="such as 2h", found=f"'{harmless(text or '', 80)}'"
+        ) from error
 
 
 def _heading(policy: Policy) -> Heading:

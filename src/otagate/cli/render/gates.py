@@ -27,7 +27,9 @@ def gate_eval_view(results: Sequence[GateResult], verdict: Verdict, facts: Seque
     pairs = (*facts, ("failed", ", ".join(summary.failed)), ("alerts", ", ".join(summary.alerts)))
     shown = tuple((name, value) for name, value in pairs if value)
     rows = tuple(_evidence(result, check) for result in results for check in result.checks)
-    table = Table(("gate", "evidence", "pauses at", "rolls back at", "still needed", "window", "asked"), rows)
+    table = Table(
+        ("gate", "evidence", "pauses at", "rolls back at", "always-valid interval", "still needed", "window", "asked"), rows
+    )
     return [Line(told, _TONES.get(verdict, Tone.WARN)), Facts(shown), *gate_view(results), table]
 
 
@@ -47,6 +49,7 @@ def _evidence(result: GateResult, check: Check) -> tuple[str, ...]:
         _odds(check.log_e),
         _odds(check.log_e_pause),
         _odds(check.log_e_rollback),
+        f"{check.sequence[0]:.2%} to {check.sequence[1]:.2%}" if check.sequence else "-",
         needed,
         length,
         harmless(check.query, 80) or "-",

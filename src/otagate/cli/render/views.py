@@ -11,7 +11,7 @@ from otagate._text import span
 from otagate.channel.interface import ChannelReading
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.gate.evidence import evidence
-from otagate.gate.judge import GateResult, Verdict
+from otagate.gate.judge import Check, CheckKind, GateResult, Verdict
 from otagate.model import ReleaseRef
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
@@ -43,6 +43,7 @@ def rollout_data(state: RolloutState) -> dict[str, Any]:
         "outcome": state.outcome,
         "latched": {metric: note.reason for metric, note in state.latched.items()},
         "overrides": {metric: note.reason for metric, note in state.overrides.items()},
+        "spec": str(state.spec.digest),
         "reached": [str(name) for name in state.exposed],
         "created_at": to_text(state.created_at),
         "last_reconcile_at": _text(state.last_reconcile_at),
@@ -55,6 +56,7 @@ def outcome_data(outcome: Outcome) -> dict[str, Any]:
         "rollout": rollout_data(outcome.state),
         "gates": [evidence(result) for result in outcome.results],
         "waiting_for": outcome.waiting_for,
+        "next_look": _text(outcome.next_look),
     }
 
 
@@ -66,6 +68,8 @@ def outcome_view(outcome: Outcome) -> list[Block]:
         view += gate_view(outcome.results)
     if outcome.waiting_for and not state.is_terminal and state.stage is not Stage.PAUSED:
         view.append(Line(f"waiting for {outcome.waiting_for}"))
+    if outcome.next_look is not None:
+        view.append(Line(f"next look at {outcome.next_look:%Y-%m-%d %H:%M:%S} UTC", Tone.DIM))
     view += [Line(f"next: {hint}", Tone.DIM) for hint in [next_hint(state)] if hint]
     return view
 
@@ -94,12 +98,28 @@ def gate_view(results: Sequence[GateResult]) -> list[Block]:
         for check in result.checks:
             name = result.metric if check.name == "limit" else f"{result.metric} ({check.name})"
             counts = f"{check.bad}/{check.total}" if check.total is not None else "-"
-            share = f"{float(check.estimate):.2%}" if check.estimate is not None else "-"
+            share = _estimate(check)
             interval = f"{check.interval[0]:.2%} to {check.interval[1]:.2%}" if check.interval else "-"
             verdict = check.verdict.value + (" (dry run)" if result.is_dry_run else "")
-            limit = f"{float(check.threshold):.4g}".rstrip()
-            rows.append((name, verdict, counts, share, interval, f"{float(limit):.2%}", check.reason))
+            rows.append((name, verdict, counts, share, interval, limit_text(check), check.reason))
     return [Table(("gate", "verdict", "bad/total", "share", "95% interval", "limit", "reason"), tuple(rows))]
+
+
+def limit_text(check: Check) -> str:
+    """Write what a check is held against, in the words of its kind."""
+    match check.kind:
+        case CheckKind.CONTRAST:
+            return f"control {float(check.threshold):+.0%}"
+        case CheckKind.VALUE:
+            return f"{check.name} {check.threshold}"
+        case _:
+            return f"{float(check.threshold):.2%}"
+
+
+def _estimate(check: Check) -> str:
+    if check.kind is CheckKind.VALUE:
+        return "-" if check.value is None else f"{check.value:.6g}"
+    return f"{float(check.estimate):.2%}" if check.estimate is not None else "-"
 
 
 def next_hint(state: RolloutState) -> str:

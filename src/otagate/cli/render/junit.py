@@ -1,0 +1,58 @@
+"""Judgements as a JUnit report: one test case a check, so that a CI host shows gates where it shows tests.
+
+**Source:** the elements and attributes that GitLab and Jenkins read: ``testsuites``, ``testsuite``, ``testcase``
+with ``failure``, ``error`` or ``skipped``, and ``system-out``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree as ET
+
+from otagate._text import harmless
+from otagate.gate.evidence import evidence
+from otagate.gate.judge import Check, GateResult, Verdict
+
+_ERRORS = frozenset({Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE})
+_SKIPPED = frozenset({Verdict.INCONCLUSIVE, Verdict.INSUFFICIENT})
+
+
+def draw(suites: Mapping[str, Sequence[GateResult]]) -> str:
+    """Write a report.
+
+    Args:
+        suites: Results by what was judged, such as a rollout's id. A suite without results is written too.
+
+    Returns:
+        An XML document. A failed gate that stops a rollout is a failure; one that only alerts, or is a dry run, passes and says
+        so; a source that cannot be read is an error; what is not decided is skipped.
+    """
+    root = ET.Element("testsuites", name="otagate")
+    for name, results in suites.items():
+        _suite(root, name, results)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(root: ET.Element, name: str, results: Sequence[GateResult]) -> None:
+    suite = ET.SubElement(root, "testsuite", name=harmless(name, 200))
+    for result in results:
+        proof = {str(check["name"]): check for check in evidence(result)["checks"]}  # type: ignore[attr-defined]
+        for check in result.checks:
+            case = ET.SubElement(suite, "testcase", classname=f"gate.{result.metric}", name=check.name)
+            _judged(case, result, check)
+            ET.SubElement(case, "system-out").text = json.dumps(proof[check.name], indent=2, sort_keys=True)
+    for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
+    suite.set("tests", str(len(suite)))
+
+
+def _judged(case: ET.Element, result: GateResult, check: Check) -> None:
+    reason = harmless(check.reason, 500)
+    if check.verdict is Verdict.FAIL and check.demand.stops:
+        ET.SubElement(case, "failure", message=reason, type=check.demand.value)
+    elif check.verdict in _ERRORS and result.is_gating:
+        ET.SubElement(case, "error", message=reason, type=check.verdict.value)
+    elif check.verdict in _SKIPPED or check.verdict in _ERRORS:
+        ET.SubElement(case, "skipped", message=f"{check.verdict.value}: {reason}")

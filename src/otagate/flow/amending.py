@@ -1,0 +1,99 @@
+"""What people change of a rollout that is under way: end it, go back to an earlier weight, go on by the policy as it is now."""
+
+from __future__ import annotations
+
+from otagate.errors import ConflictError, NotFoundError, UsageError
+from otagate.flow.actions import Action, commanded
+from otagate.flow.publish import refuse_forks
+from otagate.flow.select import active_rollout
+from otagate.flow.workspace import Workspace
+from otagate.model import ChannelName, Weight
+from otagate.policy.model import TrackSpec
+from otagate.policy.resolve import starting_at
+from otagate.rollout import machine
+from otagate.rollout.repository import Stored
+from otagate.rollout.state import RolloutSpec, RolloutState
+
+
+def abort(workspace: Workspace, name: ChannelName | None, reason: str) -> Action:
+    """End a rollout where it stands: channels that it settled keep the release, the others stop offering it.
+
+    Raises:
+        NotFoundError: No rollout is active.
+        UsageError: Several are, and none was named.
+    """
+    refuse_forks(workspace)
+    held = _held(workspace, name)
+    why = reason or f"aborted by {workspace.actor}"
+    return commanded(workspace, held, lambda state, now: machine.abort(state, why, workspace.actor, now))
+
+
+def lower(workspace: Workspace, name: ChannelName | None, weight: Weight, reason: str) -> Action:
+    """Go back to an earlier weight of the present phase, and watch it for a whole soak again.
+
+    Raises:
+        NotFoundError: No rollout is active.
+        UsageError: Several are and none was named, or it has no such weight below the present one.
+    """
+    refuse_forks(workspace)
+    held = _held(workspace, name)
+    steps = machine.lower_steps(held.state)
+    if weight not in steps and weight != held.state.weight:
+        raise UsageError(
+            "a rollout goes back to an earlier weight of its phase",
+            held.state.id,
+            expected=" or ".join(map(str, steps)) or "a phase that has raised its weight",
+            found=f"{weight}, now at {held.state.weight}",
+            remedy="to take the release off all devices: otagate rollback, or otagate abort",
+        )
+    return commanded(workspace, held, lambda state, now: machine.lower(state, weight, reason, workspace.actor, now))
+
+
+def amend(workspace: Workspace, name: ChannelName | None, reason: str) -> Action:
+    """Have a rollout go on by the policy as it is now: its gates, evaluation, windows, and the phases that are left.
+
+    Raises:
+        NotFoundError: No rollout is active, or the policy has its track no more.
+        UsageError: Several are, and none was named.
+        ConflictError: What the rollout has done already does not fit what the policy says now.
+    """
+    refuse_forks(workspace)
+    held = _held(workspace, name)
+    spec = _spec_now(workspace, held.state)
+    unfit = machine.refuse_amendment(held.state, spec)
+    if unfit:
+        raise ConflictError(
+            "this rollout cannot go on by the policy as it is now",
+            held.state.id,
+            expected="a track that leads through what it has done",
+            found=unfit,
+            remedy="mend the policy; or end the rollout (otagate abort) and ship a new version",
+        )
+    return commanded(workspace, held, lambda state, now: machine.amend(state, spec, reason, workspace.actor, now))
+
+
+def _spec_now(workspace: Workspace, state: RolloutState) -> RolloutSpec:
+    policy, was = workspace.policy, state.spec.track
+    track = policy.tracks.get(was.name)
+    if track is None:
+        raise NotFoundError(
+            "the policy has the track of this rollout no more",
+            f"{state.id}: track {was.name}",
+            expected=f"one of {', '.join(policy.tracks)}" if policy.tracks else "tracks in the policy",
+            remedy="bring the track back, or end the rollout: otagate abort",
+        )
+    return RolloutSpec(_same_start(track, was), policy.gates, policy.judgement, policy.windows)
+
+
+def _same_start(track: TrackSpec, was: TrackSpec) -> TrackSpec:
+    """Leave out the phases that the rollout began after (``start_at``)."""
+    first = was.phases[0].name
+    return starting_at(track, first) if first in {phase.name for phase in track.phases} else track
+
+
+def _held(workspace: Workspace, name: ChannelName | None) -> Stored:
+    held = active_rollout(workspace, name)
+    if held is None:
+        where = f"channel {name} of {workspace.policy.app}" if name else str(workspace.policy.app)
+        raise NotFoundError("no rollout is active", where, remedy="see `otagate status`")
+    return held

@@ -1,0 +1,72 @@
+"""Shares of bad devices against a limit. Pure; the order of questions is that of docs/gates.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from otagate.gate import stats
+from otagate.gate._case import (
+    Case,
+    Finding,
+    beyond_doubt,
+    counts_of,
+    demand_of,
+    is_of_window,
+    percent,
+    stale,
+    tell,
+    uncovered,
+    without_counts,
+)
+from otagate.gate.interface import Measurement
+from otagate.gate.verdict import Reading, Verdict
+
+
+def find(case: Case, reading: Reading | None) -> Finding:
+    """Judge one limit on a share."""
+    nothing = without_counts(case, reading)
+    measured = reading.outcome if reading else None
+    counts = counts_of(measured) if isinstance(measured, Measurement) else None
+    log_e = stats.log_e_up(*counts, float(case.limit.threshold)) if counts else None
+    below = stats.log_e_down(*counts, float(case.limit.threshold)) if counts and case.spec.prove else None
+    if nothing is not None or reading is None:
+        found = nothing or Finding(Verdict.ERROR, "this was not measured")
+    elif counts is None or log_e is None:
+        found = Finding(Verdict.NO_DATA, "the source knows no device of this release in this window")
+    else:
+        found = _weigh(case, reading, counts, log_e, below)
+    return replace(found, log_e=log_e, log_e_below=below)
+
+
+def _weigh(case: Case, reading: Reading, counts: tuple[int, int], log_e: float, below: float | None) -> Finding:
+    # Old counts of this window are still evidence against the release: a release that breaks devices also silences them.
+    said = f"{tell(counts)}: beyond doubt more than the {percent(case.limit.threshold)} that the limit allows"
+    against = beyond_doubt(case, log_e, lambda: said) if is_of_window(reading) else None
+    old = stale(case, reading)
+    if old is not None:
+        return against or old
+    if not case.is_due:
+        nothing_yet = f"{tell(counts)}: nothing against it so far, and its look is not due yet"
+        return against or Finding(Verdict.INCONCLUSIVE, nothing_yet)
+    planned = _planned(case, reading, counts, below)
+    # Evidence that is only enough to pause must not soften a planned look that rolls back.
+    return against if against and against.demand.rank >= planned.demand.rank else planned
+
+
+def _planned(case: Case, reading: Reading, counts: tuple[int, int], below: float | None) -> Finding:
+    bad, total = counts
+    share, limit, spec = Fraction(bad, total), case.limit, case.spec
+    if total < spec.min_sample:
+        return Finding(Verdict.INSUFFICIENT, f"{tell(counts)}: {spec.min_sample - total} more devices are needed to judge it")
+    if share > Fraction(limit.threshold):
+        said = f"{tell(counts)}: more than the {percent(limit.threshold)} that the limit allows"
+        return Finding(Verdict.FAIL, said, demand_of(limit.action))
+    short = uncovered(case, reading, tell(counts))
+    if short is not None:
+        return short
+    if below is not None and below < case.budget.pause:
+        return Finding(Verdict.INSUFFICIENT, f"{tell(counts)}: not yet proven to be below {percent(limit.threshold)}")
+    if limit.target is not None and share > Fraction(limit.target):
+        return Finding(Verdict.WARN, f"{tell(counts)}: within the limit, beyond the target of {percent(limit.target)}")
+    return Finding(Verdict.PASS, f"{tell(counts)}: within the {percent(limit.threshold)} that the limit allows")

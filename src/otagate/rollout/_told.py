@@ -1,0 +1,16 @@
+"""What a rollout queues for the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from otagate.rollout.state import Event, RolloutState
+
+
+def told(state: RolloutState, kind: str, now: datetime, **data: str) -> RolloutState:
+    """Queue a ledger entry. Its id is the rollout's own count, so that a repeated write is recognised."""
+    number = state.told + 1
+    said = {name: value for name, value in data.items() if value}
+    event = Event(f"{state.id}#{number}", kind, now, {"rollout": state.id, "version": str(state.release.version), **said})
+    return replace(state, told=number, events=(*state.events, event))
