@@ -31,7 +31,7 @@ _PASSING = frozenset({408, 425, 429, *range(500, 600)})
 _CODE = re.compile(r"[a-z]+(?:_[a-z]+){0,7}", re.ASCII)
 """How Slack names what is wrong, such as ``channel_is_archived``."""
 _MAX_ADDRESS_CHARS = 4096
-_HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(?:[/?][!-\"$-~]*)?", re.ASCII)
+_HTTPS = re.compile(r"https://(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:[/?][!-\"$-~]*)?", re.ASCII)
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?(?:[/?][!-\"$-~]*)?", re.ASCII)
 
 

@@ -16,15 +16,16 @@ from typing import Any
 
 from otagate._text import harmless
 
+MAX_TITLE_CHARS = 140
 MAX_FACTS = 12
 MAX_FACT_CHARS = 240
 MAX_SENTENCE_CHARS = 900
-"""With the other two it keeps a whole message below the 28 KB of Teams, also when every character takes four bytes.
+"""With the others it keeps a whole message below the 28 KB of Teams, also when every character takes four bytes.
 **Source:** Microsoft, "Format cards in Microsoft Teams" and "Limits and specifications for Microsoft Teams"."""
 _MAX_LINK_CHARS = 1000
 _MAX_DETAIL_CHARS = 2000
 _MAX_DETAILS = 30
-_WEB = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[!-;=?-\[\]_a-~]*)?", re.ASCII)
+_WEB = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[!#-;=?-\[\]_a-z~]*)?", re.ASCII)
 """An address that is shown as a link: no white space, quotes of markup, user or password."""
 
 
@@ -48,7 +49,7 @@ class Message:
         app: App id.
         seq: Number of the ledger entry; 0 for a test.
         level: How bad it is.
-        title: A few words, at most 150 characters.
+        title: A few words, at most :data:`MAX_TITLE_CHARS`.
         sentence: One or two sentences.
         facts: Name and value, at most :data:`MAX_FACTS`.
         link: https address of the CI run that did it, or "".
@@ -113,8 +114,8 @@ def compose(happening: Happening) -> Message:
         app=harmless(happening.app),
         seq=happening.seq,
         level=level,
-        title=harmless(f"{title} · {happening.app}", 149),
-        sentence=harmless(sentence, MAX_SENTENCE_CHARS),
+        title=_short(f"{title} · {happening.app}", MAX_TITLE_CHARS),
+        sentence=_short(sentence, MAX_SENTENCE_CHARS),
         facts=_facts(happening, said),
         link=run if len(run) <= _MAX_LINK_CHARS and _WEB.fullmatch(run) else "",
         details=_details(happening.data),
@@ -124,6 +125,12 @@ def compose(happening: Happening) -> Message:
 def event_id(app: str, seq: int, name: str) -> str:
     """Give the id of an event: without any stop in it, as signatures of webhooks need."""
     return "msg_" + hashlib.sha256(f"{app}\n{seq}\n{name}".encode()).hexdigest()[:32]
+
+
+def _short(text: str, limit: int) -> str:
+    """Make a text harmless; what is escaped grows, so it is cut once more."""
+    shown = harmless(text, limit)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 class _Said:
@@ -301,7 +308,7 @@ def _facts(happening: Happening, said: _Said) -> tuple[tuple[str, str], ...]:
     named += [(harmless(name, 40), said(name)) for name in others]
     found = [("app", happening.app), *((label, value) for label, value in named if value)]
     when = ("at", f"{happening.at:%Y-%m-%d %H:%M:%S} UTC")
-    return (*((label, harmless(value, MAX_FACT_CHARS)) for label, value in found[: MAX_FACTS - 1]), when)
+    return (*((label, _short(value, MAX_FACT_CHARS)) for label, value in found[: MAX_FACTS - 1]), when)
 
 
 def _flat(value: Any) -> str:
@@ -315,7 +322,7 @@ def _flat(value: Any) -> str:
 def _details(data: Mapping[str, Any]) -> dict[str, str | int | bool]:
     items = sorted(data.items())[:_MAX_DETAILS]
     return {
-        harmless(name, 100): value if isinstance(value, int | bool) else harmless(_flat(value), _MAX_DETAIL_CHARS)
+        harmless(name, 100): value if isinstance(value, int | bool) else _short(_flat(value), _MAX_DETAIL_CHARS)
         for name, value in items
         if value is not None
     }
