@@ -52,7 +52,10 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent. ``headers`` hold secrets: they are kept out of every message and of ``repr``."""
+    """What is sent. ``headers`` hold secrets: they are kept out of every message and of ``repr``.
+
+    ``explain`` finds in the body of a refusal what the server says is wrong, or gives None: the reason stands in the message.
+    """
 
     method: str
     url: str
@@ -60,6 +63,7 @@ class Request:
     body: str | None
     timeout_s: float
     subject: str
+    explain: Callable[[bytes], str | None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +157,27 @@ class Exchange:
         return client.stream(request.method, request.url, headers=headers, content=body, extensions=extensions)
 
     def _take(self, request: Request, response: httpx.Response, until: float) -> Answer:
-        if response.status_code in _RETRIED:
-            wait = _retry_after(response.headers.get("Retry-After", ""), self._pace.now())
-            raise _TryAgainError(f"HTTP {response.status_code}", wait)
         if response.is_redirect:
             raise _failed(
                 request, f"HTTP {response.status_code}, a redirect; none is followed", "write the final URL into the policy"
             )
+        if response.status_code in _RETRIED:
+            wait = _retry_after(response.headers.get("Retry-After", ""), self._pace.now())
+            raise _TryAgainError(f"HTTP {response.status_code}{self._reason(request, response, until)}", wait)
         if not response.is_success and response.status_code != _NOT_FOUND:
-            raise _failed(request, f"HTTP {response.status_code}", "check the URL and the credentials of the source")
+            found = f"HTTP {response.status_code}{self._reason(request, response, until)}"
+            raise _failed(request, found, "check the URL, the query and the credentials of the source")
+        return Answer(response.status_code, response.headers.get("Content-Type", ""), self._body(request, response, until))
+
+    def _reason(self, request: Request, response: httpx.Response, until: float) -> str:
+        if request.explain is None:
+            return ""
+        words = _secrets.words_of(value for _, value in request.headers)
+        text = request.explain(self._body(request, response, until))
+        # Hidden before it is cut: a half of a credential would not be known again.
+        return f": {harmless(_secrets.hidden(text, words), 300)}" if text else ""
+
+    def _body(self, request: Request, response: httpx.Response, until: float) -> bytes:
         body = bytearray()
         for piece in response.iter_bytes():
             body += piece
@@ -169,7 +185,7 @@ class Exchange:
                 raise _failed(request, f"more than {MAX_BYTES} bytes", "narrow the query of the source")
             if self._pace.monotonic() > until:
                 raise _TryAgainError(f"no complete answer within {request.timeout_s:g}s")
-        return Answer(response.status_code, response.headers.get("Content-Type", ""), bytes(body))
+        return bytes(body)
 
 
 class _Watch:

@@ -2,13 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
+from otagate._text import harmless
 from otagate.gate.interface import SourceError
 
 MIN_CHARS = 8
 """Shorter words are left alone: hiding them would blot out innocent text, and they are no secrets."""
+
+
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]+", re.ASCII)
+
+
+def read(value: str, environ: Mapping[str, str], root: Path, subject: str) -> str:
+    """Read what goes into a header: a reference ``env:NAME`` or ``file:PATH`` (below ``root``), or the text itself.
+
+    Args:
+        value: As the policy says.
+        environ: Where ``env:`` is looked up.
+        root: Where relative paths start.
+        subject: Names the place in messages, such as ``GET https://x.test/, header Authorization``.
+
+    Raises:
+        SourceError: Nothing is there, or nothing that a header can hold. The value is never shown.
+    """
+    if value.startswith("env:"):
+        found = environ.get(value.removeprefix("env:"), "")
+    elif value.startswith("file:"):
+        found = _file(root / value.removeprefix("file:"), f"{subject}, {harmless(value)}")
+    else:
+        found = value
+    found = found.strip()
+    if _HEADER_VALUE.fullmatch(found):
+        return found
+    is_reference = value.startswith(("env:", "file:"))
+    raise SourceError(
+        "a header of a metric source has no usable value",
+        subject=subject,
+        expected="one line of ASCII",
+        found="nothing" if not found else "other characters",
+        remedy=f"set {harmless(value)}" if is_reference else "mend `headers` of the source",
+    )
+
+
+def _file(path: Path, subject: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a null byte in the path
+        raise SourceError(
+            "the file of a header's value cannot be read",
+            subject=subject,
+            found=getattr(error, "strerror", None) or "no UTF-8 text",
+            remedy="check the path and its permissions",
+        ) from error
 
 
 def words_of(values: Iterable[str]) -> tuple[str, ...]:

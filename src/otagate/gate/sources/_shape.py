@@ -1,13 +1,14 @@
 """The JSON that file and command sources give, read strictly; docs/gates.md describes it for people.
 
 ``{"bad": int, "total": int, "newest_at": "RFC 3339"?}``, alone or under the metric's name, and for exceedance metrics one such
-object a limit: ``{"over": {"45s": {...}, "120s": {...}}}``.
+object a limit: ``{"over": {"45s": {...}, "120s": {...}}}``. For gates on a plain number ``{"value": 12.5, "newest_at": ...}``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 from otagate import _canonical
 from otagate._clock import from_text
 from otagate._text import harmless, nearest, span
-from otagate.gate.interface import Measurement, MetricQuery, SourceError
+from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 
 MAX_BYTES = 1024 * 1024
 """Largest answer that is read, in bytes."""
-_KEYS = ("bad", "total", "newest_at")
+_VALUE_KEYS = ("value", "newest_at")
+_COUNT_KEYS = ("bad", "total", "newest_at")
+_LARGEST = 1e300
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+", re.ASCII)
 
@@ -36,21 +39,21 @@ def measurement(data: bytes, query: MetricQuery, *, subject: str, told_over: boo
     Raises:
         SourceError: Not strict JSON of the shape above.
     """
+    refuse_contrast(query, subject)
     value = parse(data, subject)
     digest = hashlib.sha256(data).hexdigest()
     counts = _select(value, query, subject, told_over=told_over)
     if counts is None:
         return Measurement(None, None, None, subject, digest)
-    for key in counts:
-        if key not in _KEYS:
-            near = nearest(key, _KEYS)
-            hint = f"did you mean `{near}`?" if near else "remove it"
-            raise broken(subject, f"an unknown key '{harmless(key)}'", expected=", ".join(_KEYS), remedy=hint)
+    _refuse_unknown(counts, _VALUE_KEYS if query.ask is Ask.VALUE else _COUNT_KEYS, subject)
+    newest_at = instant(counts.get("newest_at"), subject)
+    if query.ask is Ask.VALUE:
+        return Measurement(None, None, newest_at, subject, digest, number(counts.get("value"), "value", subject))
     total = count(counts.get("total"), "total", subject)
     bad = count(counts.get("bad"), "bad", subject)
     if bad is None and total:
         raise no_bad(subject)
-    return Measurement(bad, total, instant(counts.get("newest_at"), subject), subject, digest)
+    return Measurement(bad, total, newest_at, subject, digest)
 
 
 def parse(data: bytes, subject: str) -> Any:
@@ -81,6 +84,21 @@ def count(value: Any, name: str, subject: str) -> int | None:
     raise broken(subject, found, expected=f"{name} as a whole number of devices", remedy="report counts, not shares or texts")
 
 
+def number(value: Any, name: str, subject: str) -> float | None:
+    """Take a value as a plain number; null means that the source has no data.
+
+    Raises:
+        SourceError: It is neither a finite number nor null.
+    """
+    if value is None:
+        return None
+    # An integer may be too large for a float; such a one is no measurement either.
+    if type(value) in {int, float} and abs(value) <= _LARGEST and math.isfinite(value):
+        return float(value)
+    found = f"{name} = {harmless(json.dumps(value, ensure_ascii=False), 60)}"
+    raise broken(subject, found, expected=f"{name} as a number such as 12.5")
+
+
 def instant(value: Any, subject: str) -> datetime | None:
     """Take a value as the newest observation; null means that the source cannot tell.
 
@@ -96,6 +114,21 @@ def instant(value: Any, subject: str) -> datetime | None:
         raise broken(subject, found, expected="newest_at such as 2026-11-21T09:30:00Z") from error
 
 
+def refuse_contrast(query: MetricQuery, subject: str) -> None:
+    """Refuse to compare: only telemetry counts the release and its control side by side.
+
+    Raises:
+        SourceError: A contrast is asked.
+    """
+    if query.ask is Ask.CONTRAST:
+        raise broken(
+            subject,
+            "a gate with `max_increase`",
+            expected="a gate with `max`, `min`, `limits`, `split` or `value`",
+            remedy="take `telemetry` as the source of this gate",
+        )
+
+
 def broken(subject: str, found: str, *, expected: str | None = None, remedy: str | None = None) -> SourceError:
     """Make the error of a source whose answer cannot be used."""
     return SourceError("the metric source's answer cannot be used", subject, expected, found, remedy)
@@ -108,7 +141,7 @@ def no_bad(subject: str) -> SourceError:
 
 def _select(value: Any, query: MetricQuery, subject: str, *, told_over: bool) -> dict[str, Any] | None:
     found = _object(value, "the answer", subject)
-    if found is not None and not {"bad", "total", "over"} & found.keys():
+    if found is not None and not {"bad", "total", "over", "value"} & found.keys():
         found = _object(found.get(query.metric), query.metric, subject)
     if found is None or query.over is None:
         return found
@@ -120,6 +153,14 @@ def _select(value: Any, query: MetricQuery, subject: str, *, told_over: bool) ->
         remedy = f"answer `over: {{{span(query.over)}: {{bad, total}}}}`, or use {{over}} in the source"
         raise broken(subject, "one count for several limits", expected="one count a limit", remedy=remedy)
     return found
+
+
+def _refuse_unknown(given: dict[str, Any], known: tuple[str, ...], subject: str) -> None:
+    for key in given:
+        if key not in known:
+            near = nearest(key, known)
+            hint = f"did you mean `{near}`?" if near else "remove it"
+            raise broken(subject, f"an unknown key '{harmless(key)}'", expected=", ".join(known), remedy=hint)
 
 
 def _object(value: Any, name: str, subject: str) -> dict[str, Any] | None:

@@ -1,15 +1,16 @@
-"""Counts from a JSON answer over HTTP."""
+"""Counts, or a plain number, from a JSON answer over HTTP."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otagate._text import harmless
-from otagate.gate.interface import Measurement, MetricQuery, SourceError
+from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _dotted, _fill, _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
 from otagate.policy.model import HttpSource
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     import httpx
 
 _WHOLE = re.compile(r"[0-9]{1,13}", re.ASCII)
+_PLAIN = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]+", re.ASCII)
 _NOT_FOUND = 404
 
 
@@ -46,9 +47,8 @@ class HttpMetrics:
         self._root = root
         self._environ = environ
         self._exchange = Exchange(pace or Pace(), environ.get("SSL_CERT_FILE"), transport)
-        self._bad = _dotted.parse(spec.bad, "bad")
-        self._total = _dotted.parse(spec.total, "total")
-        self._newest_at = None if spec.newest_at is None else _dotted.parse(spec.newest_at, "newest_at")
+        given = {"bad": spec.bad, "total": spec.total, "value": spec.value, "newest_at": spec.newest_at}
+        self._paths = {name: (path, _dotted.parse(path, name)) for name, path in given.items() if path is not None}
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
@@ -56,68 +56,66 @@ class HttpMetrics:
         url = _fill.in_url(spec.url, query)
         body = None if spec.body is None else _fill.in_json(spec.body, query)
         subject = f"{spec.method} {harmless(_USER_INFO.sub('***@', url), 500)}"
+        _shape.refuse_contrast(query, subject)
         if query.over is not None and not _fill.asks_over(spec.url, spec.body):
             raise _shape.broken(subject, "one count for several limits", remedy="use {over} in `url` or `body` of the source")
+        self._refuse_no_path(query, subject)
         headers = self._headers(subject)
         request = Request(spec.method, url, headers, body, spec.timeout.total_seconds(), subject)
         answer = self._exchange.ask(request)
         asked = subject if body is None else f"{subject} {harmless(body, 500)}"
         words = _secrets.words_of(value for _, value in headers)
         try:
-            return self._measurement(answer, _secrets.hidden(asked, words), subject)
+            return self._measurement(answer, query, _secrets.hidden(asked, words), subject)
         except SourceError as error:
             raise _secrets.guarded(error, answer.body, words) from error
 
-    def _measurement(self, answer: Answer, asked: str, subject: str) -> Measurement:
+    def _refuse_no_path(self, query: MetricQuery, subject: str) -> None:
+        for name in ("value",) if query.ask is Ask.VALUE else ("bad", "total"):
+            if name not in self._paths:
+                raise _shape.broken(subject, f"no path for {name}", remedy=f"add `{name}` to the source")
+
+    def _measurement(self, answer: Answer, query: MetricQuery, asked: str, subject: str) -> Measurement:
         digest = hashlib.sha256(answer.body).hexdigest()
         if answer.status == _NOT_FOUND:
             return Measurement(None, None, None, f"{asked} (HTTP 404)", digest)
-        value = _parse(answer, subject)
-        total = _count(_find(value, self._total, "total", self._spec.total, subject), "total", subject)
-        bad = _count(_find(value, self._bad, "bad", self._spec.bad, subject), "bad", subject)
+        answered = _parse(answer, subject)
+        if query.ask is Ask.VALUE:
+            value = _shape.number(_number(self._find(answered, "value", subject)), "value", subject)
+            return Measurement(None, None, self._newest(answered, subject, has_data=value is not None), asked, digest, value)
+        total = _count(self._find(answered, "total", subject), "total", subject)
+        bad = _count(self._find(answered, "bad", subject), "bad", subject)
         if bad is None and total:
             raise _shape.no_bad(subject)
-        newest = None
-        if self._newest_at is not None:
-            found = _find(value, self._newest_at, "newest_at", str(self._spec.newest_at), subject)
-            # A policy that names the newest observation wants its age checked; an answer without it must not switch that off.
-            if found is None and total:
-                raise _shape.broken(subject, f"nothing at `{self._spec.newest_at}`", expected="newest_at")
-            newest = _shape.instant(found, subject)
-        return Measurement(bad, total, newest, asked, digest)
+        return Measurement(bad, total, self._newest(answered, subject, has_data=bool(total)), asked, digest)
+
+    def _newest(self, answered: Any, subject: str, *, has_data: bool) -> datetime | None:
+        if "newest_at" not in self._paths:
+            return None
+        found = self._find(answered, "newest_at", subject)
+        # A policy that names the newest observation wants its age checked; an answer without it must not switch that off.
+        if found is None and has_data:
+            raise _shape.broken(subject, f"nothing at `{self._paths['newest_at'][0]}`", expected="newest_at")
+        return _shape.instant(found, subject)
+
+    def _find(self, answered: Any, name: str, subject: str) -> Any:
+        text, path = self._paths[name]
+        try:
+            found = _dotted.lookup(answered, path)
+        except _dotted.ManyError as error:
+            raise _shape.broken(
+                subject,
+                f"a list of {error.args[0]} elements on the way of `{harmless(text)}`",
+                expected=f"one value for {name}",
+                remedy="narrow the query to one series, or name the place such as [0]",
+            ) from error
+        return None if found is _dotted.MISSING else found
 
     def _headers(self, subject: str) -> tuple[tuple[str, str], ...]:
-        return tuple((name, self._header(name, value, subject)) for name, value in self._spec.headers)
-
-    def _header(self, name: str, value: str, subject: str) -> str:
-        if value.startswith("env:"):
-            found = self._environ.get(value.removeprefix("env:"), "")
-        elif value.startswith("file:"):
-            found = self._secret(self._root / value.removeprefix("file:"), value, subject)
-        else:
-            found = value
-        found = found.strip()
-        if not _HEADER_VALUE.fullmatch(found):
-            # The value itself is never shown: it is a secret.
-            raise SourceError(
-                "a header of a metric source has no usable value",
-                subject=f"{subject}, header {harmless(name)}",
-                expected="one line of ASCII",
-                found="nothing" if not found else "other characters",
-                remedy=f"set {harmless(value)}" if value.startswith(("env:", "file:")) else "mend `headers` of the source",
-            )
-        return found
-
-    def _secret(self, path: Path, reference: str, subject: str) -> str:
-        try:
-            return path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SourceError(
-                "the file of a header's value cannot be read",
-                subject=f"{subject}, {harmless(reference)}",
-                found=getattr(error, "strerror", None) or "no UTF-8 text",
-                remedy="check the path and its permissions",
-            ) from error
+        return tuple(
+            (name, _secrets.read(value, self._environ, self._root, f"{subject}, header {harmless(name)}"))
+            for name, value in self._spec.headers
+        )
 
 
 def _parse(answer: Answer, subject: str) -> Any:
@@ -128,22 +126,13 @@ def _parse(answer: Answer, subject: str) -> Any:
     return _shape.parse(answer.body, subject)
 
 
-def _find(value: Any, path: _dotted.Path, name: str, text: str, subject: str) -> Any:
-    try:
-        found = _dotted.lookup(value, path)
-    except _dotted.ManyError as error:
-        raise _shape.broken(
-            subject,
-            f"a list of {error.args[0]} elements on the way of `{harmless(text)}`",
-            expected=f"one value for {name}",
-            remedy="narrow the query to one series, or name the place such as [0]",
-        ) from error
-    return None if found is _dotted.MISSING else found
-
-
 def _count(value: Any, name: str, subject: str) -> int | None:
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return _shape.count(value, name, subject)
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and _PLAIN.fullmatch(value) else value

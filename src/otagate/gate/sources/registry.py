@@ -8,6 +8,20 @@ from typing import TYPE_CHECKING, assert_never
 
 from otagate.gate.interface import MetricSource
 from otagate.policy.model import CommandSource, FileSource, GateSpec, HttpSource, Source, TelemetrySource, TelemetrySpec
+from otagate.policy.source_model import (
+    AzureMonitorSource,
+    CapgoSource,
+    CloudwatchSource,
+    DatadogSource,
+    DynatraceSource,
+    GoogleMonitoringSource,
+    GraphiteSource,
+    InfluxdbSource,
+    NewRelicSource,
+    PrometheusSource,
+    SentrySource,
+    VendorSource,
+)
 
 if TYPE_CHECKING:
     from otagate.gate.sources.telemetry_reader import TelemetryReader
@@ -24,7 +38,7 @@ def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> Metr
     Raises:
         PolicyError: A path into an http answer is malformed.
     """
-    # Imported here: an http source drags more behind it than a file source needs.
+    # Imported where they are needed: an http source drags more behind it than a file source needs.
     match spec:
         case FileSource():
             from otagate.gate.sources.file import FileMetrics  # noqa: PLC0415 - see above
@@ -43,6 +57,56 @@ def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> Metr
             from otagate.gate.sources.telemetry_reader import open_reader  # noqa: PLC0415 - see above
 
             return TelemetryMetrics(spec, open_reader(spec.spec, root=root, environ=environ))
+        case _:
+            return _open_vendor(spec, root, environ)
+
+
+def _open_vendor(spec: VendorSource, root: Path, environ: Mapping[str, str]) -> MetricSource:  # noqa: PLR0911 - one a vendor
+    match spec:
+        case PrometheusSource():
+            from otagate.gate.sources.prometheus import PrometheusMetrics  # noqa: PLC0415 - see open_source
+
+            return PrometheusMetrics(spec, root, environ)
+        case GoogleMonitoringSource():
+            from otagate.gate.sources.google_monitoring import GoogleMonitoringMetrics  # noqa: PLC0415 - see open_source
+
+            return GoogleMonitoringMetrics(spec, root, environ)
+        case GraphiteSource():
+            from otagate.gate.sources.graphite import GraphiteMetrics  # noqa: PLC0415 - see open_source
+
+            return GraphiteMetrics(spec, root, environ)
+        case InfluxdbSource():
+            from otagate.gate.sources.influxdb import InfluxdbMetrics  # noqa: PLC0415 - see open_source
+
+            return InfluxdbMetrics(spec, root, environ)
+        case DynatraceSource():
+            from otagate.gate.sources.dynatrace import DynatraceMetrics  # noqa: PLC0415 - see open_source
+
+            return DynatraceMetrics(spec, root, environ)
+        case SentrySource():
+            from otagate.gate.sources.sentry import SentryMetrics  # noqa: PLC0415 - see open_source
+
+            return SentryMetrics(spec, root, environ)
+        case DatadogSource():
+            from otagate.gate.sources.datadog import DatadogMetrics  # noqa: PLC0415 - see open_source
+
+            return DatadogMetrics(spec, root, environ)
+        case NewRelicSource():
+            from otagate.gate.sources.newrelic import NewRelicMetrics  # noqa: PLC0415 - see open_source
+
+            return NewRelicMetrics(spec, root, environ)
+        case CloudwatchSource():
+            from otagate.gate.sources.cloudwatch import CloudwatchMetrics  # noqa: PLC0415 - see open_source
+
+            return CloudwatchMetrics(spec, root, environ)
+        case AzureMonitorSource():
+            from otagate.gate.sources.azure_monitor import AzureMonitorMetrics  # noqa: PLC0415 - see open_source
+
+            return AzureMonitorMetrics(spec, root, environ)
+        case CapgoSource():
+            from otagate.gate.sources.capgo import CapgoMetrics  # noqa: PLC0415 - see open_source
+
+            return CapgoMetrics(spec, root, environ)
     assert_never(spec)
 
 

@@ -1,0 +1,142 @@
+"""The way to another maker's HTTP API: its address, its credentials, and what is refused of every answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlencode
+
+from otagate._text import harmless
+from otagate.gate.interface import SourceError
+from otagate.gate.sources import _secrets, _shape
+from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_GET_CHARS = 2000
+"""Longer URLs are cut by some proxies."""
+FORM = "application/x-www-form-urlencoded"
+_NOT_FOUND = 404
+_USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
+
+Headers = tuple[tuple[str, str], ...]
+Sign = Callable[[str, str, bytes], Headers]
+"""Gives the headers that sign a request of this method, URL and body. They are secrets."""
+Explain = Callable[[bytes], str | None]
+"""Finds in the body of a refusal what the server says is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What every source is opened with.
+
+    Attributes:
+        root: Where relative paths start.
+        environ: Where ``env:`` references are looked up.
+        pace: Time and chance; None: the real ones.
+        transport: Replaces the network; None: the network.
+    """
+
+    root: Path
+    environ: Mapping[str, str]
+    pace: Pace | None = None
+    transport: httpx.BaseTransport | None = None
+
+    def secret(self, reference: str, subject: str) -> str:
+        """Read a credential; see :func:`otagate.gate.sources._secrets.read`."""
+        return _secrets.read(reference, self.environ, self.root, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    method: str
+    url: str
+    body: str | None = None
+    headers: Headers = ()
+
+
+class Door:
+    """Asks one API. ``words`` of its headers never stand in a message, whatever the server repeats."""
+
+    def __init__(self, wire: Wire, url: str, headers: Headers, timeout: timedelta, *, sign: Sign | None = None) -> None:
+        """Ask below ``url`` with these headers (values that are already read), and signed where there is ``sign``."""
+        self._exchange = Exchange(wire.pace or Pace(), wire.environ.get("SSL_CERT_FILE"), wire.transport)
+        self._url = url.rstrip("/")
+        self._headers = headers
+        self._timeout_s = timeout.total_seconds()
+        self._sign = sign
+        self.words = _secrets.words_of([*(value for _, value in headers), *_user_info(url)])
+
+    def query(self, path: str, fields: Mapping[str, str], subject: str, explain: Explain) -> Answer:
+        """Ask with fields in the URL, or as a form where that would be too long."""
+        form = urlencode(fields)
+        url = f"{self._url}{path}?{form}"
+        if len(url) <= MAX_GET_CHARS:
+            return self._ask(_Sent("GET", url), subject, explain)
+        return self._ask(_Sent("POST", f"{self._url}{path}", form, (("Content-Type", FORM),)), subject, explain)
+
+    def get(self, path: str, fields: Mapping[str, str], subject: str, explain: Explain) -> Answer:
+        """Ask with fields in the URL."""
+        return self._ask(_Sent("GET", f"{self._url}{path}?{urlencode(fields)}"), subject, explain)
+
+    def post(self, path: str, body: str, headers: Headers, subject: str, explain: Explain) -> Answer:
+        """Ask with a body."""
+        return self._ask(_Sent("POST", f"{self._url}{path}", body, headers), subject, explain)
+
+    def _ask(self, sent: _Sent, subject: str, explain: Explain) -> Answer:
+        signed = () if self._sign is None else self._sign(sent.method, sent.url, (sent.body or "").encode())
+        words = _secrets.words_of([*self.words, *(value for _, value in signed)])
+
+        def told(refusal: bytes) -> str | None:
+            text = explain(refusal)
+            return None if text is None else _secrets.hidden(text, words)
+
+        headers = (*self._headers, *sent.headers, *signed)
+        answer = self._exchange.ask(Request(sent.method, sent.url, headers, sent.body, self._timeout_s, subject, told))
+        if answer.status == _NOT_FOUND:
+            raise _shape.broken(subject, f"HTTP 404{_reason(told(answer.body))}", remedy="check `url` of the source")
+        return answer
+
+    def guarded(self, error: SourceError, body: bytes) -> SourceError:
+        """Make an error about an answer show nothing of it when the answer holds a credential."""
+        return _secrets.guarded(error, body, self.words)
+
+
+def _user_info(url: str) -> list[str]:
+    found = _USER_INFO.search(url)
+    return [] if found is None else [unquote(part) for part in found[0].rstrip("@").split(":", 1)]
+
+
+def _reason(text: str | None) -> str:
+    return f": {harmless(text, 300)}" if text else ""
+
+
+def address(url: str) -> str:
+    """Write a URL for messages: without a password in it."""
+    return harmless(_USER_INFO.sub("", url).rstrip("/"), 200)
+
+
+def document(answer: Answer, subject: str) -> Any:
+    """Parse an answer as strict JSON.
+
+    Raises:
+        SourceError: It is none; a log-in page is named as such.
+    """
+    if "html" in answer.content_type.lower():
+        remedy = "check the URL and the credentials: this may be a log-in page"
+        raise _shape.broken(subject, "an HTML page", expected="JSON", remedy=remedy)
+    return _shape.parse(answer.body, subject)
+
+
+def json_or_none(body: bytes) -> Any:
+    """Parse the body of a refusal, or give None: it is only for people."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

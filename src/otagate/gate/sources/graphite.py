@@ -1,0 +1,102 @@
+"""Counts and numbers from Graphite's render API.
+
+**Source:** Graphite, "The Render URL API": ``target``, ``from``, ``until``, ``format=json``; an answer is a list of
+``{"target": name, "datapoints": [[number or null, seconds], …]}``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otagate._text import harmless
+from otagate.gate.interface import Measurement, MetricQuery, SourceError
+from otagate.gate.sources import _fill, _shape
+from otagate.gate.sources._asked import Manner, Told, measured
+from otagate.gate.sources._door import Door, Wire, address, document
+from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._literals import Language
+from otagate.policy.source_model import GraphiteSource
+
+if TYPE_CHECKING:
+    import httpx
+
+PATH = "/render"
+_REDUCE: dict[str, Callable[[list[float]], float]] = {"sum": math.fsum, "last": lambda numbers: numbers[-1], "max": max}
+_PAIR = 2
+
+Points = list[tuple[float, int]]
+"""Numbers and the seconds since 1970 at which each one's step begins."""
+
+
+class GraphiteMetrics:
+    """See MetricSource. Of a target's points those count whose step begins in the window."""
+
+    def __init__(
+        self,
+        spec: GraphiteSource,
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        pace: Pace | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Ask ``spec.url``; credentials are read when it is asked. ``transport`` replaces the network."""
+        self._spec = spec
+        self._wire = Wire(root, environ, pace, transport)
+
+    def read(self, query: MetricQuery) -> Measurement:
+        """See MetricSource.read."""
+        spec = self._spec
+        subject = f"Graphite {address(spec.url)}"
+        headers = tuple((name, self._wire.secret(value, f"{subject}, header {harmless(name)}")) for name, value in spec.headers)
+        door = Door(self._wire, spec.url, headers, spec.timeout)
+        start, end = _fill.seconds_of(query)
+
+        def ask(name: str, text: str) -> Told:
+            # `from` is excluded there, and `until` included: the points decide what belongs to the window.
+            fields = {"target": text, "from": str(start - 1), "until": str(end), "format": "json"}
+            answer = door.query(PATH, fields, subject, lambda _: None)
+            try:
+                points = [(number, at) for number, at in points_of(document(answer, subject), subject) if start <= at < end]
+            except SourceError as error:
+                raise door.guarded(error, answer.body) from error
+            if not points:
+                return Told(None, answer.body)
+            # It has no function that gives a time; the newest point of the target says it.
+            return Told(float(points[-1][1]) if name == "newest" else self._reduced(points), answer.body)
+
+        # What was never counted has no file there: beside devices in `total`, none is none.
+        manner = Manner(Language.GRAPHITE, subject, ask, is_empty_zero=True, words=door.words)
+        return measured(spec.ask, query, manner)
+
+    def _reduced(self, points: Points) -> float:
+        return _REDUCE[self._spec.reduce]([number for number, _ in points])
+
+
+def points_of(value: Any, subject: str) -> Points:
+    """Read the points of the one series of an answer, in order of time, without those that are null.
+
+    Raises:
+        SourceError: Another shape, or several series.
+    """
+    if not isinstance(value, list) or not all(isinstance(series, dict) for series in value):
+        raise _shape.broken(subject, "another document", expected="a list of series")
+    if len(value) > 1:
+        raise _shape.broken(subject, f"{len(value)} series", expected="one series", remedy="aggregate them: `sumSeries(…)`")
+    points = value[0].get("datapoints") if value else []
+    if not isinstance(points, list):
+        raise _shape.broken(subject, "a series without `datapoints`", expected="a list of series")
+    return sorted((_point(point, subject) for point in points if not _is_null(point)), key=lambda point: point[1])
+
+
+def _is_null(point: Any) -> bool:
+    return isinstance(point, list) and len(point) == _PAIR and point[0] is None
+
+
+def _point(point: Any, subject: str) -> tuple[float, int]:
+    if isinstance(point, list) and len(point) == _PAIR and type(point[0]) in {int, float} and type(point[1]) is int:
+        return float(point[0]), point[1]
+    raise _shape.broken(subject, f"the point {harmless(str(point), 60)}", expected="[number or null, seconds]")
