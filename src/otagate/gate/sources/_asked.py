@@ -44,7 +44,7 @@ class Manner:
         language: Of the policy's queries.
         subject: Names the source in messages and in the evidence; without secrets.
         ask: Puts one filled query to the store. The first argument says for what: ``bad``, ``total``, ``newest`` or ``value``.
-        is_empty_zero: The store has no series for a counter that never fired: nothing for ``bad`` beside a total above zero is 0.
+        is_empty_zero: The store has no series for a counter that never fired: nothing for ``bad`` beside a ``total`` is 0.
         words: Credentials that must not be shown, should a query hold one.
     """
 

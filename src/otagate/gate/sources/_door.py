@@ -19,6 +19,8 @@ from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
 if TYPE_CHECKING:
     import httpx
 
+    from otagate.gate.sources._signing import CloudSigner
+
 MAX_GET_CHARS = 2000
 """Longer URLs are cut by some proxies."""
 FORM = "application/x-www-form-urlencoded"
@@ -26,8 +28,6 @@ _NOT_FOUND = 404
 _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
 
 Headers = tuple[tuple[str, str], ...]
-Sign = Callable[[str, str, bytes], Headers]
-"""Gives the headers that sign a request of this method, URL and body. They are secrets."""
 Explain = Callable[[bytes], str | None]
 """Finds in the body of a refusal what the server says is wrong."""
 
@@ -64,13 +64,15 @@ class _Sent:
 class Door:
     """Asks one API. ``words`` of its headers never stand in a message, whatever the server repeats."""
 
-    def __init__(self, wire: Wire, url: str, headers: Headers, timeout: timedelta, *, sign: Sign | None = None) -> None:
-        """Ask below ``url`` with these headers (values that are already read), and signed where there is ``sign``."""
+    def __init__(
+        self, wire: Wire, url: str, headers: Headers, timeout: timedelta, *, signer: CloudSigner | None = None
+    ) -> None:
+        """Ask below ``url`` with these headers (values that are already read), and signed where there is a ``signer``."""
         self._exchange = Exchange(wire.pace or Pace(), wire.environ.get("SSL_CERT_FILE"), wire.transport)
         self._url = url.rstrip("/")
         self._headers = headers
         self._timeout_s = timeout.total_seconds()
-        self._sign = sign
+        self._signer = signer
         self.words = _secrets.words_of([*(value for _, value in headers), *_user_info(url)])
 
     def query(self, path: str, fields: Mapping[str, str], subject: str, explain: Explain) -> Answer:
@@ -90,14 +92,15 @@ class Door:
         return self._ask(_Sent("POST", f"{self._url}{path}", body, headers), subject, explain)
 
     def _ask(self, sent: _Sent, subject: str, explain: Explain) -> Answer:
-        signed = () if self._sign is None else self._sign(sent.method, sent.url, (sent.body or "").encode())
-        words = _secrets.words_of([*self.words, *(value for _, value in signed)])
+        headers = (*self._headers, *sent.headers)
+        if self._signer is not None:
+            headers = self._signer.headers_for(sent.method, sent.url, sent.body, headers, subject)
+        words = _secrets.words_of([*self.words, *(value for name, value in headers if name == "Authorization")])
 
         def told(refusal: bytes) -> str | None:
             text = explain(refusal)
             return None if text is None else _secrets.hidden(text, words)
 
-        headers = (*self._headers, *sent.headers, *signed)
         answer = self._exchange.ask(Request(sent.method, sent.url, headers, sent.body, self._timeout_s, subject, told))
         if answer.status == _NOT_FOUND:
             raise _shape.broken(subject, f"HTTP 404{_reason(told(answer.body))}", remedy="check `url` of the source")

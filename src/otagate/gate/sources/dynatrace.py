@@ -1,7 +1,7 @@
 """Counts and numbers by metric selectors, from Dynatrace's metrics API v2.
 
-**Source:** Dynatrace, "Metrics API v2 - GET metric data points": ``metricSelector``, ``resolution``, ``from``, ``to``; an answer
-holds ``result`` with ``data`` of ``timestamps`` and ``values``, ``nextPageKey`` and ``warnings``.
+**Source:** Dynatrace, "Metrics API v2 - GET metric data points": ``metricSelector``, ``resolution``, ``from``, ``to``; an
+answer holds ``result`` with ``data`` of ``timestamps`` and ``values``, ``nextPageKey`` and ``warnings``.
 """
 
 from __future__ import annotations

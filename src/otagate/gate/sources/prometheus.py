@@ -14,13 +14,15 @@ from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Sign, Wire, address, document, json_or_none
+from otagate.gate.sources._door import Door, Wire, address, document, json_or_none
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources._literals import Language
 from otagate.policy.source_model import CloudAuth, PrometheusSource
 
 if TYPE_CHECKING:
     import httpx
+
+    from otagate.gate.sources._signing import CloudSigner
 
 PATH = "/api/v1/query"
 _PAIR = 2
@@ -47,7 +49,7 @@ class PrometheusMetrics:
         spec = self._spec
         subject = f"Prometheus {address(spec.url)}"
         headers = tuple((name, self._wire.secret(value, f"{subject}, header {harmless(name)}")) for name, value in spec.headers)
-        door = Door(self._wire, spec.url, headers, spec.timeout, sign=self._sign(subject))
+        door = Door(self._wire, spec.url, headers, spec.timeout, signer=self._signer())
 
         def ask(_: str, text: str) -> Told:
             end = _fill.seconds_of(query)[1]
@@ -63,14 +65,13 @@ class PrometheusMetrics:
         manner = Manner(Language.PROMQL, subject, ask, is_empty_zero=True, words=door.words)
         return measured(spec.ask, query, manner)
 
-    def _sign(self, subject: str) -> Sign | None:
+    def _signer(self) -> CloudSigner | None:
         spec = self._spec
         if spec.auth is CloudAuth.NONE:
             return None
-        from otagate.gate.sources._signing import CloudSigner  # noqa: PLC0415 - only who asks a cloud pays
+        from otagate.gate.sources import _signing  # noqa: PLC0415 - only who asks a cloud pays
 
-        signer = CloudSigner(spec.auth, spec.url, self._wire.environ, service="aps", region=spec.region)
-        return lambda method, url, body: signer.headers_for(method, url, body, (), subject)
+        return _signing.CloudSigner(spec.auth, spec.url, self._wire.environ, service="aps", region=spec.region)
 
 
 def explained(body: bytes) -> str | None:
