@@ -10,7 +10,6 @@ from otagate._text import harmless, span
 from otagate.errors import UsageError
 from otagate.model import Weight
 from otagate.policy import values
-from otagate.policy.defaults import gates_of
 from otagate.policy.findings import Findings
 from otagate.policy.globs import RefKind, covers, kind_of
 from otagate.policy.problems import YamlPath
@@ -99,10 +98,6 @@ def _check_phase(findings: Findings, phase: dict[str, Any], path: YamlPath, earl
         findings.error((*path, "phase"), "two phases of this track have the same name", found=f"'{harmless(name, 60)}'")
     _check_weights(findings, phase.get("weights"), (*path, "weights"))
     _check_holdout(findings, phase, (*path, "holdout"))
-    metrics = list(gates_of(findings))
-    for place, metric in enumerate(findings.items(*path, "gates")):
-        if isinstance(metric, str) and metric not in metrics:
-            findings.unknown((*path, "gates", place), "there is no gate of this metric", metric, metrics)
     soak = values.length_of(phase.get("soak", "24h"))
     is_internal = INTERNAL in (name, phase.get("channel"))
     if soak is not None and soak < SHORT_SOAK and not is_internal and phase.get("allow_short_soak") is not True:

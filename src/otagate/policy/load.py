@@ -62,6 +62,7 @@ def _check(document: Document, folder: Path) -> Findings:
     from otagate.policy import (  # noqa: PLC0415 - not for `find_policy` alone
         check_devices,
         check_gates,
+        check_phases,
         check_rest,
         check_stores,
         check_tracks,
@@ -73,6 +74,7 @@ def _check(document: Document, folder: Path) -> Findings:
         check_tracks.check_branches,
         check_tracks.check_tracks,
         check_gates.check_gates,
+        check_phases.check_phases,
         check_devices.check_server,
         check_devices.check_telemetry,
         check_devices.check_counted,
