@@ -139,7 +139,13 @@ def _weigh_split(case: Case, reading: Reading, counts: tuple[int, int], log_e: f
 def next_streak(spec: GateSpec, reading: Reading | None, before: Streak | None, now: datetime) -> Streak | None:
     """Count this look: out of bounds, once more; within, none; without a number the streak stays what it was."""
     measured = reading.outcome if reading else None
-    if spec.value is None or not isinstance(measured, Measurement) or measured.value is None:
+    # Without a number, or with one that is none, there is nothing to compare.
+    if (
+        spec.value is None
+        or not isinstance(measured, Measurement)
+        or measured.value is None
+        or not math.isfinite(measured.value)
+    ):
         return before if spec.value is not None else None
     outside = (spec.value.max is not None and measured.value > spec.value.max) or (
         spec.value.min is not None and measured.value < spec.value.min
