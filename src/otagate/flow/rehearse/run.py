@@ -27,7 +27,9 @@ from otagate.rollout.state import RolloutState, Stage
 
 MOST_BACK = timedelta(days=14)
 """So long after a rollback devices are waited for."""
-_SHOWN = {"rollout": None, "version": None, "actor": None}
+WATCHED = timedelta(days=1)
+"""So long after a pause gates are looked at on: what paused may turn out to be bad enough to roll back."""
+_UNSAID = frozenset({"rollout", "version", "actor", "commit", "ref", "run", "spec"})
 
 
 def rehearse(policy: Policy, scenario: Scenario, seed: int) -> Rehearsed:
@@ -63,7 +65,8 @@ class _Run:
     left: int = 0
     looks: int = 0
     killed: int = 0
-    operations: int = 1
+    operations: tuple[int, int] = (1, 1)
+    stage_before: Stage = Stage.PENDING
     errors: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
     waiting_since: datetime | None = None
@@ -88,10 +91,10 @@ class _Run:
     def _is_over(self) -> bool:
         if self.ended_at is None:
             return False
-        state = self.state
-        if state.stage is not Stage.ROLLED_BACK or self.back_after is not None:
-            return True
-        return self.world.since > self.ended_at + MOST_BACK
+        since = self.world.since - self.ended_at
+        if self.state.stage is Stage.PAUSED:
+            return not self.state.latched or since >= WATCHED
+        return self.state.stage is not Stage.ROLLED_BACK or self.back_after is not None or since >= MOST_BACK
 
     def _tick(self) -> None:
         outcomes = [] if is_out(self.scenario.faults.reconcile_down, self.world.since) else self._reconcile()
@@ -99,9 +102,9 @@ class _Run:
         self._sample(state, outcomes)
         if state.stage in {Stage.PAUSED, Stage.ROLLED_BACK} and self.stop is None:
             self.stop = self._stop(state)
-        if state.is_terminal:
-            self.ended_at = self.world.since if self.ended_at is None else self.ended_at
-        else:
+        if state.stage is not self.stage_before:
+            self.stage_before, self.ended_at = state.stage, self.world.since if state.is_terminal else None
+        if not state.is_terminal:
             self._people(state)
         if state.stage is Stage.ROLLED_BACK and not self._count_left():
             self.back_after = self.world.since - self.ended_at if self.ended_at is not None else None
@@ -123,7 +126,8 @@ class _Run:
     def _work(self, outcomes: list[Outcome], turn: Callable[[], None]) -> None:
         """Do what ``otagate reconcile`` does, perhaps not to the end."""
         dies = self.chance.random() < self.scenario.faults.restart
-        countdown = Countdown(self.chance.randint(1, self.operations) if dies else None)
+        # Of as many operations as the last reconcile had, or the longest: most do little, those that move channels matter.
+        countdown = Countdown(self.chance.randint(1, self.chance.choice(self.operations)) if dies else None)
 
         def point() -> None:
             turn()
@@ -138,7 +142,7 @@ class _Run:
         except OtagateError as error:
             # As in life: this job failed, and the next one begins anew.
             self.errors[error.what] += 1
-        self.operations = max(self.operations, countdown.count)
+        self.operations = countdown.count, max(self.operations[1], countdown.count)
 
     # -- people
 
@@ -148,7 +152,7 @@ class _Run:
         is_approval = state.stage is Stage.AWAITING_APPROVAL
         may_resume = state.stage is Stage.PAUSED and not state.latched and scenario.resume_after is not None
         if state.stage is Stage.PAUSED and not may_resume:
-            self.ended_at = self.world.since
+            self.ended_at = self.ended_at if self.ended_at is not None else self.world.since
             return
         if not is_approval and not may_resume:
             self.waiting_since = None
@@ -237,7 +241,7 @@ class _Run:
         found = []
         for entry in self.world.own.ledger.entries():
             if entry.data.get("rollout") == self.world.rollout_id:
-                text = ", ".join(f"{name} {value}" for name, value in entry.data.items() if name not in _SHOWN)
+                text = ", ".join(f"{name} {value}" for name, value in entry.data.items() if name not in _UNSAID)
                 found.append(Moment(entry.at - self.scenario.start, entry.kind, harmless(text, 400)))
         return found
 

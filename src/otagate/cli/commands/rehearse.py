@@ -1,0 +1,264 @@
+"""``otagate rehearse``: run the policy against virtual devices, with faults, before any phone meets them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from otagate._clock import from_text
+from otagate._fs import atomic_write, translate
+from otagate._text import harmless
+from otagate.cli.commands._open import open_policy
+from otagate.cli.commands._out import output_path
+from otagate.cli.output import CommandEnv, Result
+from otagate.errors import ExitCode, UsageError
+from otagate.policy.values import percent
+from otagate.policy.values import span as length
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from otagate.flow.rehearse.model import Rehearsed, Scenario
+    from otagate.policy.model import Policy
+
+HELP = "see what a policy does with a bad release, on virtual phones: weeks in seconds"
+_MOST_DEVICES = 1_000_000
+_MOST_SEEDS = 100_000
+_DEVICES = 2000
+_EARLY_SHARE = 0.2
+"""Of the devices follow each channel before the last, when nothing else is said: enough for usual gates to judge."""
+_LEAST_LAST = 0.4
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument(
+        "--fault",
+        metavar="NAME=VALUE",
+        action="append",
+        help="what goes wrong, may be repeated: boot_crash=3%%, late_crash=5%%@24h, integrity=2%%, network=32%%, "
+        "metric_outage=8h@30h, reconcile_down=48h@20h, reconcilers=6, restart=20%% (default: nothing)",
+    )
+    parser.add_argument("--track", metavar="NAME", help="which track (default: that of the first branch rule)")
+    _configure_fleet(parser)
+    group = parser.add_argument_group("how it goes")
+    group.add_argument("--every", metavar="D", default="30m", help="time between two reconciles (default: 30m)")
+    group.add_argument("--approve-after", metavar="D", default="1h", help="approvals are given so late (default: 1h)")
+    text = "pauses that no gate failed for, such as a source that was away, are lifted so late (default: never)"
+    group.add_argument("--resume-after", metavar="D", help=text)
+    group.add_argument("--start", metavar="TIME", help="when the rollout begins, RFC 3339 (default: the next full hour)")
+    group.add_argument("--until", metavar="D", default="30d", help="end after so long at the latest (default: 30d)")
+    group.add_argument("--seed", metavar="N", type=int, default=1, help="of all chance (default: 1)")
+    group.add_argument("--seeds", metavar="N", type=int, default=1, help="rehearse so often, with one seed after the other")
+    group.add_argument("--jobs", metavar="N", type=int, help="so many at once (default: one a processor)")
+    group = parser.add_argument_group("what comes of it")
+    group.add_argument("--chart", metavar="FILE", help="draw the first rehearsal as SVG")
+    text = "end with 4 unless every rehearsal ended so: a gate stopped it, or it completed"
+    group.add_argument("--expect", choices=("stopped", "completed"), help=text)
+
+
+def _configure_fleet(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the fleet")
+    group.add_argument("--devices", metavar="N", type=int, help=f"how many (default: {_DEVICES})")
+    group.add_argument(
+        "--follow", metavar="CHANNEL=P", action="append", help="so many follow this channel (default: 20%% each but the last)"
+    )
+    group.add_argument(
+        "--fleet-from", choices=("telemetry",), help="channels and platforms as the policy's telemetry knows them"
+    )
+    text = "when apps are opened: even, or most in the evening (default: even)"
+    group.add_argument("--arrivals", choices=("even", "daily"), default="even", help=text)
+    group.add_argument("--sessions", metavar="N", type=float, default=4.0, help="sessions of a device a day (default: 4)")
+    group.add_argument(
+        "--crash-rate", metavar="P", default="0.3%", help="devices on which any release crashes (default: 0.3%%)"
+    )
+    group.add_argument(
+        "--network-failures", metavar="P", default="5%", help="downloads of any release that fail on the way (default: 5%%)"
+    )
+
+
+def run(args: argparse.Namespace, env: CommandEnv) -> Result:
+    """Rehearse.
+
+    Raises:
+        UsageError: The arguments cannot be, or the extra is not installed.
+        OtagateError: The policy or the telemetry cannot be read, or a rehearsal cannot be begun.
+    """
+    policy = open_policy(args, env, warn=True)
+    check_server_extra()
+    chart = output_path(args.chart, env) if args.chart else None
+    from otagate.cli.render.rehearsal import rehearsal_data, rehearsal_view  # noqa: PLC0415 - only this verb pays for it
+    from otagate.flow.rehearse.many import rehearse_many, summarise  # noqa: PLC0415 - likewise
+    from otagate.flow.rehearse.stage import rehearsed_gates  # noqa: PLC0415 - likewise
+    from otagate.policy.model import TelemetrySpec  # noqa: PLC0415 - likewise
+
+    scenario, notes = _scenario(args, env, policy)
+    count = _within("--seeds", args.seeds, _MOST_SEEDS)
+    seeds = range(args.seed, args.seed + count)
+    jobs = _within("--jobs", args.jobs or os.cpu_count() or 1, 256)
+    runs = rehearse_many(policy, scenario, seeds, jobs=jobs, on_done=lambda done: env.progress("rehearsals", done, count))
+    summary, absent = summarise(runs), rehearsed_gates(policy, TelemetrySpec())[1]
+    if chart is not None:
+        _draw(chart, runs[0], scenario)
+        notes.append(f"chart: {harmless(str(chart), 400)}")
+    data = {**rehearsal_data(scenario, runs, summary, absent), "expected": args.expect}
+    code = ExitCode.GATE_FAILED if _is_unexpected(runs, args.expect) else ExitCode.DONE
+    return Result("otagate/rehearsal/v1", data, rehearsal_view(scenario, runs, summary, absent, notes), code)
+
+
+def check_server_extra() -> None:
+    """Refuse to begin without the packages of the update server.
+
+    Raises:
+        UsageError: They are not installed.
+    """
+    if importlib.util.find_spec("sqlalchemy") is None:
+        raise UsageError("a part of otagate is not installed", "sqlalchemy", remedy="pip install 'otagate[server]'")
+
+
+def _is_unexpected(runs: Sequence[Rehearsed], expected: str | None) -> bool:
+    return expected is not None and any(run.ending.value != expected for run in runs)
+
+
+def _draw(chart: Any, run: Rehearsed, scenario: Scenario) -> None:
+    from otagate.cli.render.chart import svg  # noqa: PLC0415 - only with --chart
+    from otagate.cli.render.rehearsal import fault_texts, verdict_line  # noqa: PLC0415 - likewise
+
+    title = f"{', '.join(fault_texts(scenario)) or 'no fault'}: {verdict_line(run)}"
+    try:
+        atomic_write(chart, svg(run, title).encode())
+    except OSError as error:
+        raise translate(error, "the chart cannot be written", chart) from error
+
+
+def _scenario(args: argparse.Namespace, env: CommandEnv, policy: Policy) -> tuple[Scenario, list[str]]:
+    from otagate.flow.rehearse.faults import read_faults  # noqa: PLC0415 - only this verb pays for it
+    from otagate.flow.rehearse.model import Scenario  # noqa: PLC0415 - likewise
+    from otagate.flow.rehearse.stage import find_track  # noqa: PLC0415 - likewise
+
+    track = find_track(policy, args.track)
+    fleet, notes = _fleet(args, env, policy, track)
+    scenario = Scenario(
+        track=track,
+        start=_start(args.start, env.clock.now()),
+        faults=read_faults(args.fault or ()),
+        is_daily=args.arrivals == "daily",
+        sessions=_sessions(args.sessions),
+        crash_rate=_share("--crash-rate", args.crash_rate),
+        network_failures=_share("--network-failures", args.network_failures),
+        every=_time("--every", args.every),
+        approve_after=_time("--approve-after", args.approve_after, least=timedelta(0)),
+        resume_after=None if args.resume_after is None else _time("--resume-after", args.resume_after, least=timedelta(0)),
+        until=_time("--until", args.until),
+        **fleet,
+    )
+    return scenario, notes
+
+
+def _fleet(args: argparse.Namespace, env: CommandEnv, policy: Policy, track: str) -> tuple[dict[str, Any], list[str]]:
+    """Give size, channels, platforms and plugins of the fleet, and what is to be said of them."""
+    channels = list(dict.fromkeys(str(phase.channel) for phase in policy.tracks[track].phases))
+    found: dict[str, Any] = {"devices": args.devices or _DEVICES, "follows": _shares_of(channels)}
+    notes = []
+    if args.fleet_from is not None:
+        from otagate.flow.rehearse.observed import observe  # noqa: PLC0415 - only with --fleet-from
+
+        seen = observe(policy, env.environ, env.clock.now(), policy.root)
+        follows = {name: devices for name, devices in seen.follows.items() if name in channels}
+        if not follows:
+            missing = f"none of {', '.join(channels)}; devices follow {', '.join(map(harmless, seen.follows))}"
+            raise UsageError("telemetry knows no device on a channel of this track", track, found=missing)
+        size = int(sum(follows.values()))
+        found = {"devices": min(size, args.devices or _DEVICES), "follows": follows, "platforms": _known(seen.platforms)}
+        notes.append(f"a fleet like that of {size} devices which telemetry saw on these channels within 7 days")
+    if args.follow:
+        found["follows"] = _follows(args.follow, channels)
+    _within("--devices", found["devices"], _MOST_DEVICES)
+    plugins = _plugins(policy.plugin_version)
+    return {**found, **({"plugins": plugins} if plugins else {})}, notes
+
+
+def _plugins(version: str | None) -> dict[str, float]:
+    """Give the app's own plugin version when virtual devices know it."""
+    if version is None:
+        return {}
+    from otagate.fleet.generations import generation  # noqa: PLC0415 - only this verb pays for it
+
+    try:
+        generation(version)
+    except UsageError:
+        return {}
+    return {version: 1.0}
+
+
+def _shares_of(channels: Sequence[str]) -> dict[str, float]:
+    early = min(_EARLY_SHARE, (1 - _LEAST_LAST) / max(1, len(channels) - 1))
+    shares = dict.fromkeys(channels, early)
+    shares[channels[-1]] = 1 - early * (len(channels) - 1)
+    return shares
+
+
+def _follows(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float]:
+    """Read ``--follow``; what is left goes to the last channel that is not named."""
+    found: dict[str, float] = {}
+    for entry in entries:
+        name, _, value = entry.partition("=")
+        if name not in channels:
+            expected = f"one of {', '.join(channels)}"
+            raise UsageError("the track has no such channel", "--follow", expected=expected, found=repr(harmless(name, 60)))
+        found[name] = _share("--follow", value)
+    left = 1 - sum(found.values())
+    unnamed = [name for name in channels if name not in found]
+    if left < 0 or (left > 0 and not unnamed):
+        raise UsageError(
+            "these shares do not add up", "--follow", expected="100% at most, and all of it when every channel is named"
+        )
+    return {**{name: 0.0 for name in unnamed}, **found, **({unnamed[-1]: left} if unnamed else {})}
+
+
+def _known(platforms: Mapping[str, float]) -> dict[str, float]:
+    from otagate.fleet.config import PLATFORMS  # noqa: PLC0415 - only with --fleet-from
+
+    return {name: devices for name, devices in platforms.items() if name in PLATFORMS} or {"android": 1.0}
+
+
+def _start(text: str | None, now: datetime) -> datetime:
+    if text is None:
+        return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    try:
+        return from_text(text)
+    except ValueError as error:
+        found = repr(harmless(text, 60))
+        raise UsageError("this is not an instant", "--start", expected="such as 2027-01-04T09:00:00Z", found=found) from error
+
+
+def _share(option: str, text: str) -> float:
+    try:
+        return float(percent(text))
+    except ValueError as error:
+        raise UsageError("this is no share", option, expected=str(error), found=repr(harmless(text, 40))) from error
+
+
+def _time(option: str, text: str, least: timedelta = timedelta(minutes=1)) -> timedelta:
+    try:
+        found = length(text)
+    except ValueError as error:
+        raise UsageError("this is not a length of time", option, expected=str(error), found=repr(harmless(text, 40))) from error
+    if found < least:
+        raise UsageError("this is too short", option, expected="a minute at least", found=harmless(text, 40))
+    return found
+
+
+def _sessions(count: float) -> float:
+    if not 0 < count <= 1000:  # noqa: PLR2004 - more is no phone
+        raise UsageError("this number cannot be", "--sessions", expected="above 0, 1000 at most", found=str(count))
+    return count
+
+
+def _within(option: str, value: int, most: int) -> int:
+    if not 1 <= value <= most:
+        raise UsageError("this number cannot be", option, expected=f"1 to {most}", found=str(value))
+    return value

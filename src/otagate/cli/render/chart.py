@@ -1,0 +1,226 @@
+"""A rehearsal as a picture: exposure, devices and verdicts over time, as SVG by hand and as a few lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from html import escape
+
+from otagate._text import span
+from otagate.flow.rehearse.model import Rehearsed, Sample
+
+WIDTH, HEIGHT = 920, 560
+_LEFT, _RIGHT = 74, 26
+_COLUMNS = 64
+_BARS = " ▁▂▃▄▅▆▇█"
+_FULL = 10_000
+_LETTERS = {
+    "pass": "p",
+    "warn": "w",
+    "fail": "F",
+    "inconclusive": "·",
+    "insufficient": "i",
+    "no_data": "n",
+    "stale": "s",
+    "error": "E",
+    "": " ",
+}
+_LOUDEST = ("fail", "error", "no_data", "stale", "insufficient", "warn", "pass", "inconclusive")
+_COLOURS = {
+    "pass": "#2e9e5b",
+    "warn": "#d9a514",
+    "fail": "#c62f2f",
+    "inconclusive": "#b9c4d0",
+    "insufficient": "#8fa3c7",
+    "no_data": "#e8a87c",
+    "stale": "#cfa98a",
+    "error": "#9b59b6",
+    "": "#f0f2f5",
+}
+_MARKS = {
+    "gate.failed": "#c62f2f",
+    "rollout.paused": "#d07a00",
+    "rollout.rolled_back": "#c62f2f",
+    "rollout.completed": "#2e9e5b",
+}
+
+
+def drawn(run: Rehearsed) -> str:
+    """Draw a rehearsal with letters and bars, for a terminal."""
+    samples = _columns(run.samples)
+    if not samples:
+        return "no look was made"
+    most = max(1, *(sample.exposed for sample in samples))
+    met = max(1, *(sample.met for sample in samples))
+    rows = (
+        ("weight", _bars(samples, lambda one: one.weight_bps / _FULL), "100%"),
+        ("exposed", _bars(samples, lambda one: one.exposed / most), f"{samples[-1].exposed} devices"),
+        ("met fault", _bars(samples, lambda one: one.met / met), f"{samples[-1].met} devices"),
+        ("verdict", "".join(_LETTERS.get(one.verdict, "?") for one in samples), ""),
+    )
+    lines = [f"{name:<9} |{bars:<{_COLUMNS}}| {text}".rstrip() for name, bars, text in rows]
+    end = span(samples[-1].at)
+    lines.append(f"{'':<9}  0{end:>{len(samples) - 1}}")
+    lines.append("p pass, w warn, F fail, · nothing against it yet, i too few devices, n no data, s stale, E source failed")
+    return "\n".join(lines)
+
+
+def _columns(samples: Sequence[Sample]) -> list[Sample]:
+    """Give as many samples as there are columns: of each stretch the last, with its worst verdict."""
+    if len(samples) <= _COLUMNS:
+        return list(samples)
+    found = []
+    for column in range(_COLUMNS):
+        stretch = samples[column * len(samples) // _COLUMNS : (column + 1) * len(samples) // _COLUMNS]
+        worst = next(
+            (one for word in ("fail", "error", "no_data", "stale") for one in stretch if one.verdict == word), stretch[-1]
+        )
+        last = stretch[-1]
+        verdict = worst.verdict if worst.verdict in order else last.verdict
+        found.append(Sample(last.at, last.phase, last.weight_bps, last.exposed, last.met, verdict))
+    return found
+
+
+def _bars(samples: Sequence[Sample], share: Callable[[Sample], float]) -> str:
+    top = len(_BARS) - 1
+    # Whatever is not nothing is seen.
+    return "".join(_BARS[max(1, round(share(one) * top)) if share(one) > 0 else 0] for one in samples)
+
+
+# --- SVG --------------------------------------------------------------------------------------------------------------
+
+
+def svg(run: Rehearsed, title: str) -> str:
+    """Draw a rehearsal as an SVG file, for any browser."""
+    if not run.samples:
+        return _page([_text(WIDTH / 2, HEIGHT / 2, "no look was made", anchor="middle")], title)
+    whole = max(run.samples[-1].at, timedelta(seconds=1))
+
+    def x(at: timedelta) -> float:
+        return _LEFT + (WIDTH - _LEFT - _RIGHT) * min(1.0, at / whole)
+
+    parts = [*_time_axis(whole, x), *_weights(run, x), *_devices(run, x), *_verdicts(run, x), *_moments(run, x)]
+    return _page(parts, title)
+
+
+def _page(parts: Sequence[str], title: str) -> str:
+    style = "text{font:12px system-ui,sans-serif;fill:#26313d}.t{font-size:15px;font-weight:600}.d{fill:#66727f}"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">'
+        f"<title>{escape(title)}</title><style>{style}</style>"
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
+    )
+    return "\n".join([head, f'<text class="t" x="{_LEFT}" y="26">{escape(title)}</text>', *parts, "</svg>", ""])
+
+
+_TOP = {"weight": 64, "devices": 236, "verdicts": 438}
+_TALL = {"weight": 120, "devices": 150, "verdicts": 26}
+
+
+def _time_axis(whole: timedelta, x: Callable[[timedelta], float]) -> list[str]:
+    step = next((step for step in _STEPS if whole / step <= 10), _STEPS[-1])  # noqa: PLR2004 - ticks that fit
+    parts, at, bottom = [], timedelta(0), _TOP["verdicts"] + _TALL["verdicts"]
+    while at <= whole:
+        parts.append(f'<line x1="{x(at):.1f}" x2="{x(at):.1f}" y1="{_TOP["weight"]}" y2="{bottom}" stroke="#eef1f4"/>')
+        parts.append(_text(x(at), bottom + 18, span(at) if at else "0", anchor="middle", css="d"))
+        at += step
+    return parts
+
+
+_STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12, 24, 48, 96, 168, 336))
+
+
+def _weights(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
+    top, tall = _TOP["weight"], _TALL["weight"]
+
+    def y(sample: Sample) -> float:
+        return top + tall * (1 - sample.weight_bps / _FULL)
+
+    points = [f"{_LEFT},{top + tall}"]
+    before = run.samples[0]
+    for sample in run.samples:
+        points += [f"{x(sample.at):.1f},{y(before):.1f}", f"{x(sample.at):.1f},{y(sample):.1f}"]
+        before = sample
+    points.append(f"{x(before.at):.1f},{top + tall}")
+    parts = [*_scale("weight", top, tall, ("0 %", "100 %"))]
+    parts.append(f'<polygon points="{" ".join(points)}" fill="#4c7bd9" fill-opacity=".3" stroke="#3565c4"/>')
+    phase, ends = "", -1000.0
+    for sample in run.samples:
+        if sample.phase != phase and sample.phase:
+            phase = sample.phase
+            at = max(x(sample.at), _LEFT)
+            if at - ends > 8 * len(phase):
+                parts.append(_text(at + 4, top - 8, phase))
+                ends = at
+            parts.append(
+                f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{top - 18}" y2="{top + tall}" stroke="#3565c4" stroke-dasharray="2 3"/>'
+            )
+    return parts
+
+
+def _devices(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
+    top, tall = _TOP["devices"], _TALL["devices"]
+    most = max(1, *(sample.exposed for sample in run.samples))
+
+    def line(value: Callable[[Sample], int], colour: str) -> str:
+        points = " ".join(f"{x(one.at):.1f},{top + tall * (1 - value(one) / most):.1f}" for one in run.samples)
+        return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+
+    last = run.samples[-1]
+    return [
+        *_scale("devices", top, tall, ("0", str(most))),
+        line(lambda one: one.exposed, "#3565c4"),
+        line(lambda one: one.met, "#c62f2f"),
+        _text(_LEFT + 10, top + 16, f"ran the release: {last.exposed}", fill="#3565c4"),
+        _text(_LEFT + 10, top + 34, f"met the fault: {last.met}", fill="#c62f2f"),
+    ]
+
+
+def _verdicts(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
+    top, tall = _TOP["verdicts"], _TALL["verdicts"]
+    parts, begin = [_text(_LEFT - 8, top + 17, "verdict", anchor="end")], timedelta(0)
+    for sample in run.samples:
+        left, colour = x(begin), _COLOURS.get(sample.verdict, "#fff")
+        parts.append(
+            f'<rect x="{left:.1f}" y="{top}" width="{x(sample.at) - left + 0.3:.1f}" height="{tall}" fill="{colour}"/>'
+        )
+        begin = sample.at
+    shown = list(dict.fromkeys(sample.verdict for sample in run.samples if sample.verdict))
+    at = float(_LEFT)
+    for verdict in shown:
+        parts.append(f'<rect x="{at:.0f}" y="{HEIGHT - 46}" width="12" height="12" fill="{_COLOURS.get(verdict, "#fff")}"/>')
+        parts.append(_text(at + 17, HEIGHT - 36, verdict.replace("_", " "), css="d"))
+        at += 34 + 7 * len(verdict)
+    return parts
+
+
+def _moments(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
+    parts, at = [], -1000.0
+    for moment in run.moments:
+        colour = _MARKS.get(moment.kind)
+        if colour is None or not timedelta(0) <= moment.at <= run.samples[-1].at:
+            continue
+        here, bottom = x(moment.at), _TOP["verdicts"] + _TALL["verdicts"]
+        parts.append(
+            f'<line x1="{here:.1f}" x2="{here:.1f}" y1="{_TOP["weight"]}" y2="{bottom}" stroke="{colour}" stroke-width="1.5"/>'
+        )
+        word = moment.kind.partition(".")[2].replace("_", " ")
+        if abs(here - at) > 7 * len(word):
+            side = "end" if here > WIDTH / 2 else "start"
+            parts.append(_text(here + (-5 if side == "end" else 5), _TOP["devices"] - 12, word, anchor=side, fill=colour))
+            at = here
+    return parts
+
+
+def _scale(name: str, top: float, tall: float, ends: tuple[str, str]) -> list[str]:
+    return [
+        f'<rect x="{_LEFT}" y="{top}" width="{WIDTH - _LEFT - _RIGHT}" height="{tall}" fill="none" stroke="#d5dbe1"/>',
+        _text(_LEFT - 8, top + tall, ends[0], anchor="end", css="d"),
+        _text(_LEFT - 8, top + 10, ends[1], anchor="end", css="d"),
+        _text(_LEFT - 8, top + tall / 2 + 4, name, anchor="end"),
+    ]
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "start", css: str = "", fill: str = "") -> str:
+    more = (f' class="{css}"' if css else "") + (f' style="fill:{fill}"' if fill else "")
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{escape(text)}</text>'
