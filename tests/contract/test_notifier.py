@@ -187,11 +187,11 @@ def test_a_certificate_that_nobody_signed_is_refused(ours: Place, tmp_path: Path
 
 
 def test_any_text_arrives_harmless(place: Place) -> None:
-    hostile = '😀 zurück ‮evil\n<!channel> [link](https://evil.example) & "quoted" {{x}} `code` </script>'
+    hostile = '😀 zurück \u202eevil\n<!channel> [link](https://evil.example) & "quoted" {{x}} `code` </script>'
     place.notifier().send(message(reason=hostile))
     said = place.text
     assert "😀 zurück" in said
-    assert "‮" not in said
+    assert "\u202e" not in said
     assert place.kind is not NotifyKind.SLACK or "<!channel>" not in said
 
 

@@ -23,7 +23,7 @@ MAX_SENTENCE_CHARS = 900
 """With the others it keeps a whole message below the 28 KB of Teams, also when every character takes four bytes.
 **Source:** Microsoft, "Format cards in Microsoft Teams" and "Limits and specifications for Microsoft Teams"."""
 _MAX_LINK_CHARS = 1000
-_MAX_DETAIL_CHARS = 2000
+_MAX_DETAIL_CHARS = 500
 _MAX_DETAILS = 30
 _WEB = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[!#-;=?-\[\]_a-z~]*)?", re.ASCII)
 """An address that is shown as a link: no white space, quotes of markup, user or password."""
@@ -320,9 +320,8 @@ def _flat(value: Any) -> str:
 
 
 def _details(data: Mapping[str, Any]) -> dict[str, str | int | bool]:
-    items = sorted(data.items())[:_MAX_DETAILS]
+    items = [(name, data[name]) for name in sorted(data) if data[name] is not None]
     return {
         harmless(name, 100): value if isinstance(value, int | bool) else _short(_flat(value), _MAX_DETAIL_CHARS)
-        for name, value in items
-        if value is not None
+        for name, value in items[:_MAX_DETAILS]
     }
