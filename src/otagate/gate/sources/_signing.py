@@ -14,12 +14,15 @@ from urllib.parse import urlsplit
 
 from otagate.errors import OtagateError
 from otagate.gate.interface import SourceError
+from otagate.gate.sources import _secrets
 from otagate.policy.source_model import CloudAuth
 
 if TYPE_CHECKING:
     from otagate.identity._outside import Outside
     from otagate.identity.interface import AwsKeys, AzureCredential, Identity
     from otagate.identity.interface import Bearer as Token
+
+_SECRET = frozenset({"Authorization", "X-Amz-Security-Token"})
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -70,6 +73,8 @@ class CloudSigner:
         self._service = service
         self._region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         self._outside = outside
+        self.words: tuple[str, ...] = ()
+        """What of the last request's headers must not be shown."""
 
     def headers_for(self, method: str, url: str, body: str | None, headers: Headers, subject: str) -> Headers:
         """Give the headers to send: those given, and what proves who asks. They are secrets.
@@ -88,12 +93,14 @@ class CloudSigner:
             return headers
         self._refuse_open(url, subject)
         try:
-            return self._added(method, url, body, headers, subject)
+            added = self._added(method, url, body, headers, subject)
         except SourceError:
             raise
         except OtagateError as error:
             found = "; ".join(part for part in (error.what, error.found, *error.details) if part)
             raise SourceError("a metric source has no identity", subject, error.expected, found, error.remedy) from error
+        self.words = _secrets.words_of(value for name, value in added if name in _SECRET)
+        return added
 
     def _added(self, method: str, url: str, body: str | None, headers: Headers, subject: str) -> Headers:
         if self._auth is not CloudAuth.AWS:

@@ -1,0 +1,184 @@
+"""Counts and numbers from Amazon CloudWatch, by metric math over an explicit window.
+
+**Source:** the API reference of GetMetricData, in CloudWatch's JSON protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otagate._text import harmless
+from otagate.gate.interface import Measurement, MetricQuery
+from otagate.gate.sources import _fill, _shape, _vendor
+from otagate.gate.sources._asked import Manner, Told, measured
+from otagate.gate.sources._door import Door, Wire, json_or_none
+from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._literals import Language
+from otagate.gate.sources._signing import CloudSigner
+from otagate.policy.source_model import CloudAuth, CloudwatchSource
+
+if TYPE_CHECKING:
+    import httpx
+
+    from otagate.identity._outside import Outside
+
+_TYPE = "application/x-amz-json-1.0"
+_TARGET = "GraniteServiceVersion20100801.GetMetricData"
+_DAY_S = 86_400
+_PERIODS = ((15 * _DAY_S, 60), (63 * _DAY_S, 300))
+"""Data points of a minute are kept 15 days, those of five minutes 63 days, those of an hour longer."""
+_LONG_S = 3 * _DAY_S
+"""A window above this is asked in steps of at least five minutes: fewer points, the same sum."""
+_MOST_POINTS = 10_000
+"""A page; it stays below the largest answer that is read."""
+_MOST_PAGES = 20
+
+
+@dataclass(slots=True)
+class _Series:
+    """What the pages of one answer add up to."""
+
+    labels: set[str] = field(default_factory=set)
+    values: list[float] = field(default_factory=list)
+    newest: float | None = None
+    raw: list[bytes] = field(default_factory=list)
+
+
+class CloudwatchMetrics:
+    """See MetricSource. Counts are the sums of a series' points in the window, plain numbers their mean."""
+
+    def __init__(
+        self,
+        spec: CloudwatchSource,
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        pace: Pace | None = None,
+        transport: httpx.BaseTransport | None = None,
+        outside: Outside | None = None,
+    ) -> None:
+        """Ask CloudWatch in ``spec.region``. ``transport`` replaces the network, ``outside`` that of the identity."""
+        self._spec = spec
+        self._now = (pace or Pace()).now
+        url = spec.url or f"https://monitoring.{spec.region}.amazonaws.com{'.cn' if spec.region.startswith('cn-') else ''}"
+        self._subject = f"cloudwatch {harmless(spec.region)}"
+        self._signer = CloudSigner(CloudAuth.AWS, url, environ, region=spec.region, outside=outside)
+        self._door = Door(Wire(root, environ, pace, transport), url, (), spec.timeout, signer=self._signer)
+
+    def read(self, query: MetricQuery) -> Measurement:
+        """See MetricSource.read."""
+        newest: list[float] = []
+        start, end, period = self._window(query)
+
+        def ask(name: str, text: str) -> Told:
+            place = f"{self._subject}, {name}"
+            if end <= start:
+                return Told(None, b"", f"no whole {period}s in the window")
+            found = self._series({"Id": "q", "Expression": text, "Period": period}, start, end, place)
+            if found.newest is not None and name in {"total", "value"}:
+                newest.append(min(found.newest + period, end))
+            return Told(_reduced(found.values, name), b"".join(found.raw))
+
+        manner = Manner(Language.CLOUDWATCH, self._subject, ask, is_empty_zero=True)
+        found = measured(self._spec.ask, query, manner)
+        if self._spec.ask.newest is not None or not newest:
+            return found
+        return replace(found, newest_at=min(query.end, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=newest[0])))
+
+    def _window(self, query: MetricQuery) -> tuple[int, int, int]:
+        start, end = _fill.seconds_of(query)
+        age = self._now().timestamp() - start
+        period = next((seconds for kept, seconds in _PERIODS if age < kept), 3600)
+        period = max(period, 300 if end - start > _LONG_S else 60)
+        # A point holds a whole period: one that begins before the end may hold what came after it.
+        return start // period * period, end // period * period, period
+
+    def _series(self, asked: Mapping[str, Any], start: int, end: int, subject: str) -> _Series:
+        found, token = _Series(), None
+        for _ in range(_MOST_PAGES):
+            body: dict[str, Any] = {
+                "MetricDataQueries": [asked],
+                "StartTime": start,
+                "EndTime": end,
+                "ScanBy": "TimestampAscending",
+                "MaxDatapoints": _MOST_POINTS,
+            }
+            if token is not None:
+                body["NextToken"] = token
+            headers = (("Content-Type", _TYPE), ("X-Amz-Target", _TARGET))
+            answer = self._door.post("/", json.dumps(body), headers, subject, _explain)
+            found.raw.append(answer.body)
+            page = _vendor.understood(
+                answer, lambda value: _vendor.table(value, "answer", subject), subject, self._signer.words
+            )
+            token = page.get("NextToken")
+            _add(found, page, subject, is_last=token is None)
+            if token is None:
+                return found
+        raise _shape.broken(subject, f"more than {_MOST_PAGES} pages", remedy="narrow the query of the source")
+
+
+def _explain(body: bytes) -> str | None:
+    answer = json_or_none(body)
+    if not isinstance(answer, dict) or "__type" not in answer:
+        return None
+    kind = str(answer["__type"]).rpartition("#")[2]
+    return _vendor.said(f"{kind}: {answer.get('message') or answer.get('Message') or ''}")
+
+
+def _add(found: _Series, page: Mapping[str, Any], subject: str, *, is_last: bool) -> None:
+    _refuse_messages(page, subject)
+    results = _vendor.rows(page.get("MetricDataResults"), "MetricDataResults", subject)
+    for entry in results:
+        result = _vendor.table(entry, "MetricDataResults[]", subject)
+        _refuse_messages(result, subject)
+        status = result.get("StatusCode")
+        # A page that is not the last may say that there is more to come.
+        if status != "Complete" and (is_last or status != "PartialData"):
+            remedy = "a part of the data is no evidence: it is asked for again at the next look"
+            raise _shape.broken(subject, f"StatusCode {harmless(str(status))}", expected="Complete", remedy=remedy)
+        times = _vendor.rows(result.get("Timestamps"), "Timestamps", subject)
+        values = _vendor.rows(result.get("Values"), "Values", subject)
+        if len(times) != len(values):
+            raise _vendor.unlike("Timestamps", "as long as `Values`", subject)
+        found.labels.add(str(result.get("Label")))
+        found.values += [_certain(value, "Values", subject) for value in values]
+        found.newest = max((_certain(time, "Timestamps", subject) for time in times), default=found.newest)
+    if len(results) > 1 or len(found.labels) > 1:
+        remedy = "wrap the search in SUM(…), or leave GROUP BY out, so that it gives one series"
+        raise _vendor.several(max(len(results), len(found.labels)), subject, remedy)
+
+
+def _refuse_messages(holder: Mapping[str, Any], subject: str) -> None:
+    # The service says here what it left out while it did "as much of the operation as possible".
+    messages = holder.get("Messages")
+    if messages:
+        texts = [
+            f"{m.get('Code')}: {m.get('Value')}" if isinstance(m, dict) else str(m)
+            for m in _vendor.rows(messages, "Messages", subject)
+        ]
+        raise _vendor.refused(subject, _vendor.said("; ".join(texts)))
+
+
+def _certain(value: Any, name: str, subject: str) -> float:
+    found = _vendor.number(value, name, subject)
+    if found is None:
+        raise _vendor.unlike(name, "a list of numbers", subject)
+    return found
+
+
+def _reduced(values: list[float], name: str) -> float | None:
+    if not values:
+        return None
+    match name:
+        case "value":
+            return sum(values) / len(values)
+        case "newest":
+            return max(values)
+        case _:
+            return sum(values)

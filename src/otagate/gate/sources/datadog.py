@@ -1,0 +1,87 @@
+"""Counts and numbers from Datadog, by scalar queries over an explicit window.
+
+**Source:** Datadog's API reference, "Query scalar data across multiple products" (v2).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otagate.gate.interface import Measurement, MetricQuery
+from otagate.gate.sources import _fill, _vendor
+from otagate.gate.sources._asked import Manner, Told, measured
+from otagate.gate.sources._door import Door, Wire, address, json_or_none
+from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._literals import Language
+from otagate.policy.source_model import DatadogSource
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class DatadogMetrics:
+    """See MetricSource. The aggregator reduces the whole window to one number: never its oldest or newest point."""
+
+    def __init__(
+        self,
+        spec: DatadogSource,
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        pace: Pace | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Ask ``spec.site``; the keys are read when it is asked. ``transport`` replaces the network."""
+        self._spec = spec
+        self._wire = Wire(root, environ, pace, transport)
+        self._url = spec.url or f"https://api.{spec.site}"
+        self._subject = f"datadog {address(self._url)}"
+
+    def read(self, query: MetricQuery) -> Measurement:
+        """See MetricSource.read."""
+        spec, subject = self._spec, self._subject
+        headers = (
+            ("DD-API-KEY", self._wire.secret(spec.api_key, f"{subject}, api_key")),
+            ("DD-APPLICATION-KEY", self._wire.secret(spec.application_key, f"{subject}, application_key")),
+        )
+        door = Door(self._wire, self._url, headers, spec.timeout)
+
+        def ask(name: str, text: str) -> Told:
+            place = f"{subject}, {name}"
+            answer = door.post("/api/v2/query/scalar", self._body(text, query), (), place, _explain)
+            return Told(_vendor.understood(answer, lambda value: _number(value, place), place, door.words), answer.body)
+
+        return measured(spec.ask, query, Manner(Language.DATADOG, subject, ask, is_empty_zero=True, words=door.words))
+
+    def _body(self, text: str, query: MetricQuery) -> str:
+        start, end = _fill.seconds_of(query)
+        asked = {"data_source": "metrics", "name": "a", "query": text, "aggregator": self._spec.aggregator}
+        attributes = {"from": start * 1000, "to": end * 1000, "queries": [asked], "formulas": [{"formula": "a"}]}
+        return json.dumps({"data": {"type": "scalar_request", "attributes": attributes}})
+
+
+def _explain(body: bytes) -> str | None:
+    answer = json_or_none(body)
+    return _vendor.said(answer["errors"]) if isinstance(answer, dict) and answer.get("errors") else None
+
+
+def _number(value: Any, subject: str) -> float | None:
+    answer = _vendor.table(value, "answer", subject)
+    if answer.get("errors"):
+        raise _vendor.refused(subject, _vendor.said(answer["errors"]))
+    data = _vendor.table(answer.get("data"), "data", subject)
+    attributes = _vendor.table(data.get("attributes"), "data.attributes", subject)
+    columns = [
+        _vendor.table(column, "column", subject) for column in _vendor.rows(attributes.get("columns"), "columns", subject)
+    ]
+    found = [column for column in columns if column.get("type") == "number"]
+    if not found:
+        return None
+    values = _vendor.rows(found[0].get("values"), "values", subject)
+    if len(found) > 1 or len(values) > 1:
+        remedy = "take `by {…}` out of the query, so that it gives one series"
+        raise _vendor.several(max(len(found), len(values)), subject, remedy)
+    return _vendor.number(values[0], "values[0]", subject) if values else None

@@ -1,0 +1,122 @@
+"""Counts and numbers from New Relic, by NRQL over NerdGraph.
+
+**Source:** New Relic's "NerdGraph tutorial: Query your data with NRQL" and "NRQL syntax, clauses, and functions".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otagate._text import harmless
+from otagate.gate.interface import Measurement, MetricQuery
+from otagate.gate.sources import _shape, _vendor
+from otagate.gate.sources._asked import Manner, Told, measured
+from otagate.gate.sources._door import Door, Wire, json_or_none
+from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._literals import Language
+from otagate.policy.source_model import Asked, NewRelicSource
+
+if TYPE_CHECKING:
+    import httpx
+
+_HOSTS = {"us": "https://api.newrelic.com", "eu": "https://api.eu.newrelic.com"}
+_GRAPHQL = (
+    "query($account: Int!, $nrql: Nrql!, $timeout: Seconds!) "
+    "{ actor { account(id: $account) { nrql(query: $nrql, timeout: $timeout) { results } } } }"
+)
+_LITERAL = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?:--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
+_OWN_WINDOW = re.compile(r"\b(?:since|until)\b", re.IGNORECASE)
+_SERIES = re.compile(r"\b(?:timeseries|compare\s+with)\b", re.IGNORECASE)
+_WINDOW = " SINCE {start_ms} UNTIL {end_ms}"
+_LONGEST_S = 120
+"""Most that NerdGraph grants a query. **Source:** as above."""
+
+
+class NewRelicMetrics:
+    """See MetricSource. NRQL without a window would mean the last hour, so every query gets the gate's own."""
+
+    def __init__(
+        self,
+        spec: NewRelicSource,
+        root: Path,
+        environ: Mapping[str, str],
+        *,
+        pace: Pace | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Ask the account ``spec.account``; the key is read when it is asked. ``transport`` replaces the network."""
+        self._spec = spec
+        self._wire = Wire(root, environ, pace, transport)
+        self._subject = f"newrelic account {spec.account}"
+
+    def read(self, query: MetricQuery) -> Measurement:
+        """See MetricSource.read."""
+        spec, subject = self._spec, self._subject
+        headers = (("API-Key", self._wire.secret(spec.token, f"{subject}, token")),)
+        door = Door(self._wire, spec.url or _HOSTS.get(spec.region, _HOSTS["us"]), headers, spec.timeout)
+
+        def ask(name: str, text: str) -> Told:
+            place = f"{subject}, {name}"
+            answer = door.post("/graphql", self._body(text), (), place, _explain)
+            return Told(_vendor.understood(answer, lambda value: _number(value, place), place, door.words), answer.body)
+
+        manner = Manner(Language.NRQL, subject, ask, is_empty_zero=False, words=door.words)
+        return measured(self._windowed(spec.ask), query, manner)
+
+    def _windowed(self, asked: Asked) -> Asked:
+        names = {"bad": asked.bad, "total": asked.total, "value": asked.value, "newest": asked.newest}
+        return replace(asked, **{name: self._in_window(name, text) for name, text in names.items() if text is not None})
+
+    def _in_window(self, name: str, text: str) -> str:
+        bare = _LITERAL.sub("", text)
+        if _SERIES.search(bare):
+            raise _shape.broken(f"{self._subject}, {name}", "TIMESERIES or COMPARE WITH", expected="a query for one number")
+        if not _OWN_WINDOW.search(bare):
+            return text.rstrip() + ("\n" if "--" in text or "//" in text else "") + _WINDOW
+        if re.search(r"\{start(?:_ms|_unix)?\}", text) and re.search(r"\{end(?:_ms|_unix)?\}", text):
+            return text
+        remedy = "leave SINCE and UNTIL out: the window of the gate is added"
+        raise _shape.broken(f"{self._subject}, {name}", "a window of its own", expected="the window of the gate", remedy=remedy)
+
+    def _body(self, text: str) -> str:
+        timeout = min(_LONGEST_S, math.ceil(self._spec.timeout.total_seconds()))
+        return json.dumps({"query": _GRAPHQL, "variables": {"account": self._spec.account, "nrql": text, "timeout": timeout}})
+
+
+def _explain(body: bytes) -> str | None:
+    answer = json_or_none(body)
+    return _messages(answer["errors"]) if isinstance(answer, dict) and answer.get("errors") else None
+
+
+def _number(value: Any, subject: str) -> float | None:
+    answer = _vendor.table(value, "answer", subject)
+    # GraphQL tells errors with HTTP 200, some beside a part of the data.
+    if answer.get("errors"):
+        raise _vendor.refused(subject, _messages(answer["errors"]))
+    found: Any = answer
+    for step in ("data", "actor", "account", "nrql"):
+        found = _vendor.table(found.get(step), step, subject)
+    results = _vendor.rows(found.get("results"), "results", subject)
+    if len(results) > 1:
+        raise _vendor.several(len(results), subject, "take FACET out of the query, so that it gives one row")
+    if not results:
+        return None
+    row = _vendor.table(results[0], "results[0]", subject)
+    if len(row) != 1:
+        keys = harmless(", ".join(row))
+        remedy = "select one number, without FACET"
+        raise _shape.broken(subject, f"{len(row)} columns: {keys}", expected="one number", remedy=remedy)
+    ((column, cell),) = row.items()
+    return _vendor.number(cell, column, subject)
+
+
+def _messages(errors: Any) -> str:
+    if not isinstance(errors, list):
+        return _vendor.said(errors)
+    return _vendor.said("; ".join(str(error.get("message", "")) if isinstance(error, dict) else str(error) for error in errors))
