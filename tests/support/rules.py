@@ -67,7 +67,7 @@ def decided(rollout: dict[str, Any], channel: str) -> int:
     phases = rollout["spec"]["track"]["phases"]
     now, step = rollout["phase"], rollout["step"]
     past: list[int] = [phase["weights"][-1] for phase in phases[: max(now, 0)] if phase["channel"] == channel]
-    here = [phases[now]["weights"][step]] if now >= 0 and phases[now]["channel"] == channel else []
+    here: list[int] = [phases[now]["weights"][step]] if now >= 0 and phases[now]["channel"] == channel else []
     return max([0, *past, *here])
 
 
