@@ -49,8 +49,10 @@ class Action:
     carry_out: Callable[[], Receipt]
 
 
-def promote(workspace: Workspace, name: ChannelName, version: Version, weight: Weight) -> Action:
+def promote(workspace: Workspace, name: ChannelName, version: Version, weight: Weight, *, lower: bool = False) -> Action:
     """Move a channel to a release, or raise the release's weight there. For channels that no rollout holds.
+
+    With ``lower`` the weight of a release that is ramping up there may also fall: the devices above it go back.
 
     Raises:
         ConflictError: A rollout holds the channel; the release was rolled back there; or it has a higher weight already.
@@ -70,9 +72,11 @@ def promote(workspace: Workspace, name: ChannelName, version: Version, weight: W
     published = find_release(workspace, version)
     refuse_unfit(published.release, name, workspace.clock.now())
     before = read_or_new(workspace, name)
-    change = _promotion(published.ref, weight)
+    falls = lower and before.candidate is not None and before.candidate.release == published.ref
+    change = _lowering(published.ref, weight) if falls else _promotion(published.ref, weight)
     after = change(before)
-    _refuse_lowering(before, published.ref, weight)
+    if not falls:
+        _refuse_lowering(before, published.ref, weight)
     title = f"promote {name} to {version} at {weight}"
     step = Step(StepKind.ADVANCE, title, Status.TODO if after is not before else Status.DONE, _was(before))
 
@@ -342,16 +346,20 @@ def _promotion(ref: ReleaseRef, weight: Weight) -> Callable[[ChannelState], Chan
     return lambda state: transitions.offer(state, ref, weight, seed)
 
 
+def _lowering(ref: ReleaseRef, weight: Weight) -> Callable[[ChannelState], ChannelState]:
+    return lambda state: transitions.lower(state, ref, weight)
+
+
 def _refuse_lowering(before: ChannelState, ref: ReleaseRef, weight: Weight) -> None:
     at = before.candidate.weight if before.candidate and before.candidate.release == ref else None
     at = Weight(10_000) if before.stable == ref else at
     if at is not None and weight < at:
         raise ConflictError(
-            "a weight only grows",
+            "a weight only grows by itself",
             f"channel {before.name} of {before.app}",
             expected=f"{at} or more for {ref}",
             found=str(weight),
-            remedy=f"to take it off the devices: otagate rollback --channel {before.name}",
+            remedy=f"to take it back from a part of the devices: --lower; from all: otagate rollback --channel {before.name}",
         )
 
 

@@ -276,3 +276,21 @@ def test_the_rules_hold_whatever_is_called_in_whatever_order(plan: list[tuple[Ca
         _check(state, after)
         assert function(after, *arguments) is after, "twice is not once"
         state = after
+
+
+# --- lowering and dropping -----------------------------------------------------------------------------------------------
+
+
+def test_lower_takes_the_candidate_back_from_a_part_of_the_devices_and_keeps_the_seed() -> None:
+    after = transitions.lower(RAMPING_C, C, Weight(100))
+    assert after == replace(RAMPING_C, serial=RAMPING_C.serial + 1, candidate=Candidate(C, Weight(100), SEED))
+    for release, weight in ((C, 500), (C, 600), (B, 100), (D, 100)):
+        assert transitions.lower(RAMPING_C, release, Weight(weight)) is RAMPING_C
+
+
+def test_drop_stops_offering_and_blocks_nothing() -> None:
+    after = transitions.drop(RAMPING_C, C)
+    assert after == replace(RAMPING_C, serial=RAMPING_C.serial + 1, candidate=None)
+    assert transitions.offer(after, C, Weight(100), OTHER_SEED).candidate == Candidate(C, Weight(100), OTHER_SEED)
+    assert transitions.drop(RAMPING_C, B) is RAMPING_C
+    assert transitions.drop(ON_A, A) is ON_A

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -145,7 +146,7 @@ OFFICE = WindowsSpec(
 OPEN, SHUT = datetime(2026, 11, 23, 10, tzinfo=UTC), datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
-def windowed(**more: object) -> RolloutState:
+def windowed(**more: Any) -> RolloutState:
     state = fresh(spec=track(phase("internal", 5, 100, **more), phase("stable")))
     return replace(state, spec=replace(state.spec, windows=OFFICE))
 

@@ -19,10 +19,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channel", required=True, metavar="NAME", help="the channel to move")
     parser.add_argument("--release", required=True, metavar="V", help="the published version that it is to serve")
     parser.add_argument("--weight", default="100%", metavar="PERCENT", help="share of devices (default: 100%%)")
+    parser.add_argument("--lower", action="store_true", help="let the weight fall: the devices above it go back")
     add_dry_run(parser)
 
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Promote."""
     name, version, weight = ChannelName(args.channel), Version(args.release), Weight.parse(args.weight)
-    return act(args, env, lambda workspace: promote(workspace, name, version, weight), check=refuse_skew)
+    return act(args, env, lambda workspace: promote(workspace, name, version, weight, lower=args.lower), check=refuse_skew)

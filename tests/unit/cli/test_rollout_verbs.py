@@ -1,0 +1,88 @@
+"""abort, amend, status --max-age, reconcile --all and --junit, through the one way in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from support.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "app")
+
+
+def test_abort_says_what_it_does_and_does_it_once(project: Project) -> None:
+    assert project("run").code == 0
+    plan = project("abort", "--dry-run").out
+    assert "drop internal" in plan
+    done = project("abort", "--reason", "wrong branch", "--format", "json").json
+    assert (done["rollout"]["state"], done["rollout"]["outcome"]) == ("aborted", "wrong branch")
+    again = project("abort")
+    assert (again.code, "no rollout is active" in again.err) == (2, True)
+    assert "rollout.aborted" in project("history").out
+
+
+def test_amend_takes_what_the_policy_says_now(project: Project) -> None:
+    assert project("run").code == 0
+    before = project("status", "--format", "json").json["rollouts"][0]
+    text = (project.folder / "otagate.yml").read_text()
+    (project.folder / "otagate.yml").write_text(text.replace("min_sample: 100", "min_sample: 50"))
+    assert project("amend").code == 2, "a reason is needed"
+    assert project("amend", "--reason", "few devices").code == 0
+    after = project("status", "--format", "json").json["rollouts"][0]
+    assert (before["id"], before["not_before"]) == (after["id"], after["not_before"])
+    assert before["spec"] != after["spec"]
+    refused = project("amend", "--weight", "5%", "--reason", "x")
+    assert (refused.code, "earlier weight" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(("most", "code"), [("2h", 0), ("1s", 7), ("soon", 2)])
+def test_status_tells_a_monitor_when_nobody_reconciles(most: str, code: int, project: Project) -> None:
+    assert project("status", "--max-age", most).code in {0, 2}, "nothing is active"
+    assert project("run").code == 0
+    rollout = project.store / "apps/com.example.app/rollouts/1.0.0-production.json"
+    if code == 7:  # as a schedule that stopped long ago leaves it
+        text = rollout.read_text()
+        at = project("status", "--format", "json").json["rollouts"][0]["last_reconcile_at"]
+        rollout.write_text(text.replace(f'"last_reconcile_at":"{at}"', '"last_reconcile_at":"2020-01-01T00:00:00.000000Z"'))
+    done = project("status", "--max-age", most)
+    assert done.code == code, done.err
+    assert ("is the schedule of `otagate reconcile` running?" in done.out) is (code == 7)
+
+
+def test_reconcile_all_is_reconcile(project: Project) -> None:
+    assert project("run").code == 0
+    done = project("reconcile", "--all", "--format", "json").json
+    assert [rollout["rollout"]["id"] for rollout in done["rollouts"]] == ["1.0.0-production"]
+    assert done["failed"] == {}
+    assert done["rollouts"][0]["next_look"]
+    both = project("reconcile", "--all", "--channel", "internal")
+    assert both.code == 2
+
+
+def test_a_failed_gate_is_a_failed_test_case(project: Project) -> None:
+    assert project("run").code == 0
+    project.measure(140, 2000)
+    report = project.folder / "gates.xml"
+    assert project("reconcile", "--junit", "gates.xml").code == 4
+    suite = ET.fromstring(report.read_text()).find("testsuite")
+    assert suite is not None
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("1.0.0-production", "2", "1")
+    failure = suite.find("testcase[@classname='gate.crash_rate']/failure")
+    assert failure is not None
+    assert "140 of 2000" in (failure.get("message") or "")
+    assert '"log_e"' in (suite.findtext("testcase/system-out") or "")
+
+
+def test_what_is_not_decided_is_skipped_and_a_source_that_fails_an_error(project: Project) -> None:
+    assert project("run", "--junit", "gates.xml").code == 0
+    assert 'skipped="2"' in (project.folder / "gates.xml").read_text()
+    (project.folder / "metrics" / "crash_rate.json").write_text("nonsense")
+    assert project("gate", "eval", "--junit", "gates.xml").code == 6
+    assert 'errors="2"' in (project.folder / "gates.xml").read_text()
+    missing = project("gate", "eval", "--junit", "nowhere/gates.xml")
+    assert (missing.code, "no such folder" in missing.err) == (2, True)
