@@ -50,15 +50,15 @@ class _News:
 
 
 @contextmanager
-def telling(workspace: Workspace) -> Iterator[None]:
+def telling(workspace: Workspace, wire: Wire | None = None) -> Iterator[None]:
     """Tell at the end what was done in the ``with``, also when it failed half-way; what cannot be told is warned of."""
     begin(workspace)
     try:
         yield
     except OtagateError:
-        tell_and_warn(workspace)
+        tell_and_warn(workspace, wire)
         raise
-    tell_and_warn(workspace)
+    tell_and_warn(workspace, wire)
 
 
 def begin(workspace: Workspace) -> None:
@@ -95,9 +95,9 @@ def tell(workspace: Workspace, wire: Wire | None = None) -> list[str]:
     return warnings
 
 
-def tell_and_warn(workspace: Workspace) -> None:
+def tell_and_warn(workspace: Workspace, wire: Wire | None = None) -> None:
     """Tell, and warn of what could not be told. Never raises."""
-    for warning in tell(workspace):
+    for warning in tell(workspace, wire):
         workspace.listener.warn(warning)
 
 

@@ -95,9 +95,10 @@ def _is_url(text: str) -> bool:
 
     try:
         url = httpx.URL(text)
+        host = url.host
     except (httpx.InvalidURL, ValueError):  # ValueError: a name that IDNA refuses
         return False
-    return (url.port or 0) <= _LAST_PORT
+    return bool(host) and (url.port or 0) <= _LAST_PORT
 
 
 def post(place: Place, body: bytes, headers: Callable[[], Mapping[str, str]], wire: Wire) -> None:
