@@ -91,7 +91,7 @@ def ratio(looks: Sequence[int], limit: float, at_least: int = 1) -> list[int | N
 
 
 def bound(looks: Sequence[int], limit: float) -> list[int | None]:
-    """Stop when the lower end of the Wilson interval reaches the limit, as Capgo's auto-pause does; here on all devices so far."""
+    """Stop when the lower end of the Wilson interval reaches the limit, on all devices so far."""
     return [smallest(total, lambda bad, n=total: bad > 0 and wilson(bad, n)[0] >= limit) for total in looks]  # type: ignore[misc]
 
 
