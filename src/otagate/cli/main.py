@@ -54,6 +54,8 @@ VERBS: dict[str, str] = {
     "metrics": "counts of devices by release: installs, failures, crashes, adoption",
     "gate": "judge metrics and show the evidence",
     "notify": "send a test to the places that are told what happens",
+    "rehearse": "see what a policy does with a bad release, on virtual phones: weeks in seconds",
+    "demo": "watch a good and a bad release on a small app, with a real server and virtual phones",
     "doctor": "find out what is wrong here, and what mends it",
 }
 

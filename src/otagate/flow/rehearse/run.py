@@ -135,7 +135,7 @@ class _Run:
 
         try:
             machine = self.world.machine(point)
-            outcomes.append(drive(machine, self.world.rollout_id, wait=None))
+            outcomes.append(drive(machine, self.world.rollout_id, wait=None, on_step=outcomes.append))
             refresh(machine, due(machine))
         except Killed:
             self.killed += 1
@@ -186,10 +186,11 @@ class _Run:
         return sum(1 for device in self.world.fleet.devices if device.bundles.running == UNDER_TEST)
 
     def _sample(self, state: RolloutState, outcomes: list[Outcome]) -> None:
+        # The first look of several: what let it go on, not what is known of the next weight, a moment old.
         judged = [outcome.results for outcome in outcomes if outcome.results]
         self.looks += bool(judged)
         phase = state.current
-        verdict = overall(judged[-1]).value if judged else ""
+        verdict = overall(judged[0]).value if judged else ""
         bps = 0 if phase is None else state.weight.bps
         name = phase.name if phase is not None else ""
         self.samples.append(Sample(self.world.since, name, bps, self._count(Fact.SET), self._met(), verdict))
