@@ -15,7 +15,7 @@
 Map otagate(Map config = [:]) {
     List<String> inputs = [
         'command', 'policy', 'working-directory', 'version', 'no-build', 'wait', 'detailed-exitcode', 'dry-run', 'comment', 'channel',
-        'release', 'weight', 'phase', 'override', 'to', 'reason', 'all', 'in-use', 'ignore-telemetry',
+        'release', 'weight', 'lower', 'phase', 'override', 'to', 'reason', 'all', 'junit', 'max-age', 'in-use', 'ignore-telemetry',
         'grace', 'read-only',
     ]
     List<String> secrets = ['signing-key', 'encryption-key', 'server-token', 'github-token']

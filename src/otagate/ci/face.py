@@ -23,7 +23,7 @@ from otagate.errors import KeyMaterialError, OtagateError, UsageError
 
 PREFIX = "OTAGATE_INPUT_"
 
-FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment", "all", "ignore-telemetry", "read-only")
+FLAGS = ("no-build", "dry-run", "detailed-exitcode", "comment", "all", "lower", "ignore-telemetry", "read-only")
 """Inputs that are ``true``, ``false`` or empty."""
 
 SECRETS = {
@@ -36,16 +36,18 @@ SECRETS = {
 become arguments."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "run": ("policy", "version", "no-build", "wait", "detailed-exitcode", "dry-run"),
+    "run": ("policy", "version", "no-build", "wait", "junit", "detailed-exitcode", "dry-run"),
     "plan": ("policy", "version", "comment"),
     "upload": ("policy", "version", "no-build", "dry-run"),
-    "reconcile": ("policy", "channel", "wait", "detailed-exitcode", "dry-run"),
-    "promote": ("policy", "channel", "release", "weight", "dry-run"),
+    "reconcile": ("policy", "channel", "wait", "junit", "detailed-exitcode", "dry-run"),
+    "promote": ("policy", "channel", "release", "weight", "lower", "dry-run"),
     "approve": ("policy", "phase", "channel", "reason", "dry-run"),
     "pause": ("policy", "channel", "reason", "dry-run"),
     "resume": ("policy", "channel", "override", "reason", "dry-run"),
+    "abort": ("policy", "channel", "reason", "dry-run"),
+    "amend": ("policy", "channel", "weight", "reason", "dry-run"),
     "rollback": ("policy", "channel", "to", "reason", "dry-run"),
-    "status": ("policy", "channel"),
+    "status": ("policy", "channel", "max-age"),
     "mirror": ("policy", "version", "all", "dry-run"),
     "prune": ("policy", "in-use", "ignore-telemetry", "grace", "wait", "dry-run"),
     "doctor": ("policy", "read-only"),
