@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from otagate._text import harmless
 from otagate.gate.interface import SourceError
@@ -77,7 +77,8 @@ class Door:
 
     def query(self, path: str, fields: Mapping[str, str], subject: str, explain: Explain) -> Answer:
         """Ask with fields in the URL, or as a form where that would be too long."""
-        form = urlencode(fields)
+        # Spaces as %20: in a URL, what signs it and what checks the signature need not agree on "+".
+        form = urlencode(fields, quote_via=quote)
         url = f"{self._url}{path}?{form}"
         if len(url) <= MAX_GET_CHARS:
             return self._ask(_Sent("GET", url), subject, explain)
@@ -85,7 +86,7 @@ class Door:
 
     def get(self, path: str, fields: Mapping[str, str], subject: str, explain: Explain) -> Answer:
         """Ask with fields in the URL."""
-        return self._ask(_Sent("GET", f"{self._url}{path}?{urlencode(fields)}"), subject, explain)
+        return self._ask(_Sent("GET", f"{self._url}{path}?{urlencode(fields, quote_via=quote)}"), subject, explain)
 
     def post(self, path: str, body: str, headers: Headers, subject: str, explain: Explain) -> Answer:
         """Ask with a body."""

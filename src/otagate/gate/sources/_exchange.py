@@ -162,7 +162,9 @@ class Exchange:
                 request, f"HTTP {response.status_code}, a redirect; none is followed", "write the final URL into the policy"
             )
         if response.status_code in _RETRIED:
-            wait = _retry_after(response.headers.get("Retry-After", ""), self._pace.now())
+            # Datadog tells the seconds to wait by a name of its own.
+            told = response.headers.get("Retry-After") or response.headers.get("X-RateLimit-Reset", "")
+            wait = _retry_after(told, self._pace.now())
             raise _TryAgainError(f"HTTP {response.status_code}{self._reason(request, response, until)}", wait)
         if not response.is_success and response.status_code != _NOT_FOUND:
             found = f"HTTP {response.status_code}{self._reason(request, response, until)}"

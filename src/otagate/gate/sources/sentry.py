@@ -23,7 +23,11 @@ from otagate.policy.source_model import SentrySource
 if TYPE_CHECKING:
     import httpx
 
-_HOUR = timedelta(hours=1)
+MOST_HOURS = 960
+"""Sentry gives at most 1000 intervals, and only of an hour or a day."""
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+_NAMES = {_HOUR: "1h", _DAY: "1d"}
 _FIELDS = {"user": "count_unique(user)", "session": "sum(session)"}
 _STATUSES = frozenset({"healthy", "crashed", "errored", "abnormal", "unhandled"})
 """``unhandled`` was a part of ``errored`` once, and counts with it."""
@@ -32,7 +36,10 @@ _SYNTAX = frozenset('"\\*')
 
 
 class SentryMetrics:
-    """See MetricSource. Sentry counts by the hour: both ends of the window are rounded down to one."""
+    """See MetricSource. Sentry counts by the hour: both ends of the window are rounded down to one.
+
+    Windows above :data:`MOST_HOURS` are counted by the day, and their ends rounded down to one.
+    """
 
     def __init__(
         self,
@@ -52,7 +59,8 @@ class SentryMetrics:
         """See MetricSource.read."""
         subject = self._subject
         self._refuse(query)
-        start, end = _hour(query.start), _hour(query.end)
+        step = _HOUR if query.end - query.start <= MOST_HOURS * _HOUR else _DAY
+        start, end = _down(query.start, step), _down(query.end, step)
         field = _FIELDS[self._spec.unit]
         asked = f'{subject}: {field} by session.status of release:"{harmless(self._release(query))}"'
         if end <= start:
@@ -60,15 +68,16 @@ class SentryMetrics:
         headers = (("Authorization", f"Bearer {self._wire.secret(self._spec.token, f'{subject}, token')}"),)
         door = Door(self._wire, self._spec.url, headers, self._spec.timeout)
         path = f"/api/0/organizations/{quote(self._spec.organization, safe='')}/sessions/"
-        answer = door.get(path, self._fields(query, start, end), subject, _explain)
-        totals, newest = _vendor.understood(answer, lambda value: _read(value, field, subject), subject, door.words)
+        answer = door.get(path, self._fields(query, (start, end), step), subject, _explain)
+        hours = [start + at * step for at in range((end - start) // step)]
+        totals, last = _vendor.understood(answer, lambda value: _read(value, field, hours, subject), subject, door.words)
         asked += f" from {to_text(start)} to {to_text(end)}"
         digest = hashlib.sha256(answer.body).hexdigest()
         total = sum(totals.values())
         if not total:
             return Measurement(None, None, None, asked, digest)
         bad = sum(count for status, count in totals.items() if status in self._bad)
-        return Measurement(bad, total, min(query.end, newest) if newest else None, asked, digest)
+        return Measurement(bad, total, min(query.end, last + step) if last else None, asked, digest)
 
     @property
     def _bad(self) -> frozenset[str]:
@@ -91,23 +100,25 @@ class SentryMetrics:
             remedy="rename the release, or mend `release` of the source",
         )
 
-    def _fields(self, query: MetricQuery, start: datetime, end: datetime) -> dict[str, str]:
+    def _fields(self, query: MetricQuery, window: tuple[datetime, datetime], step: timedelta) -> dict[str, str]:
         spec = self._spec
         fields = {
             "project": spec.project,
             "field": _FIELDS[spec.unit],
             "groupBy": "session.status",
             "query": f'release:"{self._release(query)}"',
-            "interval": "1h",
-            "start": start.strftime("%Y-%m-%dT%H:%M:%S"),
-            "end": end.strftime("%Y-%m-%dT%H:%M:%S"),
+            "interval": _NAMES[step],
+            "start": window[0].strftime("%Y-%m-%dT%H:%M:%S"),
+            # Sentry includes the second that is named as the end, and then rounds up to a whole interval.
+            "end": (window[1] - _SECOND).strftime("%Y-%m-%dT%H:%M:%S"),
             "utc": "true",
         }
         return fields if spec.environment is None else {**fields, "environment": spec.environment}
 
 
-def _hour(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _down(instant: datetime, step: timedelta) -> datetime:
+    hour = instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour if step == _HOUR else hour.replace(hour=0)
 
 
 def _explain(body: bytes) -> str | None:
@@ -115,30 +126,33 @@ def _explain(body: bytes) -> str | None:
     return _vendor.said(answer["detail"]) if isinstance(answer, dict) and answer.get("detail") else None
 
 
-def _read(value: Any, field: str, subject: str) -> tuple[dict[str, int], datetime | None]:
-    """Give the totals by status, and the end of the last hour in which anything was seen."""
+def _read(value: Any, field: str, hours: list[datetime], subject: str) -> tuple[dict[str, int], datetime | None]:
+    """Give the totals by status, and the beginning of the last interval in which anything was seen."""
     answer = _vendor.table(value, "answer", subject)
-    intervals = _vendor.rows(answer.get("intervals"), "intervals", subject)
-    totals: dict[str, int] = {}
+    told = [_instant(text, subject) for text in _vendor.rows(answer.get("intervals"), "intervals", subject)]
+    if told != hours:
+        found = f"{len(told)} intervals" + (f" from {to_text(told[0])}" if told else "")
+        raise _shape.broken(subject, found, expected=f"{len(hours)} intervals from {to_text(hours[0])}")
+    totals: dict[str, int | None] = {}
     last = -1
     for entry in _vendor.rows(answer.get("groups"), "groups", subject):
         group = _vendor.table(entry, "groups[]", subject)
         status = _vendor.table(group.get("by"), "by", subject).get("session.status")
-        if status not in _STATUSES or status in totals:
+        if not isinstance(status, str) or status not in _STATUSES or status in totals:
             found = f"session.status {harmless(str(status))}"
             raise _shape.broken(subject, found, expected="each status once", remedy="a newer otagate may know it")
         count = _vendor.number(_vendor.table(group.get("totals"), "totals", subject).get(field), field, subject)
-        totals[status] = _asked.devices(count, status, subject) or 0
+        totals[status] = _asked.devices(count, status, subject)
         series = _vendor.rows(_vendor.table(group.get("series"), "series", subject).get(field), f"series {field}", subject)
-        seen = (at for at, number in enumerate(series) if _vendor.number(number, field, subject))
-        last = max(last, *seen, -1)
-    if last < 0 or last >= len(intervals):
-        return totals, None
-    return totals, _end_of(intervals[last], subject)
+        last = max([last, *(at for at, number in enumerate(series[: len(hours)]) if _vendor.number(number, field, subject))])
+    known = {status: count for status, count in totals.items() if count is not None}
+    if len(known) < len(totals) and any(known.values()):
+        raise _shape.broken(subject, "no count for some statuses", expected=f"{field} for each session.status")
+    return known, hours[last] if last >= 0 else None
 
 
-def _end_of(text: Any, subject: str) -> datetime:
+def _instant(text: Any, subject: str) -> datetime:
     try:
-        return from_text(text) + _HOUR
+        return from_text(text)
     except (ValueError, TypeError, OverflowError) as error:
         raise _vendor.unlike("intervals", "a list of instants", subject) from error
