@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("policy", "version", "no-build", "wait", "junit", "detailed-exitcode", "dry-run"),
     "plan": ("policy", "version", "comment"),
     "upload": ("policy", "version", "no-build", "dry-run"),
-    "reconcile": ("policy", "channel", "wait", "junit", "detailed-exitcode", "dry-run"),
+    "reconcile": ("policy", "channel", "all", "wait", "junit", "detailed-exitcode", "dry-run"),
     "promote": ("policy", "channel", "release", "weight", "lower", "dry-run"),
     "approve": ("policy", "phase", "channel", "reason", "dry-run"),
     "pause": ("policy", "channel", "reason", "dry-run"),

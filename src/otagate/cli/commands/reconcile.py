@@ -12,7 +12,7 @@ from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Line, Tone
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.cli.render.views import outcome_data, outcome_view, outputs
-from otagate.errors import ExitCode
+from otagate.errors import ExitCode, UsageError
 from otagate.flow.drive import drive_all
 from otagate.flow.foresee import foresee
 from otagate.flow.outcome import exit_code
@@ -27,9 +27,8 @@ HELP = "bring every active rollout one step nearer its goal; sign pointers anew 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--channel", metavar="NAME", help="only the rollout that holds this channel")
-    which.add_argument("--all", action="store_true", help="every active rollout (default)")
+    parser.add_argument("--channel", metavar="NAME", help="only the rollout that holds this channel")
+    parser.add_argument("--all", action="store_true", help="every active rollout (default)")
     parser.add_argument(
         "--wait", nargs="?", const="", metavar="TIME", help="work through soaks in the foreground, for at most TIME"
     )
@@ -40,8 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Reconcile; the worst outcome decides the exit code."""
-    workspace = open_workspace(args, env)
     name = channel_of(args)
+    if args.all and name is not None:
+        raise UsageError("`--all` and `--channel` contradict each other", "otagate reconcile", remedy="leave one of them out")
+    workspace = open_workspace(args, env)
     active = [workspace.rollouts.holder(name)] if name else active_rollouts(workspace)
     found = [stored for stored in active if stored is not None]
     if args.dry_run:
