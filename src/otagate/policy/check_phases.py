@@ -20,12 +20,12 @@ def check_phases(findings: Findings) -> None:
     """Check the phases of gates and the gates of phases, and warn of gates that can see nothing."""
     gates = gates_of(findings)
     phases = list(_phases(findings))
-    names = [phase.get("phase") for _, phase in phases]
+    names = list(dict.fromkeys(phase["phase"] for _, phase in phases if isinstance(phase.get("phase"), str)))
     for metric, gate in gates.items():
         path: YamlPath = ("gates", metric, "phases")
         for index, name in enumerate(findings.items(*path)):
             if isinstance(name, str) and name not in names:
-                findings.unknown((*path, index), "no track has such a phase", name, dict.fromkeys(names))
+                findings.unknown((*path, index), "no track has such a phase", name, names)
         if phases and not any(counts_in(metric, gate, phase) for _, phase in phases):
             findings.warn(("gates", metric), f"the gate '{harmless(metric, 64)}' counts in no phase")
         _check_age(findings, gate, ("gates", metric, "evaluate", "at_age"))

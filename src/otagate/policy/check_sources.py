@@ -88,7 +88,7 @@ def _misfits(shape: str, kind: str, source: dict[str, Any], gate: dict[str, Any]
             yield f"`{kind}` counts, and has no plain number", "give the gate a source with `value`"
         elif asks and source and "value" not in source:
             yield "the gate judges a plain number, and its source has none", "write `value` in the source"
-    elif asks and "value" in source and "bad" not in source:
+    elif asks and "value" in source and not {"bad", "total"} & set(source):
         yield "the gate judges counts of devices, and its source has only a `value`", "write `bad` and `total` in the source"
     if shape == "limits" and kind in _COUNTING:
         yield f"`{kind}` counts no lengths of time", "give the gate another source"

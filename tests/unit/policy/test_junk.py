@@ -45,7 +45,23 @@ gates:
 evaluation: {settle: 1m, min_coverage: 50%}
 native: {min: "1", max: "2"}
 """
+JUDGED = """
+version: 1
+app: {id: com.example.app}
+telemetry: {server: "https://u"}
+branches: {main: {track: p, supersede: true}}
+tracks: {p: [{phase: p, channel: c, holdout: 5%, ignore_windows: true, gates: [beside, split_check, slow, a, b]}]}
+gates:
+  beside: {max_increase: 50%, phases: [p], source: {telemetry: {metric: crash_rate}}}
+  split_check: {split: at_most}
+  slow: {value: {max: 2.5}, consecutive: 2, evaluate: {at_age: 1d}, source: {http: {url: "https://m", value: v}}}
+  a: {max: 1%, evidence: prove, source: {prometheus: {url: "https://p", bad: b, total: t, auth: aws, region: eu-west-1}}}
+  b: {max: 1%, source: {sentry: {organization: o, project: 5, release: "{release}", token: "env:T", statuses: [crashed]}}}
+windows: {timezone: Europe/Berlin, allow: [{days: [mon], from: "09:00", to: "16:00"}], freeze: [{from: "2026-12-20", to: "2027-01-03"}]}
+notify: {a: {slack: "env:S"}, b: {webhook: "env:H", secret: "env:S", events: ["rollout.*"]}}
+"""
 GOOD: dict[str, Any] = yaml.safe_load(TEXT)
+GOOD_JUDGED: dict[str, Any] = yaml.safe_load(JUDGED)
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -57,6 +73,7 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 PATHS = list(paths(GOOD))
+PATHS_JUDGED = [path for path in paths(GOOD_JUDGED) if path[0] in {"branches", "tracks", "gates", "windows", "notify"}]
 JUNK: tuple[Any, ...] = (None, True, 1.5, "", "{x}", [[]], {"": []}, "a" * 300)
 
 
@@ -75,9 +92,10 @@ def have_places(lines: tuple[str, ...]) -> bool:
     return all(line.startswith("otagate.yml:") for line in lines)
 
 
-def test_the_good_one_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [TEXT, JUDGED])
+def test_the_good_ones_load(text: str, tmp_path: Path) -> None:
     file = tmp_path / "otagate.yml"
-    file.write_text(TEXT)
+    file.write_text(text)
     assert load_policy(file).gates
 
 
@@ -85,6 +103,12 @@ def test_the_good_one_loads(tmp_path: Path) -> None:
 def test_junk_at_any_one_place(path: tuple[str | int, ...], tmp_path: Path) -> None:
     for junk in JUNK:
         assert have_places(problems(tmp_path, replaced(GOOD, path, junk)))
+
+
+@pytest.mark.parametrize("path", PATHS_JUDGED, ids=[".".join(map(str, path)) for path in PATHS_JUDGED])
+def test_junk_at_any_one_place_of_the_judging_parts(path: tuple[str | int, ...], tmp_path: Path) -> None:
+    for junk in JUNK:
+        assert have_places(problems(tmp_path, replaced(GOOD_JUDGED, path, junk)))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
