@@ -1,0 +1,28 @@
+"""Keeping what every reconcile measured, for ``otagate gate replay``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from otagate.errors import OtagateError
+from otagate.flow.workspace import Workspace
+from otagate.gate.judge import Look, Reading
+from otagate.rollout.looks import Looks, keep
+from otagate.rollout.state import RolloutState
+
+Record = Callable[[RolloutState, Look, Sequence[Reading]], None]
+
+
+def recorder(workspace: Workspace) -> Record:
+    """Give what keeps a look. It never fails a reconcile: people are warned, and the look is missing from replays."""
+    looks = Looks(workspace.store.documents, workspace.policy.app)
+
+    def record(state: RolloutState, look: Look, readings: Sequence[Reading]) -> None:
+        since, age = state.phase_since, look.age
+        now = workspace.store_clock.now() if since is None or age is None else since + age
+        try:
+            looks.append(state.id, keep(state, look, readings, now))
+        except OtagateError as error:
+            workspace.listener.warn(f"what was measured is not kept for `otagate gate replay`: {error.what}: {error.subject}")
+
+    return record

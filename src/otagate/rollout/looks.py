@@ -1,0 +1,243 @@
+"""What was measured at each look at a rollout, kept so that it can be judged again by another policy.
+
+Looks stand in pages ``apps/<app>/looks/<rollout>/<nnnn>.json``, written by compare-and-swap. Nothing is decided by them: a look
+that could not be kept is missing from a replay and from nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from otagate import _canonical
+from otagate._text import harmless
+from otagate.errors import ConflictError, VerificationError
+from otagate.gate.interface import Ask, ContrastRow, Measurement, SourceError
+from otagate.gate.judge import MOST_DEVICES, Look, LookKind, Reading
+from otagate.gate.measure import asks
+from otagate.model import AppId, Weight
+from otagate.rollout.codec import decode, encode
+from otagate.rollout.state import RolloutState, Stage
+from otagate.store.interface import DocumentStore
+from otagate.store.jsondoc import JsonDoc, read_json, write_json
+
+SCHEMA = "otagate/looks/v1"
+LOOKS_A_PAGE = 48
+"""A day of looks every half hour."""
+PAGE_BYTES = 512 * 1024
+"""A page that is larger gets no further look: each is written anew with every look."""
+AGAIN = timedelta(minutes=10)
+"""A look that says the same as one so short before it is not kept."""
+_TRIES = 3
+_MOST_PAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeptReading:
+    """One reading; see :class:`~otagate.gate.interface.Measurement`.
+
+    Attributes:
+        ask: What was asked for.
+        was_asked: False: the window had no length yet, or there was no control.
+        value: The plain number as text, exactly.
+        rows: ``(bad, total, control_bad, control_total)``; those without a bad device are one: it weighs the same.
+        error: Why there is no answer, or "".
+    """
+
+    metric: str
+    start: datetime
+    end: datetime
+    ask: Ask
+    over: timedelta | None = None
+    was_asked: bool = True
+    bad: int | None = None
+    total: int | None = None
+    value: str | None = None
+    newest_at: datetime | None = None
+    rows: tuple[tuple[int, ...], ...] = ()
+    error: str = ""
+
+    def reading(self) -> Reading:
+        """Give it as it was judged, but for the strata of rows and the words of the source."""
+        return Reading(self.metric, self.start, self.end, self._outcome(), self.over)
+
+    def _outcome(self) -> Measurement | SourceError | None:
+        if self.error:
+            return SourceError(self.error)
+        if not self.was_asked:
+            return None
+        rows = tuple(ContrastRow(self.start, "", *row) for row in self.rows)
+        value = None if self.value is None else float(self.value)
+        return Measurement(self.bad, self.total, self.newest_at, "as it was recorded", value=value, rows=rows)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLook:
+    """One look: where the rollout stood, and what was measured; the attributes of the same names of RolloutState."""
+
+    at: datetime
+    kind: LookKind
+    stage: Stage
+    phase: int
+    step: int
+    weight: Weight
+    peak: Weight
+    entered_at: datetime
+    phase_since: datetime
+    not_before: datetime
+    control: str
+    paused_actor: str
+    told: int
+    readings: tuple[KeptReading, ...]
+
+    def says_the_same_as(self, other: KeptLook) -> bool:
+        """Tell whether only time passed between the two."""
+        return _timeless(self) == _timeless(other)
+
+
+def keep(state: RolloutState, look: Look, readings: Sequence[Reading], now: datetime) -> KeptLook:
+    """Give what is kept of a look at ``now``; ``state`` has entered a phase."""
+    kinds = {gate.metric: asks(gate) for gate in state.spec.gates}
+    kept = tuple(_kept(reading, kinds.get(reading.metric, Ask.COUNTS)) for reading in readings)
+    return KeptLook(
+        at=now,
+        kind=look.kind,
+        stage=state.stage,
+        phase=state.phase,
+        step=state.step,
+        weight=state.weight,
+        peak=state.peak,
+        entered_at=look.soak_start,
+        phase_since=state.phase_since or look.soak_start,
+        not_before=look.soak_end,
+        control=state.control,
+        paused_actor=state.paused_actor if state.stage is Stage.PAUSED else "",
+        told=state.told,
+        readings=kept,
+    )
+
+
+def _kept(reading: Reading, ask: Ask) -> KeptReading:
+    kept = KeptReading(reading.metric, reading.start, reading.end, ask, reading.over)
+    outcome = reading.outcome
+    if outcome is None:
+        return replace(kept, was_asked=False)
+    if isinstance(outcome, SourceError):
+        parts = (outcome.what, outcome.subject, outcome.found)
+        return replace(kept, error=harmless(": ".join(part for part in parts if part), 400))
+    counts = [outcome.bad, outcome.total, *(count for row in outcome.rows for count in _numbers(row))]
+    if not all(count is None or (type(count) is int and 0 <= count <= MOST_DEVICES) for count in counts):
+        # The types promise it; a source may break the promise, and not everything can be written down.
+        return replace(kept, error="the source said what is no count of devices")
+    return replace(
+        kept,
+        bad=outcome.bad,
+        total=outcome.total,
+        value=None if outcome.value is None else repr(outcome.value),
+        newest_at=outcome.newest_at,
+        rows=_compact(outcome.rows),
+    )
+
+
+def _compact(rows: Sequence[ContrastRow]) -> tuple[tuple[int, ...], ...]:
+    """Sum what says nothing: evidence comes only from rows with a bad device on either side."""
+    telling = tuple(_numbers(row) for row in rows if row.bad or row.control_bad)
+    quiet = [row for row in rows if not (row.bad or row.control_bad)]
+    summed = ((0, sum(row.total for row in quiet), 0, sum(row.control_total for row in quiet)),) if quiet else ()
+    return (*telling, *summed)
+
+
+def _numbers(row: ContrastRow) -> tuple[int, ...]:
+    return (row.bad, row.total, row.control_bad, row.control_total)
+
+
+def _timeless(look: KeptLook) -> KeptLook:
+    readings = tuple(replace(one, start=look.entered_at, end=look.entered_at, newest_at=None) for one in look.readings)
+    return replace(look, at=look.entered_at, readings=readings)
+
+
+class Looks:
+    """The looks at the rollouts of one app."""
+
+    def __init__(self, documents: DocumentStore, app: AppId) -> None:
+        self._documents, self._app = documents, app
+
+    def append(self, rollout_id: str, look: KeptLook) -> bool:
+        """Keep a look behind all others.
+
+        Returns:
+            Whether it was kept: not when it says the same as one of a few minutes before.
+
+        Raises:
+            ConflictError: Others kept changing the page.
+            VerificationError: What stands there are no looks.
+        """
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return self._append(rollout_id, look)
+            except ConflictError:
+                if attempt == _TRIES:
+                    raise
+        raise AssertionError
+
+    def _append(self, rollout_id: str, look: KeptLook) -> bool:
+        first = self._page(rollout_id, 0)
+        number, doc = self._last(rollout_id, first)
+        looks = self._looks(doc) if doc else []
+        if looks and timedelta(0) <= look.at - looks[-1].at < AGAIN and look.says_the_same_as(looks[-1]):
+            return False
+        if doc is not None and _is_full(doc):
+            number, doc = number + 1, None
+        here = {**doc.body, "looks": [*doc.body["looks"], encode(look)]} if doc else {"looks": [encode(look)]}
+        written = write_json(self._documents, self._key(rollout_id, number), SCHEMA, here, doc)
+        if number and first is not None and first.body.get("pages") != number + 1:
+            # Only spares reading: whoever reads goes on to the pages behind by itself.
+            write_json(self._documents, first.key, SCHEMA, {**first.body, "pages": number + 1}, first)
+        return written.revision > 0
+
+    def all(self, rollout_id: str) -> list[KeptLook]:
+        """Give the looks at a rollout, oldest first; none when none was kept.
+
+        Raises:
+            VerificationError: What stands there are no looks.
+        """
+        return sorted((look for doc in self._pages(rollout_id) for look in self._looks(doc)), key=lambda look: look.at)
+
+    def _last(self, rollout_id: str, first: JsonDoc | None) -> tuple[int, JsonDoc | None]:
+        """Give the last page with its number: the one that is told, or those behind it when a process was killed between."""
+        if first is None:
+            return 0, None
+        told = first.body.get("pages")
+        number = told - 1 if type(told) is int and 0 < told <= _MOST_PAGES else 0
+        doc = first if number == 0 else self._page(rollout_id, number)
+        while doc is not None and _is_full(doc):
+            following = self._page(rollout_id, number + 1)
+            if following is None:
+                break
+            number, doc = number + 1, following
+        return number, doc
+
+    def _pages(self, rollout_id: str) -> Iterator[JsonDoc]:
+        for number in range(_MOST_PAGES):
+            doc = self._page(rollout_id, number)
+            if doc is None:
+                return
+            yield doc
+
+    def _page(self, rollout_id: str, number: int) -> JsonDoc | None:
+        return read_json(self._documents, self._key(rollout_id, number), SCHEMA)
+
+    def _looks(self, doc: JsonDoc) -> list[KeptLook]:
+        try:
+            return [decode(KeptLook, item) for item in doc.body["looks"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise VerificationError("these looks cannot be read", doc.key, found=harmless(str(error), 200)) from error
+
+    def _key(self, rollout_id: str, number: int) -> str:
+        return f"apps/{self._app}/looks/{rollout_id}/{number:04}.json"
+
+
+def _is_full(doc: JsonDoc) -> bool:
+    looks = doc.body.get("looks")
+    return isinstance(looks, list) and (len(looks) >= LOOKS_A_PAGE or len(_canonical.dumps(looks)) >= PAGE_BYTES)

@@ -1,0 +1,251 @@
+"""A rollout judged again by another policy: what that would have done first. Pure.
+
+Each look that was kept is judged, in order, and the machine decides on it as it would have. Up to the first decision that
+differs from what happened, the two rollouts are one. From there on the numbers are those of a rollout that the other policy
+would have led elsewhere: they are judged and shown, and nothing is decided by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from otagate.gate.interface import Ask
+from otagate.gate.judge import GateResult, Look, LookKind, Reading, count_gating, judge_all
+from otagate.gate.measure import asks
+from otagate.policy.model import GateSpec, Judgement
+from otagate.rollout import machine
+from otagate.rollout.looks import KeptLook
+from otagate.rollout.state import Note, RolloutState, Stage
+
+
+class Deed(StrEnum):
+    """What came of a look."""
+
+    WAIT = "wait"
+    GO_ON = "go on"
+    ASK = "ask for approval"
+    PAUSE = "pause"
+    ROLL_BACK = "roll back"
+    COMPLETE = "complete"
+    HELD = "held"
+    """Its gates let it go on, and something else did not: another rollout, a mirror, a closed window."""
+    BY_HAND = "by hand"
+    """A person paused, resumed, lowered, rolled back or ended it: no policy is asked about that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedLook:
+    """One look judged again.
+
+    Attributes:
+        look: As it was kept.
+        judged_as: The kind of look that it is now.
+        results: The gates, by the other policy.
+        would: What that would have done, or None behind the first difference.
+        did: What happened.
+        reason: Why it would, in a sentence, or "".
+    """
+
+    look: KeptLook
+    judged_as: LookKind
+    results: tuple[GateResult, ...]
+    would: Deed | None
+    did: Deed
+    reason: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether this is where the two part."""
+        return self.would is not None and self.did not in {Deed.BY_HAND, Deed.HELD} and self.would is not self.did
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A rollout judged again.
+
+    Attributes:
+        looks: In order.
+        lacking: Metrics of the other policy that were not measured at some look where they count; they are left out there.
+    """
+
+    looks: tuple[ReplayedLook, ...]
+    lacking: tuple[str, ...]
+
+    @property
+    def first_difference(self) -> ReplayedLook | None:
+        """Where the other policy would have done something else, or None."""
+        return next((look for look in self.looks if look.differs), None)
+
+    @property
+    def first_stop(self) -> ReplayedLook | None:
+        """Where the other policy would have paused or rolled back, or None."""
+        return next((look for look in self.looks if look.would in {Deed.PAUSE, Deed.ROLL_BACK}), None)
+
+
+_FORWARD = {Deed.GO_ON, Deed.COMPLETE, Deed.ASK}
+
+
+def replay(
+    state: RolloutState,
+    looks: Sequence[KeptLook],
+    gates: Sequence[GateSpec],
+    judgement: Judgement,
+    measured: Sequence[Sequence[Reading]] | None = None,
+) -> Replay:
+    """Judge a rollout again.
+
+    Args:
+        state: The rollout as it stands.
+        looks: What was kept of it, oldest first.
+        gates: By these.
+        judgement: And so.
+        measured: What the sources say now to the same questions, one for each look; None: what was kept.
+    """
+    own = _Simulated(state, state.spec.gates, state.spec.judgement)
+    other = _Simulated(state, gates, judgement)
+    found: list[ReplayedLook] = []
+    is_one = True
+    for at, look in enumerate(looks):
+        before, following = looks[at - 1] if at else None, looks[at + 1] if at + 1 < len(looks) else None
+        kept = [reading.reading() for reading in look.readings]
+        did = _did(look, state, following)
+        if own.take(look, before, kept).would in _FORWARD and did is Deed.WAIT:
+            did = Deed.HELD
+        one = other.take(look, before, kept) if measured is None else other.take(look, before, measured[at], is_asked=True)
+        one = replace(one, did=did)
+        found.append(one if is_one else replace(one, would=None, reason=""))
+        is_one = is_one and not one.differs
+    return Replay(tuple(found), tuple(sorted(other.lacking)))
+
+
+def state_at(state: RolloutState, look: KeptLook) -> RolloutState:
+    """Give the rollout as it stood at a look, but for what it remembered of its gates."""
+    return replace(
+        state,
+        stage=look.stage,
+        phase=look.phase,
+        step=look.step,
+        entered_at=look.entered_at,
+        phase_since=look.phase_since,
+        not_before=look.not_before,
+        peak=look.peak,
+        control=look.control,
+        overrides=_by_then(state.overrides, look),
+        approvals=_by_then(state.approvals, look),
+        exposed=state.exposed[: look.phase + 1] or state.exposed,
+        intent=None,
+        awaiting=state.awaiting if look.stage is Stage.AWAITING_APPROVAL else "",
+        outcome="",
+        events=(),
+        unfinished=(),
+    )
+
+
+def _by_then(notes: Mapping[str, Note], look: KeptLook) -> dict[str, Note]:
+    return {name: note for name, note in notes.items() if note.at <= look.at}
+
+
+class _Simulated:
+    """The rollout by one policy: what it remembers from one look to the next."""
+
+    def __init__(self, state: RolloutState, gates: Sequence[GateSpec], judgement: Judgement) -> None:
+        spec = replace(state.spec, gates=tuple(gates), judgement=judgement)
+        self._state = replace(state, spec=spec, latched={}, troubles={}, seen=(), streaks={})
+        self._gating = count_gating(gates)
+        self.lacking: set[str] = set()
+
+    def take(
+        self, look: KeptLook, before: KeptLook | None, readings: Sequence[Reading], *, is_asked: bool = False
+    ) -> ReplayedLook:
+        """Judge a look and decide on it; ``did`` is not known here. ``is_asked``: all was asked that this policy asks."""
+        state = self._at(look, before)
+        state = state if is_asked else self._measured(state, look)
+        planned = machine.look_of(state, look.at) or Look(look.kind, look.entered_at, look.not_before)
+        results = judge_all(
+            state.gates,
+            readings,
+            look=planned,
+            judgement=state.spec.judgement,
+            gating_metrics=self._gating,
+            now=look.at,
+            streaks=state.streaks,
+        )
+        after = machine.decide(state, results, look.at)
+        self._state = replace(
+            self._state, latched=after.latched, troubles=after.troubles, seen=after.seen, streaks=after.streaks
+        )
+        would = _would(state, after)
+        return ReplayedLook(look, planned.kind, results, would, Deed.WAIT, _reason(after, results, would))
+
+    def _measured(self, state: RolloutState, look: KeptLook) -> RolloutState:
+        """Leave out the gates whose questions were not asked at this look."""
+        known = {(kept.metric, kept.over, kept.ask) for kept in look.readings}
+        left_out = {gate.metric for gate in state.gates if not _questions(gate) <= known}
+        self.lacking |= left_out
+        gates = tuple(gate for gate in state.spec.gates if gate.metric not in left_out)
+        return replace(state, spec=replace(state.spec, gates=gates))
+
+    def _at(self, look: KeptLook, before: KeptLook | None) -> RolloutState:
+        kept = self._state
+        state = state_at(kept, look)
+        # As the machine forgets: silences with each weight and each resume, looks and streaks with each phase.
+        is_moved = before is not None and (before.entered_at, before.step) != (look.entered_at, look.step)
+        is_resumed = before is not None and before.stage is Stage.PAUSED and look.stage is not Stage.PAUSED
+        is_entered = before is not None and before.phase != look.phase
+        return replace(
+            state,
+            latched={metric: note for metric, note in kept.latched.items() if metric not in state.overrides},
+            troubles={} if is_moved or is_resumed else kept.troubles,
+            seen=() if is_entered else kept.seen,
+            streaks={} if is_entered else kept.streaks,
+        )
+
+
+def _would(before: RolloutState, after: RolloutState) -> Deed:
+    if after.stage is Stage.ROLLED_BACK:
+        return Deed.ROLL_BACK
+    if after.stage is Stage.COMPLETED:
+        return Deed.COMPLETE
+    if after.stage is Stage.PAUSED and before.stage is not Stage.PAUSED:
+        return Deed.PAUSE
+    if (after.phase, after.step) != (before.phase, before.step):
+        return Deed.GO_ON
+    is_asking = after.stage is Stage.AWAITING_APPROVAL and before.stage is not Stage.AWAITING_APPROVAL
+    return Deed.ASK if is_asking else Deed.WAIT
+
+
+def _did(look: KeptLook, end: RolloutState, following: KeptLook | None) -> Deed:
+    """Say what happened between a look and the next, or what stands now."""
+    stage, actor = (following.stage, following.paused_actor) if following else (end.stage, end.paused_actor)
+    place = (following.phase, following.step) if following else (end.phase, end.step)
+    if stage is Stage.ROLLED_BACK:
+        return Deed.ROLL_BACK if any(note.action == "rollback" for note in end.latched.values()) else Deed.BY_HAND
+    if stage is Stage.COMPLETED:
+        return Deed.COMPLETE
+    if stage in {Stage.ABORTED, Stage.SUPERSEDED} or place < (look.phase, look.step):
+        return Deed.BY_HAND
+    if place > (look.phase, look.step):
+        return Deed.GO_ON
+    if (stage is Stage.PAUSED) != (look.stage is Stage.PAUSED):
+        return Deed.PAUSE if stage is Stage.PAUSED and not actor else Deed.BY_HAND
+    if stage is Stage.AWAITING_APPROVAL and look.stage is not Stage.AWAITING_APPROVAL:
+        return Deed.ASK
+    # It stands where it stood, and something was written down: it was approved, or paused and resumed.
+    told = following.told if following else end.told
+    return Deed.WAIT if told == look.told else Deed.BY_HAND
+
+
+def _reason(after: RolloutState, results: Sequence[GateResult], would: Deed) -> str:
+    if would is Deed.ROLL_BACK:
+        return after.outcome
+    if would is Deed.PAUSE:
+        return after.paused_by
+    return "; ".join(f"{one.metric}: {one.reason}" for one in results if one.holds) if would is Deed.WAIT else ""
+
+
+def _questions(gate: GateSpec) -> set[tuple[str, timedelta | None, Ask]]:
+    overs: list[timedelta | None] = [limit.over for limit in gate.limits]
+    return {(gate.metric, over, asks(gate)) for over in overs or [None]}
