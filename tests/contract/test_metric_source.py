@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
+import httpx
 import pytest
 
-from otagate.gate.interface import MetricQuery, MetricSource, SourceError
+from otagate.gate.interface import Ask, MetricQuery, MetricSource, SourceError
 from otagate.gate.sources.registry import open_source
 from otagate.gate.sources.telemetry_reader import counts_data
 from otagate.policy.model import CommandSource, FileSource, HttpSource, TelemetrySource, TelemetrySpec
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts, DeviceFacts, Mark, Observation
 from otagate.telemetry.sql import open_telemetry
+from support import vendor_worlds, vendor_worlds_cloud
 from support.metric_server import Respond, send, serving
+from support.vendor_world import NEWEST, QUERY, START, VALUE_QUERY, VendorWorld, fingerprint
+from support.vendor_world import Respond as StoreResponds
 
-START = datetime(2026, 11, 21, tzinfo=UTC)
-QUERY = MetricQuery("crash_rate", "com.example.app", "stable", "1.4.2", START, START + timedelta(hours=1), 500)
 HOSTILE = "1.0.0-a\"b'c{end}$(touch pwned)`x`&d=e?f#g%2F h;i|j\n--k"
 
 PRINT_FILE = "import pathlib, sys; sys.stdout.buffer.write(pathlib.Path('answer').read_bytes())"
 ECHO = 'import hashlib, sys; print(\'{"bad": 0, "total": %d}\' % int(hashlib.sha256(sys.argv[1].encode()).hexdigest()[:8], 16))'
-
-
-def fingerprint(text: str) -> int:
-    """What a source that was told ``text`` gives as total: proof that nothing of it was lost or read as syntax."""
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
 class AnyWorld(Protocol):
@@ -41,8 +40,11 @@ class AnyWorld(Protocol):
 
     hostile: str
     """A release whose version is read as syntax where one is careless."""
-    echoed: int
-    """What an echoing source gives as total for it."""
+
+    @property
+    def echoed(self) -> int:
+        """What an echoing source gives as total for it."""
+        ...
 
     def counting(self, bad: int, total: int) -> MetricSource:
         """Give a source that counts so many devices, the newest an hour before the end of the window."""
@@ -67,9 +69,6 @@ class World(AnyWorld, Protocol):
     def answering(self, payload: bytes) -> MetricSource:
         """Give a source whose other side answers with these bytes."""
         ...
-
-
-NEWEST = START + timedelta(minutes=30)
 
 
 def told(bad: int, total: int) -> bytes:
@@ -141,9 +140,8 @@ class HttpWorld:
         self.stack = stack
 
     def _source(self, url: str) -> MetricSource:
-        spec = HttpSource(url=url, bad="bad", total="total", newest_at="newest_at")
-        if url.endswith("plain"):
-            spec = HttpSource(url=url, bad="bad", total="total")
+        newest = None if url.endswith("plain") else "newest_at"
+        spec = HttpSource(url=url, bad="bad", total="total", value="value", newest_at=newest)
         return open_source(spec, root=Path(), environ={})
 
     def answering(self, payload: bytes) -> MetricSource:
@@ -243,7 +241,8 @@ class DatabaseWorld:
 
 
 ANSWERING = ("file", "command", pytest.param("http", marks=pytest.mark.integration))
-COUNTING = (*ANSWERING, pytest.param("server", marks=pytest.mark.integration), "database")
+VENDORS: dict[str, Callable[[Path, ExitStack], VendorWorld]] = {**vendor_worlds.WORLDS, **vendor_worlds_cloud.WORLDS}
+COUNTING = (*ANSWERING, pytest.param("server", marks=pytest.mark.integration), "database", *VENDORS)
 
 
 @pytest.fixture(name="any_world", params=COUNTING)
@@ -254,6 +253,8 @@ def make_any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[A
                 yield ServerWorld(stack)
             case "database":
                 yield DatabaseWorld(tmp_path)
+            case kind if kind in VENDORS:
+                yield VENDORS[kind](tmp_path, stack)
             case kind:
                 yield answering_world(kind, tmp_path, stack)
 
@@ -262,6 +263,17 @@ def make_any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[A
 def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     with ExitStack() as stack:
         yield answering_world(request.param, tmp_path, stack)
+
+
+@pytest.fixture(name="vendor", params=VENDORS)
+def make_vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VendorWorld]:
+    with ExitStack() as stack:
+        yield VENDORS[request.param](tmp_path, stack)
+
+
+def vendors_with(feature: str) -> list[str]:
+    """Name the kinds of stores whose worlds can do that; see VendorWorld."""
+    return [kind for kind, world in VENDORS.items() if hasattr(world, feature)]
 
 
 def answering_world(kind: str, root: Path, stack: ExitStack) -> World:
@@ -277,7 +289,8 @@ def answering_world(kind: str, root: Path, stack: ExitStack) -> World:
 @pytest.mark.parametrize(("bad", "total"), [(0, 1), (3, 50), (7, 7)])
 def test_devices_are_counted(any_world: AnyWorld, bad: int, total: int) -> None:
     found = any_world.counting(bad, total).read(QUERY)
-    assert (found.bad, found.total, found.newest_at) == (bad, total, NEWEST)
+    newest = getattr(any_world, "newest", NEWEST)
+    assert (found.bad, found.total, found.newest_at) == (bad, total, newest)
     assert found.query
     assert found.digest is not None
     assert len(found.digest) == 64
@@ -377,3 +390,173 @@ def test_one_count_for_several_limits_is_refused(world: World) -> None:
     query = MetricQuery("verification_time", "a", "stable", "1.4.2", QUERY.start, QUERY.end, 500, timedelta(seconds=45))
     with pytest.raises(SourceError, match=r"one count for several limits"):
         world.answering(b'{"bad": 1, "total": 9}').read(query)
+
+
+@pytest.mark.parametrize(
+    ("payload", "value", "newest"),
+    [
+        (b'{"value": 12.5}', 12.5, None),
+        (b'{"value": -3}', -3.0, None),
+        (b'{"value": 1.5e-7, "newest_at": "2026-11-21T00:30:00Z"}', 1.5e-7, NEWEST),
+        (b'{"value": null}', None, None),
+        (b"{}", None, None),
+    ],
+)
+def test_plain_numbers_are_read(world: World, payload: bytes, value: float | None, newest: datetime | None) -> None:
+    found = world.answering(payload).read(VALUE_QUERY)
+    assert (found.value, found.newest_at, found.bad, found.total) == (value, newest, None, None)
+    assert found.digest == hashlib.sha256(payload).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "payload", [b'{"value": NaN}', b'{"value": true}', b'{"value": "many"}', b'{"value": 1e999}', b'{"value": [1, 2]}']
+)
+def test_what_is_no_plain_number_is_an_error(world: World, payload: bytes) -> None:
+    source = world.answering(payload)
+    with pytest.raises(SourceError, match=r"value|NaN"):
+        source.read(VALUE_QUERY)
+
+
+def test_only_telemetry_compares_releases(world: World) -> None:
+    query = replace(QUERY, ask=Ask.CONTRAST, control="1.4.1")
+    source = world.answering(b'{"bad": 1, "total": 9}')
+    with pytest.raises(SourceError, match=r"max_increase"):
+        source.read(query)
+
+
+def failure(vendor: VendorWorld, respond: StoreResponds, query: MetricQuery = QUERY) -> str:
+    """Read what must fail; give the message, in which no credential may stand."""
+    source = vendor.source(respond)
+    with pytest.raises(SourceError) as caught:
+        source.read(query)
+    shown = f"{caught.value} {caught.value!r} {source!r}"
+    assert not [secret for secret in vendor.secrets if secret in shown]
+    assert caught.value.subject
+    assert len(shown) < 4000
+    return str(caught.value)
+
+
+def kept(respond: StoreResponds, sent: list[httpx.Request]) -> StoreResponds:
+    """Keep what is sent."""
+
+    def and_keep(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return respond(request)
+
+    return and_keep
+
+
+@pytest.mark.parametrize("kind", vendors_with("window"))
+def test_the_window_is_said_outright(kind: str, tmp_path: Path) -> None:
+    sent: list[httpx.Request] = []
+    vendor = VENDORS[kind](tmp_path, ExitStack())
+    vendor.source(kept(vendor.says(1, 9), sent)).read(QUERY)
+    texts = [unquote_plus(f"{request.url} {request.content.decode()}") for request in sent]
+    window: tuple[str, ...] = getattr(vendor, "window")  # noqa: B009 - only some have it
+    assert [text for text in window if not any(text in told for told in texts)] == []
+    assert [told for told in texts if "now" in told] == []
+
+
+def test_no_credential_is_evidence(vendor: VendorWorld) -> None:
+    sent: list[httpx.Request] = []
+    found = vendor.source(kept(vendor.says(1, 9), sent)).read(QUERY)
+    assert len(found.query) < 3000
+    assert sent
+    for secret in vendor.secrets:
+        assert secret not in repr(found)
+        assert not any(secret in unquote_plus(str(request.url)) for request in sent)
+
+
+def test_no_bad_device_is_none(vendor: VendorWorld) -> None:
+    found = vendor.counting(0, 12).read(QUERY)
+    assert (found.bad, found.total) == (0, 12)
+
+
+@pytest.mark.parametrize("kind", vendors_with("value"))
+@pytest.mark.parametrize("number", [0.0, 12.5, -3.0, 1e-6])
+def test_a_store_gives_a_plain_number(kind: str, number: float, tmp_path: Path) -> None:
+    vendor: Any = VENDORS[kind](tmp_path, ExitStack())
+    found = vendor.source(vendor.value(number)).read(VALUE_QUERY)
+    assert (found.value, found.bad, found.total) == (number, None, None)
+    assert vendor.source(vendor.nothing()).read(VALUE_QUERY).value is None
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind", "told"),
+    [
+        (feature, kind, told)
+        for feature, told in (("several", r"\b2\b|more"), ("no_number", ""), ("fraction", r"round|whole"))
+        for kind in vendors_with(feature)
+    ],
+)
+def test_what_no_gate_can_judge_is_an_error(feature: str, kind: str, told: str, tmp_path: Path) -> None:
+    vendor = VENDORS[kind](tmp_path, ExitStack())
+    assert re.search(told, failure(vendor, getattr(vendor, feature)()))
+
+
+def test_a_store_cannot_compare_releases(vendor: VendorWorld) -> None:
+    assert re.search(
+        "max_increase|contrast", failure(vendor, vendor.says(1, 9), replace(QUERY, ask=Ask.CONTRAST, control="1.4.1"))
+    )
+
+
+def test_a_busy_store_is_asked_again_when_it_says(vendor: VendorWorld) -> None:
+    good, busy = vendor.says(2, 40), [httpx.Response(429, text="slow down", headers={"Retry-After": "7"})]
+    found = vendor.source(lambda request: busy.pop() if busy else good(request)).read(QUERY)
+    assert (found.bad, found.total) == (2, 40)
+    assert vendor.clock.waits == [7.0]
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_store_that_fails_is_asked_three_times(vendor: VendorWorld, status: int) -> None:
+    sent: list[httpx.Request] = []
+    assert f"HTTP {status}" in failure(vendor, kept(lambda _: httpx.Response(status, text="oops"), sent))
+    assert len(sent) == 3
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_a_refusal_is_told_without_the_credential(vendor: VendorWorld, status: int) -> None:
+    sent: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        said = " ".join(["who is", *vendor.secrets, *request.headers.values()])
+        errors = {"error": {"message": said, "code": said}, "message": said, "detail": said, "errors": [said], "Message": said}
+        return httpx.Response(status, json=errors)
+
+    assert f"HTTP {status}" in failure(vendor, kept(respond, sent))
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"<!doctype html><title>Log in</title>", "text/html; charset=utf-8"),
+        (b"<!doctype html><title>Log in</title>", "application/json"),
+        (b" ", "text/html"),
+        (b"null", "application/json"),
+        (b"[]x", "application/json"),
+        (b'{"status": "odd"}', "application/json"),
+        (b"\xff\xfe", "application/json"),
+        (b"[" * 100_000, "application/json"),
+    ],
+)
+def test_another_document_is_an_error(vendor: VendorWorld, body: bytes, kind: str) -> None:
+    failure(vendor, lambda _: httpx.Response(200, content=body, headers={"Content-Type": kind}))
+
+
+@pytest.mark.parametrize("part", [0.5, 0.9, 1.0])
+def test_a_broken_off_answer_is_an_error(vendor: VendorWorld, part: float) -> None:
+    good = vendor.says(2, 40)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        whole = good(request)
+        told = whole.content.rstrip()
+        kind = {"Content-Type": whole.headers.get("Content-Type", "")}
+        return httpx.Response(200, content=told[: int(len(told) * part) - 1], headers=kind)
+
+    failure(vendor, respond)
+
+
+def test_an_endless_answer_is_an_error(vendor: VendorWorld) -> None:
+    huge = b'{"x": "' + b"x" * 1_100_000 + b'"}'
+    assert "bytes" in failure(vendor, lambda _: httpx.Response(200, content=huge))

@@ -109,7 +109,8 @@ class Door:
 
     def guarded(self, error: SourceError, body: bytes) -> SourceError:
         """Make an error about an answer show nothing of it when the answer holds a credential."""
-        return _secrets.guarded(error, body, self.words)
+        signed = () if self._signer is None else self._signer.words
+        return _secrets.guarded(error, body, (*self.words, *signed))
 
 
 def _user_info(url: str) -> list[str]:

@@ -18,6 +18,8 @@ from otagate.policy.source_model import CloudAuth, GoogleMonitoringSource, Prome
 if TYPE_CHECKING:
     import httpx
 
+    from otagate.identity._outside import Outside
+
 
 class GoogleMonitoringMetrics:
     """See MetricSource."""
@@ -30,11 +32,12 @@ class GoogleMonitoringMetrics:
         *,
         pace: Pace | None = None,
         transport: httpx.BaseTransport | None = None,
+        outside: Outside | None = None,
     ) -> None:
         """Ask for the metrics of ``spec.project``; the identity is looked for when it is asked. See PrometheusMetrics."""
         url = f"{spec.url.rstrip('/')}/v1/projects/{quote(spec.project, safe='')}/location/global/prometheus"
         same = PrometheusSource(url, spec.ask, auth=CloudAuth.GOOGLE, timeout=spec.timeout)
-        self._same = PrometheusMetrics(same, root, environ, pace=pace, transport=transport)
+        self._same = PrometheusMetrics(same, root, environ, pace=pace, transport=transport, outside=outside)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

@@ -86,7 +86,7 @@ class _Row:
 
 
 def _rows(answer: Answer, subject: str) -> list[_Row]:
-    if answer.body.strip() and "csv" not in answer.content_type.lower():
+    if "csv" not in answer.content_type.lower():
         remedy = "check the URL and the credentials: this may be a log-in page"
         raise _shape.broken(subject, f"an answer of type {harmless(answer.content_type, 60)}", expected="CSV", remedy=remedy)
     try:

@@ -22,7 +22,7 @@ from otagate.policy.source_model import CloudAuth, PrometheusSource
 if TYPE_CHECKING:
     import httpx
 
-    from otagate.gate.sources._signing import CloudSigner
+    from otagate.identity._outside import Outside
 
 PATH = "/api/v1/query"
 _PAIR = 2
@@ -39,9 +39,20 @@ class PrometheusMetrics:
         *,
         pace: Pace | None = None,
         transport: httpx.BaseTransport | None = None,
+        outside: Outside | None = None,
     ) -> None:
-        """Ask ``spec.url``; credentials are read when it is asked. ``transport`` replaces the network."""
+        """Ask ``spec.url``; credentials are read when it is asked.
+
+        ``transport`` replaces the network, ``outside`` that of the identity.
+        """
         self._spec = spec
+        self._signer = None
+        if spec.auth is not CloudAuth.NONE:
+            from otagate.gate.sources import _signing  # noqa: PLC0415 - only who asks a cloud pays
+
+            self._signer = _signing.CloudSigner(
+                spec.auth, spec.url, environ, service="aps", region=spec.region, outside=outside
+            )
         self._wire = Wire(root, environ, pace, transport)
 
     def read(self, query: MetricQuery) -> Measurement:
@@ -49,7 +60,7 @@ class PrometheusMetrics:
         spec = self._spec
         subject = f"Prometheus {address(spec.url)}"
         headers = tuple((name, self._wire.secret(value, f"{subject}, header {harmless(name)}")) for name, value in spec.headers)
-        door = Door(self._wire, spec.url, headers, spec.timeout, signer=self._signer())
+        door = Door(self._wire, spec.url, headers, spec.timeout, signer=self._signer)
 
         def ask(_: str, text: str) -> Told:
             end = _fill.seconds_of(query)[1]
@@ -64,14 +75,6 @@ class PrometheusMetrics:
         # A counter that never fired has no series: beside devices in `total`, none is none.
         manner = Manner(Language.PROMQL, subject, ask, is_empty_zero=True, words=door.words)
         return measured(spec.ask, query, manner)
-
-    def _signer(self) -> CloudSigner | None:
-        spec = self._spec
-        if spec.auth is CloudAuth.NONE:
-            return None
-        from otagate.gate.sources import _signing  # noqa: PLC0415 - only who asks a cloud pays
-
-        return _signing.CloudSigner(spec.auth, spec.url, self._wire.environ, service="aps", region=spec.region)
 
 
 def explained(body: bytes) -> str | None:
