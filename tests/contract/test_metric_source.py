@@ -241,7 +241,7 @@ class DatabaseWorld:
 
 
 ANSWERING = ("file", "command", pytest.param("http", marks=pytest.mark.integration))
-VENDORS: dict[str, Callable[[Path, ExitStack], VendorWorld]] = {**vendor_worlds.WORLDS, **vendor_worlds_cloud.WORLDS}
+VENDORS: dict[str, Callable[[ExitStack], VendorWorld]] = {**vendor_worlds.WORLDS, **vendor_worlds_cloud.WORLDS}
 COUNTING = (*ANSWERING, pytest.param("server", marks=pytest.mark.integration), "database", *VENDORS)
 
 
@@ -254,7 +254,7 @@ def make_any_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[A
             case "database":
                 yield DatabaseWorld(tmp_path)
             case kind if kind in VENDORS:
-                yield VENDORS[kind](tmp_path, stack)
+                yield VENDORS[kind](stack)
             case kind:
                 yield answering_world(kind, tmp_path, stack)
 
@@ -266,9 +266,9 @@ def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World
 
 
 @pytest.fixture(name="vendor", params=VENDORS)
-def make_vendor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VendorWorld]:
+def make_vendor(request: pytest.FixtureRequest) -> Iterator[VendorWorld]:
     with ExitStack() as stack:
-        yield VENDORS[request.param](tmp_path, stack)
+        yield VENDORS[request.param](stack)
 
 
 def vendors_with(feature: str) -> list[str]:
@@ -447,9 +447,9 @@ def kept(respond: StoreResponds, sent: list[httpx.Request]) -> StoreResponds:
 
 
 @pytest.mark.parametrize("kind", vendors_with("window"))
-def test_the_window_is_said_outright(kind: str, tmp_path: Path) -> None:
+def test_the_window_is_said_outright(kind: str) -> None:
     sent: list[httpx.Request] = []
-    vendor = VENDORS[kind](tmp_path, ExitStack())
+    vendor = VENDORS[kind](ExitStack())
     vendor.source(kept(vendor.says(1, 9), sent)).read(QUERY)
     texts = [unquote_plus(f"{request.url} {request.content.decode()}") for request in sent]
     window: tuple[str, ...] = getattr(vendor, "window")  # noqa: B009 - only some have it
@@ -474,8 +474,8 @@ def test_no_bad_device_is_none(vendor: VendorWorld) -> None:
 
 @pytest.mark.parametrize("kind", vendors_with("value"))
 @pytest.mark.parametrize("number", [0.0, 12.5, -3.0, 1e-6])
-def test_a_store_gives_a_plain_number(kind: str, number: float, tmp_path: Path) -> None:
-    vendor: Any = VENDORS[kind](tmp_path, ExitStack())
+def test_a_store_gives_a_plain_number(kind: str, number: float) -> None:
+    vendor: Any = VENDORS[kind](ExitStack())
     found = vendor.source(vendor.value(number)).read(VALUE_QUERY)
     assert (found.value, found.bad, found.total) == (number, None, None)
     assert vendor.source(vendor.nothing()).read(VALUE_QUERY).value is None
@@ -489,8 +489,8 @@ def test_a_store_gives_a_plain_number(kind: str, number: float, tmp_path: Path) 
         for kind in vendors_with(feature)
     ],
 )
-def test_what_no_gate_can_judge_is_an_error(feature: str, kind: str, told: str, tmp_path: Path) -> None:
-    vendor = VENDORS[kind](tmp_path, ExitStack())
+def test_what_no_gate_can_judge_is_an_error(feature: str, kind: str, told: str) -> None:
+    vendor = VENDORS[kind](ExitStack())
     assert re.search(told, failure(vendor, getattr(vendor, feature)()))
 
 

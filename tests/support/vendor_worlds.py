@@ -50,8 +50,8 @@ class OneNumberWorld:
     window: tuple[str, ...] = ()
     kind = "application/json"
 
-    def __init__(self, root: Path, stack: ExitStack) -> None:
-        del root, stack
+    def __init__(self, stack: ExitStack) -> None:
+        del stack
         self.clock = Clock()
 
     @property
@@ -285,11 +285,11 @@ class DynatraceWorld(OneNumberWorld):
         return lambda _: self.sent(self.document(rows))
 
 
-WORLDS: dict[str, Callable[[Path, ExitStack], VendorWorld]] = {
+WORLDS: dict[str, Callable[[ExitStack], VendorWorld]] = {
     "prometheus": PrometheusWorld,
     "google_monitoring": GoogleWorld,
     "graphite": GraphiteWorld,
     "influxdb": InfluxdbWorld,
     "dynatrace": DynatraceWorld,
 }
-"""By kind of source: a folder and a stack to a world."""
+"""By kind of source."""
