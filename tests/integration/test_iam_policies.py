@@ -36,6 +36,7 @@ ANSI = re.compile(r"\x1b\[\d+m")
 FORBIDDEN = 403
 ROLES = ("read", "release", "sign", "prune")
 KEEP = "keep: {{releases: 1, age: 1ms, rollbacks: 1, grace: 1h}}\n"
+NOTIFY = "notify: {{nobody: {{slack: env:NOT_SET}}}}\n"
 SEAL = "seal: {{format: capgo, encryption_key: env:ENCRYPTING, signing_key: env:SIGNING}}"
 
 
@@ -112,7 +113,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         (log,) = folder.glob("log-*")
         app = Project(folder / "app", storage=f"s3://{moto_s3.BUCKET}?endpoint={base}&identity=environment")
         app.environ["ENCRYPTING"] = key("rsa2048")
-        app.policy(re.sub(r"(?m)^seal: .*$", SEAL, POLICY).replace("gates:", f"{KEEP}gates:", 1))
+        app.policy(re.sub(r"(?m)^seal: .*$", SEAL, POLICY).replace("gates:", f"{KEEP}{NOTIFY}gates:", 1))
         world = World(app, base, log, _users(base))
         world.enforce(is_on=True)
         yield world

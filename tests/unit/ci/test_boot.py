@@ -62,6 +62,8 @@ def test_only_jobs_that_comment_install_what_comments_need(environ: dict[str, st
         ("storage: 'gs://acme'\n", ["gcs"]),
         ("storage: [file:x, az://acme]\n", ["azure"]),
         ("storage: file:x\ntelemetry: {database: env:OTAGATE_DATABASE}\n", ["server"]),
+        ("storage: file:x\nnotify: {phone: {apprise: env:PHONE}}\n", ["notify"]),
+        ("storage: file:x\nnotify: {team: {slack: env:TEAM}} # no apprise\n", []),
         ("storage: file:x\ntelemetry: {server: https://updates.example.com} # not the database\n", []),
         ("storage:\n  - s3://acme\n  - gs://acme\ndocuments: az://acme\n", ["s3", "gcs", "azure"]),
         ("cdn: {cloudfront: E1A2B3}\n", ["s3"]),
