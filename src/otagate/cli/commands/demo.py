@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 HELP = "watch a good and a bad release on a small app, with a real server and virtual phones"
 _NEEDED = ("sqlalchemy", "uvicorn", "brotli")
-_FEWEST, _MOST = 20, 500
+_FEWEST, _MOST = 40, 500
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("--keep", metavar="DIR", help="do it in this folder, new or empty, and leave everything there")
-    parser.add_argument("--devices", metavar="N", type=int, default=60, help="how many phones, 20 to 500 (default: 60)")
+    parser.add_argument("--devices", metavar="N", type=int, default=60, help="how many phones, 40 to 500 (default: 60)")
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="of all chance (default: 1)")
 
 

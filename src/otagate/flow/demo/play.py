@@ -75,12 +75,14 @@ class Demo:
         environ: Environment variables.
         fleet: The phones.
         note: Told how things go.
+        said: What was told last.
     """
 
     shop: Shop
     environ: Mapping[str, str]
     fleet: Fleet
     note: Note
+    said: tuple[object, ...] = ()
 
     def act(self, version: str) -> Act:
         """Ship a release and let it go as far as its gates let it.
@@ -110,7 +112,7 @@ class Demo:
             f"release {version}",
             expected=f"its end within {_PATIENCE_S:.0f} s",
             found=outcome.waiting_for or outcome.state.stage.value,
-            remedy="try again when the machine is less busy, or with fewer phones: --devices 30",
+            remedy="try again when the machine is less busy, or with fewer phones: --devices 40",
         )
 
     def _return(self, state: RolloutState) -> None:
@@ -130,6 +132,10 @@ class Demo:
 
     def _say(self, outcome: Outcome) -> None:
         state = outcome.state
+        here = (state.id, state.stage, state.phase, state.step)
+        if here == self.said:
+            return
+        self.said = here
         phase, version = state.current, str(state.release.version)
         where = f"{phase.channel} at {state.weight}, watched for {span(phase.soak)}" if phase and not state.is_terminal else ""
         run = len(self.fleet.diary.moments.get((version, Fact.SET), ()))

@@ -29,8 +29,8 @@ branches:
   main: {{track: production}}
 tracks:
   production:
-    - {{phase: beta, channel: beta, soak: 3s, allow_short_soak: true}}
-    - {{phase: stable, channel: stable, weights: [25%, 100%], soak: 3s, allow_short_soak: true}}
+    - {{phase: beta, channel: beta, soak: 2s, allow_short_soak: true}}
+    - {{phase: stable, channel: stable, weights: [50%, 100%], soak: 2s, allow_short_soak: true}}
 server:
   default_channel: stable
   channels:
@@ -38,8 +38,10 @@ server:
 telemetry:
   database: sqlite:///.otagate/telemetry.db # what `otagate serve` counts
 gates:
-  device_success_rate: {{min: 90%, action: rollback, min_sample: 10, maturity: 0s}}
-  crash_rate: {{max: 5%, action: pause, min_sample: 10}}
+  device_success_rate: {{min: 90%, action: rollback, min_sample: 6, maturity: 0s}}
+  crash_rate: {{max: 5%, action: pause, min_sample: 6}}
+evaluation:
+  alpha_pause: 1% # as alpha_rollback: what is bad enough to pause goes back at once
 """
 _PAGE = "<!doctype html>\n<title>demo {version}</title>\n<script src='app.js'></script>\n"
 _SCRIPT = "// {version}\nCapacitorUpdater.notifyAppReady()\n"
