@@ -36,10 +36,10 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
         return existing
     first = track.phases[0].channel
     supersedes = shipment.target is not None and shipment.target.rule.supersede
-    cohort = _make_room(workspace, first, shipment.rollout_id, also_active=supersedes)
+    _make_room(workspace, first, shipment.rollout_id, also_active=supersedes)
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
-    state = machine.started(_first_state(workspace, shipment, track, ref, cohort), workspace.clock.now())
+    state = machine.started(_first_state(workspace, shipment, track, ref), workspace.clock.now())
     workspace.releases.refuse_condemned(workspace.releases.resolve(ref), workspace.clock.now())
     try:
         return workspace.rollouts.create(state)
@@ -50,9 +50,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
         return found
 
 
-def _first_state(
-    workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef, cohort: str | None
-) -> RolloutState:
+def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef) -> RolloutState:
     policy, context = workspace.policy, workspace.context
     origin = {"commit": context.commit, "ref": context.ref, "run": context.run_url, "actor": workspace.actor}
     # A rule that names a channel moves it at once: there is nothing to watch.
@@ -62,22 +60,31 @@ def _first_state(
         app=policy.app,
         release=ref,
         spec=RolloutSpec(track, gates, policy.judgement, policy.windows),
-        # The devices that have what is superseded are the first to get the fix.
-        seed=cohort or secrets.token_hex(16),
+        seed=_cohort(workspace, track.phases[0].channel) or secrets.token_hex(16),
         created_at=workspace.clock.now(),
         origin={name: harmless(value) for name, value in origin.items() if value},
         superseding=shipment.target is not None and shipment.target.rule.supersede,
     )
 
 
-def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, also_active: bool) -> str | None:
-    """End the rollout that holds the channel, if it may be ended, and give the seed of its devices."""
+def _cohort(workspace: Workspace, channel: ChannelName) -> str | None:
+    """Give the seed of the devices that have what is about to be replaced: they are the first to get the fix.
+
+    Asked of the channel, not of the rollout that was superseded: who is killed right after superseding it finds it there still.
+    """
+    reading = workspace.channels_read_only.read(channel)
+    candidate = reading.state.candidate if reading else None
+    return candidate.seed if candidate else None
+
+
+def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, also_active: bool) -> None:
+    """End the rollout that holds the channel, if it may be ended."""
     holder = workspace.rollouts.holder(channel)
     if holder is None or holder.state.id == rollout_id:
-        return None
+        return
     if holder.state.is_terminal:
         workspace.reconciler.reconcile(holder.state.id)  # it was killed before it was done: finish it
-        return None
+        return
     if holder.state.stage is not Stage.PAUSED and not also_active:
         raise ConflictError(
             f"channel {channel} is held by another rollout",
@@ -88,7 +95,6 @@ def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, a
             " end it: `supersede: true` in their rule of `branches`",
         )
     workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, rollout_id, workspace.actor, now))
-    return holder.state.seed
 
 
 def drive(
