@@ -6,6 +6,7 @@ Several *processes* share one world; each is a :class:`~otagate.flow.workspace.W
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from collections.abc import Iterator, Sequence
@@ -38,9 +39,8 @@ from otagate.policy.model import (
     TrackSpec,
     TrustSpec,
 )
-from otagate.rollout.effects import Effects
 from otagate.rollout.ledger_entry import LedgerEntry
-from otagate.rollout.reconciler import Outcome, Reconciler
+from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState
 from otagate.seal.trust import trust_line
 from otagate.store.interface import Document, DocumentStore, Store
@@ -222,8 +222,7 @@ class World:
             self.policy, replace(self.context, **context), {"SIGNING": key("ed25519"), "USER": "ana"}, self.clock
         )
         workspace.store = store or self.store
-        effects = Effects(APP, workspace.rollouts, workspace.channels, workspace.releases, self.clock, workspace.mirrors.follow)
-        workspace.reconciler = Reconciler(effects, workspace.ledger, self.devices)
+        workspace.reconciler = replace(workspace.reconciler, measure=self.devices)
         return workspace
 
     def run(self, version: str = "1.0.0", *, workspace: Workspace | None = None, **context: Any) -> Outcome:
@@ -321,27 +320,32 @@ def check_invariants(world: World) -> None:
 
 
 def _check_history(world: World) -> None:
-    """Serials grow by one, revisions by one, and a candidate's weight never falls."""
+    """Serials grow by one, revisions by one, and a candidate's weight falls only when its rollout was told to lower it."""
     channels: dict[str, dict[str, Any]] = {}
     revisions: dict[str, int] = {}
+    lowering: set[tuple[str, str, int]] = set()
     for name, body in world.store.writes:
         value = json.loads(body)
         if "/channels/" in name:
-            import base64
-
             after = json.loads(base64.b64decode(value["payload"]))
-            _check_move(name, channels.get(name), after)
+            _check_move(name, channels.get(name), after, lowering)
             channels[name] = after
         elif "revision" in value:
             assert value["revision"] == revisions.get(name, 0) + 1, name
             revisions[name] = value["revision"]
+        if "/rollouts/" in name:
+            rollout = value["rollout"]
+            ops = (rollout["intent"] or {"ops": []})["ops"]
+            lowering |= {(op["channel"], rollout["release"]["version"], op["weight"]) for op in ops if op["kind"] == "lower"}
 
 
-def _check_move(name: str, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+def _check_move(name: str, before: dict[str, Any] | None, after: dict[str, Any], lowering: set[tuple[str, str, int]]) -> None:
     assert after["serial"] == (before["serial"] if before else 0) + 1, name
     was, now = (before or {}).get("candidate"), after.get("candidate")
     if was and now and was["version"] == now["version"]:
-        assert now["weight"] >= was["weight"], f"{name}: the weight fell"
+        channel = name.rpartition("/")[2].removesuffix(".json")
+        told = (channel, now["version"], now["weight"]) in lowering
+        assert now["weight"] >= was["weight"] or told, f"{name}: the weight fell"
         assert now["seed"] == was["seed"], f"{name}: another cohort"
 
 
