@@ -5,19 +5,17 @@ Each world holds what one store says to a request. ``WORLDS`` makes them for the
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
 
 from otagate.gate.interface import MetricSource
-from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.azure_monitor import AzureMonitorMetrics
 from otagate.gate.sources.capgo import CapgoMetrics
 from otagate.gate.sources.cloudwatch import CloudwatchMetrics
@@ -34,63 +32,13 @@ from otagate.policy.source_model import (
     NewRelicSource,
     SentrySource,
 )
+from support.vendor_world import END, NEWEST, START, Clock, Respond, VendorWorld, fingerprint
 
-START = datetime(2026, 11, 21, tzinfo=UTC)
-NEWEST = START + timedelta(minutes=30)
-NOW = START + timedelta(hours=2)
+NOW = END
+BEGAN, ENDED = int(START.timestamp()), int(END.timestamp())
 
-Respond = Callable[[httpx.Request], httpx.Response]
 Number = float | str | None
 """What a store says to one query; text for what is no number; None: no data."""
-
-
-class Clock:
-    """A pace that only counts."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    def pace(self) -> Pace:
-        return Pace(self.waits.append, lambda: sum(self.waits), lambda: NOW, lambda _: 0.0)
-
-
-class CloudWorld(Protocol):
-    """One kind of store."""
-
-    hostile: str
-    newest: datetime
-    clock: Clock
-
-    @property
-    def secrets(self) -> tuple[str, ...]: ...
-
-    @property
-    def echoed(self) -> int: ...
-
-    def source(self, respond: Respond) -> MetricSource:
-        """Give a source whose other side answers so."""
-        ...
-
-    def says(self, bad: int, total: int) -> Respond:
-        """Answer as the store does when it counts so many devices."""
-        ...
-
-    def nothing(self) -> Respond:
-        """Answer as the store does when it has no data."""
-        ...
-
-    def counting(self, bad: int, total: int) -> MetricSource: ...
-
-    def absent(self) -> MetricSource: ...
-
-    def broken(self) -> MetricSource: ...
-
-    def echoing(self) -> MetricSource: ...
-
-
-def fingerprint(text: str) -> int:
-    """What an echoing store counts for a release: proof that nothing of it was lost or read as syntax."""
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
 
 
 def body_of(request: httpx.Request) -> Any:
@@ -106,8 +54,10 @@ class _World:
     secrets: tuple[str, ...] = ()
     refusal: tuple[int, object] = (403, {})
 
-    def __init__(self, root: Path, stack: ExitStack | None = None) -> None:
-        self.root = root
+    window: tuple[str, ...] = ()
+
+    def __init__(self, stack: ExitStack | None = None) -> None:
+        self.root = Path()
         self.clock = Clock()
 
     @property
@@ -140,7 +90,7 @@ class _World:
         raise NotImplementedError
 
 
-class _AskedWorld(_World):
+class AskedWorld(_World):
     """Stores that are asked for one number after the other; queries are ``bad of 'release'`` and so on."""
 
     asked = Asked("bad of '{release}'", "total of '{release}'", "value of '{release}'", "newest of '{release}'")
@@ -157,6 +107,26 @@ class _AskedWorld(_World):
         """Answer each query by its first word."""
         return lambda request: httpx.Response(200, json=self.answer(numbers[self.query_of(request).split()[0]]))
 
+    def value(self, number: float) -> Respond:
+        """Answer with a plain number."""
+        return self.answering({"value": number, "newest": NEWEST.timestamp()})
+
+    def no_number(self) -> Respond:
+        """Answer with NaN, as the store writes it."""
+        return self.answering({"bad": 0, "total": "NaN", "value": "NaN", "newest": NEWEST.timestamp()})
+
+    def fraction(self) -> Respond:
+        """Answer with half a device."""
+        return self.answering({"bad": 0, "total": 9.5, "newest": NEWEST.timestamp()})
+
+    def several(self) -> Respond:
+        """Answer with two series."""
+        return lambda _: httpx.Response(200, json=self.two())
+
+    def two(self) -> Any:
+        """Answer with two series where one was asked."""
+        raise NotImplementedError
+
     def says(self, bad: int, total: int) -> Respond:
         return self.answering({"bad": bad, "total": total, "newest": NEWEST.timestamp(), "value": 12.5})
 
@@ -170,12 +140,18 @@ class _AskedWorld(_World):
         return httpx.Response(200, json=self.answer(numbers[name]))
 
 
-class DatadogWorld(_AskedWorld):
+class DatadogWorld(AskedWorld):
     kind = "datadog"
     hostile = "1.0.0-a.b+c"
     asked = Asked("bad{version:{release}}", "total{version:{release}}", "value{version:{release}}", "newest{version:{release}}")
     secrets = ("dd-api-key-0123456789", "dd-application-key-0123456789")
     refusal = (403, {"errors": ["Forbidden"]})
+    window = (f'"from": {BEGAN}000', f'"to": {ENDED}000')
+
+    def two(self) -> Any:
+        group = {"name": "platform", "type": "group", "values": [["platform:ios"], ["platform:android"]]}
+        number = {"name": "a", "type": "number", "values": [3, 4], "meta": {"unit": None}}
+        return {"data": {"type": "scalar_response", "attributes": {"columns": [group, number]}}}
 
     def source(self, respond: Respond) -> MetricSource:
         environ = {"DD_API_KEY": self.secrets[0], "DD_APP_KEY": self.secrets[1]}
@@ -197,11 +173,16 @@ class DatadogWorld(_AskedWorld):
         return httpx.Response(200, json=self.answer({"bad": 0, "newest": NEWEST.timestamp(), "total": total}[name]))
 
 
-class NewRelicWorld(_AskedWorld):
+class NewRelicWorld(AskedWorld):
     kind = "newrelic"
     hostile = "1.0.0-a OR 1=1) SINCE 1 day ago -- {end}"
     secrets = ("NRAK-0123456789ABCDEF",)
     refusal = (401, {"errors": [{"message": "Invalid API key.", "extensions": {"errorClass": "UNAUTHENTICATED"}}]})
+    window = (f" SINCE {BEGAN}000 UNTIL {ENDED}000",)
+
+    def two(self) -> Any:
+        rows = [{"facet": "ios", "platform": "ios", "count": 3}, {"facet": "android", "platform": "android", "count": 4}]
+        return {"data": {"actor": {"account": {"nrql": {"results": rows}}}}}
 
     def source(self, respond: Respond) -> MetricSource:
         spec = NewRelicSource(1234567, "env:NEW_RELIC_KEY", self.asked)
@@ -215,11 +196,12 @@ class NewRelicWorld(_AskedWorld):
         return {"data": {"actor": {"account": {"nrql": {"results": [{"uniqueCount.device": number}]}}}}}
 
 
-class AzureWorld(_AskedWorld):
+class AzureWorld(AskedWorld):
     kind = "azure_monitor"
     hostile = "1.0.0-a' or 1==1 | take 1 // {end}\n\\"
     secrets = ("eyJ0eXAi.eyJhdWQi.c2ln-azure-token",)
     refusal = (403, {"error": {"code": "InvalidAuthenticationToken", "message": "The access token is invalid."}})
+    window = ("2026-11-21T00:00:00.000000Z/2026-11-21T00:59:59.999999Z",)
     workspace = "6a9b1c2d-0000-4000-8000-1234567890ab"
 
     def source(self, respond: Respond) -> MetricSource:
@@ -231,6 +213,10 @@ class AzureWorld(_AskedWorld):
         wire = httpx.MockTransport(respond)
         spec = AzureMonitorSource(self.workspace, self.asked)
         return AzureMonitorMetrics(spec, self.root, environ, pace=self.clock.pace(), transport=wire, outside=outside)
+
+    def two(self) -> Any:
+        columns = [{"name": "platform", "type": "string"}, {"name": "dcount_device", "type": "long"}]
+        return {"tables": [{"name": "PrimaryResult", "columns": columns, "rows": [["ios", 3], ["android", 4]]}]}
 
     def query_of(self, request: httpx.Request) -> str:
         return str(body_of(request)["query"])
@@ -247,12 +233,17 @@ class AzureWorld(_AskedWorld):
         return httpx.Response(200, json=self.answer(numbers[name]))
 
 
-class CloudwatchWorld(_AskedWorld):
+class CloudwatchWorld(AskedWorld):
     kind = "cloudwatch"
     hostile = "1.0.0-a.b+c/d@e:f"
     asked = Asked("bad of '{release}'", "total of '{release}'", "value of '{release}'")
     secrets = ("wJalrXUtnFEMI/K7MDENG", "FwoGZXIvYXdzEXAMPLETOKEN")
     refusal = (403, {"__type": "com.amazon.coral.service#AccessDeniedException", "Message": "User is not authorized"})
+    window = (f'"StartTime": {BEGAN}', f'"EndTime": {ENDED}')
+
+    def two(self) -> Any:
+        results = [self.result({BEGAN: 3}, label="ios"), self.result({BEGAN: 4}, label="android")]
+        return {"MetricDataResults": results, "Messages": []}
 
     def source(self, respond: Respond) -> MetricSource:
         environ = {
@@ -287,9 +278,10 @@ class CloudwatchWorld(_AskedWorld):
 class SentryWorld(_World):
     kind = "sentry"
     hostile = "1.0.0-a' OR release:latest) {end} #&x=y%2F+z"
-    newest = START + timedelta(hours=1)  # by the hour
+    newest = END  # by the hour
     secrets = ("sntrys_0123456789abcdef",)
     refusal = (401, {"detail": "Invalid token"})
+    window = ("start=2026-11-21T00:00:00&", "end=2026-11-21T00:59:59&", "interval=1h")
 
     def source(self, respond: Respond) -> MetricSource:
         spec = SentrySource("acme", "42", "app@{release}", "env:SENTRY_TOKEN")
@@ -328,6 +320,7 @@ class CapgoWorld(_World):
     echoed = 2
     secrets = ("c591b04e-cf29-4945-b9a0-776d0672061a",)
     refusal = (401, {"error": "no_access_to_app", "message": "No access to app"})
+    window = ('"rangeStart": "2026-11-21T00:00:00.000000Z"', '"rangeEnd": "2026-11-21T01:00:00.000000Z"')
 
     def source(self, respond: Respond) -> MetricSource:
         spec = CapgoSource("env:CAPGO_TOKEN")
@@ -359,7 +352,7 @@ class CapgoWorld(_World):
         return httpx.Response(200, json=self.events(0, 2, body_of(request)["search"]))
 
 
-WORLDS: dict[str, Callable[[Path, ExitStack], CloudWorld]] = {
+WORLDS: dict[str, Callable[[ExitStack], VendorWorld]] = {
     world.kind: world for world in (SentryWorld, DatadogWorld, NewRelicWorld, CloudwatchWorld, AzureWorld, CapgoWorld)
 }
-"""By kind of source: a folder and a stack to a world."""
+"""By kind of source."""
