@@ -32,6 +32,7 @@ FORMS = {
     "prometheus: {url: 'https://p', bad: '{release}', total: t, auth: basic}": "expected one of none, aws, google, azure",
     "prometheus: {url: 'https://p', bad: 'x{app=\"{relaese}\"}', total: t}": "there is no placeholder {relaese}; expected one of {metric}",
     "graphite: {url: 'https://{host}', bad: '{release}', total: t}": "there is no placeholder {host}",
+    "graphite: {url: 'https://g/{app}', bad: '{release}', total: t}": "expected an address such as https://graphite.example",
     "graphite: {url: 'https://g', bad: '{release}', total: t, reduce: mean}": "expected one of sum, last, max, found 'mean'",
     "sentry: {organization: a, project: shop, release: '{release}', token: 'env:T'}": "expected the number of a project, found 'shop'",
     "sentry: {organization: a, project: 7, release: 1.2.3, token: 'env:T'}": "expected a name that holds {release}, found '1.2.3'",

@@ -8,13 +8,16 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from otagate.model import ChannelName, Weight
 from otagate.policy import defaults, load_policy, model, values
+from otagate.policy.build_sources import VENDOR_KEYS
+from otagate.policy.build_windows import DAYS
+from otagate.policy.source_model import Asked
 from otagate.policy.validate import schema, schema_text
 from otagate.telemetry.metrics import METRICS
 
@@ -144,6 +147,46 @@ def test_schema_and_value_types_agree_on_keys_and_defaults(path: tuple[str, ...]
             )
 
 
+def vendor_keys(kind: type[Any]) -> set[str]:
+    names = {field.name for field in dataclasses.fields(kind)}
+    if "ask" in names:
+        return names - {"ask"} | {field.name for field in dataclasses.fields(Asked)}
+    return names - {"bad"} | ({"statuses"} if "bad" in names else set())
+
+
+@pytest.mark.parametrize(("kind", "key"), VENDOR_KEYS.items())
+def test_sources_of_other_makers_agree_on_keys_and_defaults(kind: type[Any], key: str) -> None:
+    node = schema()["$defs"]["source"]["properties"][key]
+    properties = node["properties"]
+    assert set(properties) == vendor_keys(kind)
+    asked = {field.name for field in dataclasses.fields(Asked)}
+    for field in dataclasses.fields(kind):
+        name = "statuses" if field.name == "bad" and key == "sentry" else field.name
+        if name in {"ask", "headers"} or (name in asked and name != "statuses"):
+            continue
+        assert (name in node["required"]) == (field.default is dataclasses.MISSING)
+        if field.default is not dataclasses.MISSING:
+            assert read(properties[name]) == written(field.default)
+
+
+def test_every_kind_of_source_can_be_said() -> None:
+    kinds = set(get_args(model.Source))
+    others = {model.FileSource, model.CommandSource, model.HttpSource, model.TelemetrySource}
+    assert kinds - others == set(VENDOR_KEYS)
+    one_of = {branch["required"][0] for branch in schema()["$defs"]["source"]["oneOf"]}
+    assert one_of == {*VENDOR_KEYS.values(), "file", "command", "http", "telemetry"}
+    assert one_of == set(schema()["$defs"]["source"]["properties"]) - {"timeout"}
+
+
+def test_windows_and_places_agree_with_the_value_types() -> None:
+    definitions = schema()["$defs"]
+    assert definitions["window"]["properties"]["days"]["items"]["enum"] == list(DAYS)
+    notice = definitions["notice"]
+    assert {branch["required"][0] for branch in notice["oneOf"]} == {kind.value for kind in model.NotifyKind}
+    assert tuple(notice["properties"]["events"]["default"]) == model.NotifySpec("x", model.NotifyKind.SLACK, "env:X").events
+    assert schema()["properties"]["windows"]["properties"]["timezone"]["default"] == model.WindowsSpec().timezone
+
+
 def test_top_level_defaults_agree() -> None:
     properties = schema()["properties"]
     assert properties["versioning"]["default"] == defaults.DEFAULT_VERSIONING
@@ -190,6 +233,8 @@ def test_the_examples_of_the_schema_make_a_policy_together(tmp_path: Path) -> No
         "gates",
         "server",
         "telemetry",
+        "windows",
+        "notify",
     )
     text = {"version": 1, "app": {"id": "com.example.app"}, "branches": schema()["properties"]["branches"]["examples"][0]}
     text["tracks"] = schema()["properties"]["tracks"]["examples"][0]
