@@ -102,7 +102,9 @@ def test_the_json_of_metrics_is_explained() -> None:
 
 
 def test_there_are_examples() -> None:
-    assert [len(blocks(mark)) for mark in ("policy", "counts", "counts over")] == [5, 2, 1]
+    found = [len(blocks(mark)) for mark in ("policy", "counts", "counts over")]
+    assert found[0] >= 8
+    assert found[1:] == [2, 1]
 
 
 def more_than(bad: int, total: int, share: float) -> float:
