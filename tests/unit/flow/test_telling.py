@@ -193,7 +193,7 @@ class Rival:
 
     def create(self, key: str, body: bytes) -> str:
         if key.endswith(self._key) and self.is_on:
-            self._inner.create(key, body)
+            self._inner.create(key, json.dumps({**json.loads(body), "seq": 3, "txn": "0" * 32}).encode())
             raise ConflictError("somebody else was first")
         return self._inner.create(key, body)
 
@@ -220,7 +220,19 @@ def test_who_loses_the_swap_says_nothing(world: World, ears: Ears) -> None:
 
 def test_who_loses_the_making_of_a_cursor_takes_the_other_s(world: World, ears: Ears) -> None:
     begin(with_documents(world, Rival(world, "/hook.json")))
-    assert cursor(world)["seq"] == 0
+    assert cursor(world)["seq"] == 3
+
+
+def test_a_cursor_that_can_be_neither_made_nor_read_is_a_warning(world: World) -> None:
+    class Gone(Rival):
+        def create(self, key: str, body: bytes) -> str:
+            raise ConflictError("somebody else was first")
+
+    said: list[str] = []
+    here = with_documents(world, Gone(world, "/hook.json"))
+    here.listener = Listener(warn=said.append)
+    begin(here)
+    assert said
 
 
 def test_a_failing_place_is_warned_of_and_told_later(world: World, ears: Ears) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from otagate.notify import slack, teams
+from otagate.notify import _post, slack, teams
 from otagate.notify.interface import NotifyError
 from otagate.notify.message import Happening, Level, Message, compose
 from otagate.notify.registry import Wire, open_notifier
@@ -158,3 +159,23 @@ def test_a_plugin_of_apprise_that_breaks_ends_nothing(
 
 def test_the_list_of_texts_is_the_whole_card() -> None:
     assert "1.4.2-production" in list(texts(json.loads(teams.body_of(message()))))
+
+
+def test_a_place_that_cannot_be_connected_to_in_time() -> None:
+    def slow(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectTimeout("to T0/B0/x0")
+
+    wire = Wire(transport=httpx.MockTransport(slow))
+    with pytest.raises(NotifyError) as caught:
+        open_notifier(SPEC, ENVIRON, Path("/nowhere"), wire=wire).send(message())
+    assert (caught.value.found, caught.value.retryable) == ("no answer within 10s", True)
+
+
+def test_the_watch_finds_a_socket_closed_already() -> None:
+    near, far = socket.socketpair()
+    far.close()
+    near.close()
+    watch = _post._Watch(9)
+    watch._socket = near
+    watch._end()
+    assert watch.said == "no answer within 9s"
