@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from urllib.parse import unquote
 
 import httpx
@@ -195,3 +197,37 @@ def test_no_bad_beside_a_total(asked: AskedWorld) -> None:
     else:
         with pytest.raises(SourceError, match="no bad count"):
             source.read(QUERY)
+
+
+def spoiled(value: object) -> Iterator[object]:
+    """Give the JSON again and again, each time with one part of it put out of shape."""
+    yield from (None, True, "x", [], {}, [None], -1, 2.5, [[]], {"a": None})
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield {other: kept for other, kept in value.items() if other != key}
+            yield from ({**value, key: bad} for bad in spoiled(part))
+    if isinstance(value, list):
+        for at, part in enumerate(value):
+            yield value[:at] + value[at + 1 :]
+            yield from ([*value[:at], bad, *value[at + 1 :]] for bad in spoiled(part))
+
+
+def test_an_answer_out_of_shape_is_an_error_or_whole(world: VendorWorld) -> None:
+    whole = world.says(1, 2)
+    unlike = 0
+    for at in range(10_000):
+        tried: list[object] = []
+
+        def respond(request: httpx.Request, at: int = at, tried: list[object] = tried) -> httpx.Response:
+            tried.append(next(islice(spoiled(whole(request).json()), at, None), None))
+            return httpx.Response(200, json=tried[-1])
+
+        try:
+            found = world.source(respond).read(QUERY)
+        except SourceError:
+            unlike += 1
+        else:
+            assert not found.total or found.bad is not None
+        if tried[0] is None and at:
+            break
+    assert unlike > 20
