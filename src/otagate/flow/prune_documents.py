@@ -28,8 +28,11 @@ from otagate.seal.trust import TrustedKeys
 from otagate.store.interface import Store
 
 APPS = "apps/"
-_KEY = re.compile(r"apps/(?P<app>[^/]+)/(?P<kind>releases|channels|rollouts|ledger|active|bundles|notified)/(?P<name>[^/]+)\.json")
-_ALONE = re.compile(r"apps/[^/]+/(?:serial|ledger-head)\.json")
+_KEY = re.compile(
+    r"apps/(?P<app>[^/]+)/(?P<kind>releases|channels|rollouts|ledger|active|bundles|notified)/(?P<name>[^/]+)\.json"
+)
+_ALONE = re.compile(r"apps/[^/]+/(?:(?:serial|ledger-head)\.json|looks/[^/]+/[0-9]{4}\.json)")
+"""Documents that name no blob."""
 
 
 @dataclass(frozen=True, slots=True)

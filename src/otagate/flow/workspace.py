@@ -205,11 +205,12 @@ class Workspace:
     @cached_property
     def reconciler(self) -> Reconciler:
         """What drives rollouts."""
+        from otagate.flow.looks import recorder  # noqa: PLC0415 - likewise
         from otagate.rollout.effects import Effects  # noqa: PLC0415 - likewise
         from otagate.rollout.reconciler import Reconciler  # noqa: PLC0415 - likewise
 
         effects = Effects(self.policy.app, self.rollouts, self.channels, self.releases, self.store_clock, self.follow)
-        return Reconciler(effects, self.ledger, self.measure)
+        return Reconciler(effects, self.ledger, self.measure, recorder(self))
 
     def measure(self, state: RolloutState, now: datetime) -> Sequence[Reading]:
         """Read every gate of a rollout at one instant."""

@@ -189,7 +189,17 @@ ODD = (
     ("rollouts/r.json", b"{}"),
     ("telemetry/devices.json", b"{}"),
     ("notes.txt", b"hello"),
+    ("looks/1.0.0-production/last.json", b"{}"),
+    ("looks/1.0.0-production/further/0000.json", b"{}"),
 )
+
+
+def test_looks_name_no_blob(world: PruneWorld) -> None:
+    before = world.plan().garbage
+    world.store.documents.create(f"apps/{APP}/looks/1.0.0-production/0000.json", b"whatever stands there")
+    assert world.plan().garbage == before
+
+
 ODD_LEDGER = (("ledger/0000000099.json", b"{}"), ("ledger/last.json", b"{}"))
 
 

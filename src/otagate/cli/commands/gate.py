@@ -1,4 +1,4 @@
-"""``otagate gate eval|power``: judge metrics, show the evidence, end by the verdict. Reads; changes nothing."""
+"""``otagate gate eval|power|replay``: judge metrics, show the evidence, end by the verdict. Reads; changes nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from otagate._clock import from_text, to_text
 from otagate._text import harmless
 from otagate.cli.commands._gate_power import add_power, run_power
+from otagate.cli.commands._gate_replay import add_replay, run_replay
 from otagate.cli.commands._junit import add_junit, write_junit
 from otagate.cli.commands._open import channel_of, open_policy, open_workspace
 from otagate.cli.output import CommandEnv, Result
@@ -27,7 +28,7 @@ _DEFAULT_WINDOW = timedelta(hours=24)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the sub-verb and its arguments."""
-    verbs = parser.add_subparsers(dest="action", required=True, metavar="eval|power")
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="eval|power|replay")
     verb = verbs.add_parser("eval", help="judge the gates now; ends with 0 pass, 4 fail, 6 not decided")
     verb.add_argument("--channel", metavar="NAME", help="the channel to measure (default: that of the active rollout)")
     verb.add_argument("--release", metavar="VERSION", help="the release to measure (default: that of the active rollout)")
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verb.add_argument("--since", metavar="TIME", help="beginning of the window: 6h, or an RFC 3339 instant (default: 24h)")
     add_junit(verb)
     add_power(verbs)
+    add_replay(verbs)
 
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """
     if args.action == "power":
         return run_power(args, *_thresholds(args, env))
+    if args.action == "replay":
+        return run_replay(args, env)
     # Only a verb that judges pays for what judging needs.
     from otagate.cli.render.gates import gate_eval_view  # noqa: PLC0415 - see above
     from otagate.flow.judging import exit_code, overall  # noqa: PLC0415 - see above

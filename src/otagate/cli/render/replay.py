@@ -1,0 +1,115 @@
+"""A rollout that was judged again, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from otagate._clock import to_text
+from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
+from otagate.gate.judge import GateResult, LookKind, Verdict
+from otagate.rollout.replay import Deed, Replay, ReplayedLook
+from otagate.rollout.state import RolloutState
+
+_PAST = {
+    Deed.WAIT: "waited",
+    Deed.GO_ON: "went on",
+    Deed.ASK: "asked for approval",
+    Deed.PAUSE: "paused",
+    Deed.ROLL_BACK: "was rolled back",
+    Deed.COMPLETE: "completed",
+}
+
+
+def replay_data(state: RolloutState, replay: Replay) -> dict[str, Any]:
+    """Give the JSON ``otagate/gate-replay/v1``."""
+    difference, stop = replay.first_difference, replay.first_stop
+    return {
+        "rollout": state.id,
+        "release": str(state.release.version),
+        "state": state.stage.value,
+        "same": difference is None,
+        "first_difference": None if difference is None else _look_data(state, difference),
+        "first_stop": None if stop is None else _look_data(state, stop),
+        "lacking": list(replay.lacking),
+        "looks": [{**_look_data(state, look), "gates": [_gate_data(one) for one in look.results]} for look in replay.looks],
+    }
+
+
+def replay_view(state: RolloutState, replay: Replay) -> list[Block]:
+    """Show what the policy would have done first, beside what happened; looks at which nothing changed are left out."""
+    difference = replay.first_difference
+    tone = Tone.GOOD if difference is None else Tone.WARN
+    left_out = [("not measured then, left out", ", ".join(replay.lacking))] if replay.lacking else []
+    facts = (("rollout", state.id), ("looks", str(len(replay.looks))), *left_out)
+    rows = tuple(_row(state, look) for look in _telling(replay.looks))
+    table = Table(("at", "phase", "weight", "look", "gates", "this policy would", "what happened"), rows)
+    return [Line(_headline(state, difference), tone), Facts(tuple(facts)), table]
+
+
+def _headline(state: RolloutState, difference: ReplayedLook | None) -> str:
+    if difference is None:
+        return "this policy would have done the same"
+    would = difference.would.value if difference.would else ""
+    why = f": {difference.reason}" if difference.reason else ""
+    where = f"{difference.look.at:%Y-%m-%d %H:%M} UTC, {_phase(state, difference)} at {difference.look.weight}"
+    return f"at {where}, this policy would {would}; the rollout {_PAST.get(difference.did, difference.did.value)}{why}"
+
+
+def _telling(looks: Sequence[ReplayedLook]) -> Iterator[ReplayedLook]:
+    before = None
+    for number, look in enumerate(looks):
+        said = (look.look.phase, look.look.step, _verdicts(look))
+        is_deed = look.did is not Deed.WAIT or look.would not in {None, Deed.WAIT}
+        if is_deed or said != before or look.judged_as is not LookKind.INTERIM or number == len(looks) - 1:
+            yield look
+        before = said
+
+
+def _row(state: RolloutState, look: ReplayedLook) -> tuple[str, ...]:
+    return (
+        f"{look.look.at:%Y-%m-%d %H:%M}",
+        _phase(state, look),
+        str(look.look.weight),
+        "interim" if look.judged_as is LookKind.INTERIM else "planned",
+        _verdicts(look) or "-",
+        look.would.value if look.would else "-",
+        look.did.value + (" (!)" if look.differs else ""),
+    )
+
+
+def _verdicts(look: ReplayedLook) -> str:
+    """Name the gates that do not pass, worst first; a single word when they all say the same."""
+    said = sorted(look.results, key=lambda one: -one.verdict.severity)
+    if len({one.verdict for one in said}) == 1:
+        return f"all {said[0].verdict.value}" if len(said) > 1 else f"{said[0].metric} {said[0].verdict.value}"
+    return ", ".join(f"{one.metric} {one.verdict.value}" for one in said if one.verdict is not Verdict.PASS)
+
+
+def _phase(state: RolloutState, look: ReplayedLook) -> str:
+    phases = state.spec.track.phases
+    return phases[look.look.phase].name if 0 <= look.look.phase < len(phases) else "-"
+
+
+def _look_data(state: RolloutState, look: ReplayedLook) -> dict[str, Any]:
+    return {
+        "at": to_text(look.look.at),
+        "phase": _phase(state, look),
+        "weight": str(look.look.weight),
+        "look": look.judged_as.value,
+        "would": None if look.would is None else look.would.value,
+        "did": look.did.value,
+        "reason": look.reason,
+    }
+
+
+def _gate_data(result: GateResult) -> dict[str, Any]:
+    check = result.decisive
+    return {
+        "metric": result.metric,
+        "verdict": result.verdict.value,
+        "action": result.action.value,
+        "bad": check.bad,
+        "total": check.total,
+        "reason": result.reason,
+    }

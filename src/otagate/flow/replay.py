@@ -1,0 +1,65 @@
+"""Judging a past or running rollout again by the policy as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from otagate._text import harmless
+from otagate.errors import NotFoundError, UsageError
+from otagate.flow.measuring import measure_rollout
+from otagate.flow.workspace import Workspace
+from otagate.gate.judge import Reading
+from otagate.gate.sources.registry import open_sources
+from otagate.rollout.looks import KeptLook, Looks
+from otagate.rollout.replay import Replay, replay, state_at
+from otagate.rollout.state import RolloutState
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A rollout as it stands, and as the policy would have led it."""
+
+    state: RolloutState
+    replay: Replay
+
+
+def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) -> Replayed:
+    """Judge every look that was kept of a rollout by the policy's present gates and evaluation. Changes nothing.
+
+    Args:
+        workspace: Where, and the other policy.
+        rollout_id: Which rollout.
+        ask_again: Ask the sources about the windows of the looks, instead of using what they said then.
+
+    Raises:
+        NotFoundError: There is no such rollout, or none of its looks was kept.
+        UsageError: The policy has no gates.
+    """
+    policy = workspace.policy
+    if not policy.gates:
+        raise UsageError("there are no gates to judge by", policy.file.name, remedy="add `gates`, or remove `gates: {}`")
+    stored = workspace.rollouts.load(rollout_id)
+    if stored is None:
+        raise NotFoundError("there is no such rollout", harmless(rollout_id, 200), remedy="see `otagate history`")
+    looks = Looks(workspace.store.documents, policy.app).all(rollout_id)
+    if not looks:
+        raise NotFoundError(
+            "no look at this rollout was kept, so there is nothing to judge again",
+            rollout_id,
+            remedy="`reconcile` keeps every look from the first phase on; a rollout of an older otagate has none",
+        )
+    measured = _measured(workspace, stored.state, looks) if ask_again else None
+    return Replayed(stored.state, replay(stored.state, looks, policy.gates, policy.judgement, measured))
+
+
+def _measured(workspace: Workspace, state: RolloutState, looks: Sequence[KeptLook]) -> list[Sequence[Reading]]:
+    policy = workspace.policy
+    spec = replace(state.spec, gates=policy.gates, judgement=policy.judgement)
+    sources = open_sources(policy.gates, root=policy.root, environ=workspace.environ)
+    readings = []
+    for number, look in enumerate(looks, 1):
+        then = replace(state_at(state, look), spec=spec)
+        readings.append(measure_rollout(then, look.at, root=policy.root, environ=workspace.environ, sources=sources))
+        workspace.listener.progress("asking again", number, len(looks))
+    return readings
