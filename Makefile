@@ -1,6 +1,6 @@
 # Each target installs what it needs into .venv (see scripts/setup); nothing outside this folder is touched.
 
-.PHONY: demo test lint bench bench-server bench-stores lock clean
+.PHONY: demo test lint bench bench-server bench-stores bench-rehearsals lock clean
 
 demo: ## ship a real app to a folder: a good release reaches stable, a bad one is rolled back
 	@scripts/setup demo
@@ -24,6 +24,10 @@ bench-server: ## load on the update server beside a peer (needs wrk)
 bench-stores: ## publishing to each store beside rclone, on the tests' servers
 	@scripts/setup bench
 	@.venv/bin/python benchmarks/stores.py
+
+bench-rehearsals: ## rehearse six scenarios with 200 seeds each, and write their table
+	@scripts/setup test
+	@.venv/bin/python benchmarks/rehearsals.py --write
 
 lock: ## rewrite the hash-locked requirement files (needs uv)
 	@scripts/lock

@@ -71,6 +71,7 @@ class Summary:
         endings: How many ended each way.
         stopped_by: How many stops by gate.
         false_stops: Stopped by a gate with nothing wrong with the release.
+        held_once: Paused for another reason at some time, whether or not it went on later.
         stopped_after_s: Seconds until the stop, of those that a gate stopped.
         exposed_at_stop: Devices that ran the release by then.
         met_at_stop: Devices that met the fault by then.
@@ -83,6 +84,7 @@ class Summary:
     endings: dict[str, int]
     stopped_by: dict[str, int]
     false_stops: int
+    held_once: int
     stopped_after_s: Spread | None
     exposed_at_stop: Spread | None
     met_at_stop: Spread | None
@@ -100,6 +102,7 @@ def summarise(runs: Sequence[Rehearsed]) -> Summary:
         endings={ending.value: counted[ending] for ending in Ending},
         stopped_by=dict(Counter(stop.metric for stop in stops).most_common()),
         false_stops=sum(run.is_false_stop for run in runs),
+        held_once=sum(run.is_held_once for run in runs),
         stopped_after_s=spread_of(_seconds(stop.at for stop in stops)),
         exposed_at_stop=spread_of([stop.exposed for stop in stops]),
         met_at_stop=spread_of([stop.met for stop in stops]),

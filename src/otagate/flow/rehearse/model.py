@@ -170,8 +170,9 @@ class Rehearsed:
         stage: The rollout's stage at the end.
         ended_at: When it got there, since the start.
         outcome: In words.
-        stop: Where it was stopped first; None: it never was.
+        stop: Where a gate stopped it first, or, when none did, where it was paused first; None: it never was.
         is_false_stop: It was stopped by a gate although nothing is wrong with the release.
+        is_held_once: It was paused for another reason at some time.
         offered: Devices that were offered the release.
         exposed: Devices that ran it.
         met: Devices that met the fault.
@@ -191,6 +192,7 @@ class Rehearsed:
     outcome: str
     stop: Stop | None
     is_false_stop: bool
+    is_held_once: bool
     offered: int
     exposed: int
     met: int

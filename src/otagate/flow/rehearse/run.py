@@ -63,6 +63,7 @@ class _Run:
     ended_at: timedelta | None = None
     back_after: timedelta | None = None
     left: int = 0
+    is_held_once: bool = False
     looks: int = 0
     killed: int = 0
     operations: tuple[int, int] = (1, 1)
@@ -100,8 +101,9 @@ class _Run:
         outcomes = [] if is_out(self.scenario.faults.reconcile_down, self.world.since) else self._reconcile()
         state = self.state = self._read()
         self._sample(state, outcomes)
-        if state.stage in {Stage.PAUSED, Stage.ROLLED_BACK} and self.stop is None:
+        if state.stage in {Stage.PAUSED, Stage.ROLLED_BACK} and (self.stop is None or (state.latched and not self.stop.metric)):
             self.stop = self._stop(state)
+        self.is_held_once |= state.stage is Stage.PAUSED and not state.latched
         if state.stage is not self.stage_before:
             self.stage_before, self.ended_at = state.stage, self.world.since if state.is_terminal else None
         if not state.is_terminal:
@@ -226,6 +228,7 @@ class _Run:
             outcome=state.outcome or state.paused_by,
             stop=self.stop,
             is_false_stop=ending is Ending.STOPPED and not self.scenario.faults.is_of_release,
+            is_held_once=self.is_held_once,
             offered=self._count(Fact.OFFERED),
             exposed=self._count(Fact.SET),
             met=self._met(),
