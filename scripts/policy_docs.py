@@ -106,7 +106,78 @@ commit's. The result must be a strict semantic version (semver.org), and devices
 `"{date}-{time}.{sha7}"` grows with time; `"{date}-{sha7}"` does not within one day, because digits of a commit have
 no order.
 
+## What a phase can say of its devices
+
+`holdout` keeps a share of devices on the release before until the phase is over, `gates` names the metrics that count in it,
+and `ignore_windows` lets its weights rise at any time. A branch rule with `supersede` ends the rollout that holds the
+channel. See docs/rollouts.md.
+
+```yaml
+telemetry: {server: "https://updates.example.com"}
+branches:
+  main: {track: production}
+  "hotfix/*": {track: hotfix, supersede: true}
+tracks:
+  production:
+    - {phase: stable, channel: stable, weights: [5%, 25%, 100%], holdout: 5%}
+  hotfix:
+    - {phase: hotfix, channel: stable, soak: 1h, allow_short_soak: true, ignore_windows: true, gates: [crash_rate]}
+```
+
+## When weights may rise, and who is told
+
+`windows` are weekly, in local time with its daylight saving, and end on the day they begin: over midnight, write two. A
+freeze is of whole days, both included, or from one local time to another (`2026-12-20T18:00`), and wins. `notify` names
+places; their addresses mostly hold a token, so they are references (docs/notifications.md).
+
+```yaml
+windows:
+  timezone: Europe/Berlin
+  allow:
+    - {days: [mon, tue, wed, thu], from: 09:00, to: 16:00}
+  freeze:
+    - {from: 2026-12-20, to: 2027-01-03, reason: holidays}
+notify:
+  releases: {slack: env:SLACK_WEBHOOK}
+  audit: {webhook: env:HOOK_URL, secret: env:HOOK_SECRET, events: ["*"]}
+  oncall: {teams: env:TEAMS_URL, events: [gate.failed, rollout.paused]}
+```
+
 ## Gates
+
+A gate has exactly one kind of threshold:
+
+| key | holds when | needs |
+| --- | --- | --- |
+| `max` | at most so large a share of the devices is bad | counts |
+| `min` | at least so large a share is good | counts |
+| `limits` | at most a share takes longer than a length of time | counts for each length: `{over}` in the source's texts |
+| `max_increase` | bad devices are at most so much more frequent than with the release before, side by side | `telemetry` |
+| `split` | as many devices have the release as its weight says | counts; of `telemetry` only `at_most` |
+| `value` | a plain number is within `max` and `min` | a source with `value`; `action` is `pause` at most |
+
+`evidence: prove` passes `max` and `min` only when the devices prove it. `consecutive` goes with `value`. `evaluate` says when
+the planned look is, `phases` where the gate counts. A number of `value` has at most 15 digits, so that it stays exact.
+
+```yaml
+telemetry: {server: "https://updates.example.com"}
+gates:
+  crash_rate: {max: 2%, evidence: prove, escalate: {above: 10%, action: rollback}}
+  crashes_beside: {max_increase: 50%, source: {telemetry: {metric: crash_rate}}}
+  split_check: {split: at_most}
+  start_time:
+    value: {max: 2500}
+    consecutive: 3
+    source:
+      prometheus:
+        url: https://prometheus.example
+        value: 'max(app_start_p95_ms{release="{release}"})'
+        headers: {Authorization: env:PROMETHEUS_AUTHORIZATION}
+```
+
+A source has exactly one kind. `http` and those of other makers are asked for `bad` and `total`, or for `value` alone; only
+the placeholders of docs/gates.md are replaced in a query, all other braces are its own. `file:` references of a source are
+relative to `app.dir`. Events are not devices: with `capgo`, and with `sentry` that counts sessions, a gate may pause at most.
 
 Without the key `gates` a policy has the six default gates. With it, it has exactly those that are named; what a
 default gate leaves out comes from its default. `gates: {}` means none. A policy with tracks whose gates pause or roll

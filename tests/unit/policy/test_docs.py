@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from otagate.policy import load_policy
-from otagate.policy.defaults import DEFAULT_GATES
+from otagate.policy.defaults import DEFAULT_GATES, SHAPES
 from otagate.policy.validate import schema
 from otagate.policy.versioning import PLACEHOLDERS
 
@@ -51,3 +51,17 @@ def test_the_smallest_policy_of_the_page_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "otagate.yml"
     path.write_text(block[1])
     assert load_policy(path).warnings == ()
+
+
+def test_the_example_with_gates_of_every_kind_has_no_warnings() -> None:
+    policy = load_policy(ROOT / "examples/gated/otagate.yml")
+    assert policy.warnings == ()
+    shapes = ("max", "min", "max_increase", "split", "value")
+    assert {shape for shape in shapes for gate in policy.gates if getattr(gate, shape) is not None} == set(shapes)
+    assert policy.windows.freezes[0].reason == "holidays"
+    assert [place.name for place in policy.notify] == ["releases", "oncall", "audit"]
+
+
+def test_the_page_explains_every_kind_of_threshold() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert all(f"| `{shape}` |" in page for shape in SHAPES)
