@@ -67,6 +67,7 @@ def _without_keys(workspace: Workspace) -> dict[str, str]:
     policy, environ = workspace.policy, workspace.environ
     references = [policy.seal.signing_key, policy.seal.encryption_key, *policy.trust.keys]
     references.append(policy.cdn.webhook if policy.cdn else None)
+    references += [reference for place in policy.notify for reference in (place.url, place.secret)]
     names = {ref.removeprefix("env:") for ref in references if ref and ref.startswith("env:")}
     values = {environ[name].strip() for name in names if environ.get(name, "").strip()}
     # Of shorter ones a copy is chance: `true` in a variable that is called a token.

@@ -27,6 +27,8 @@ WAYS_IN = (
     "GOOGLE_APPLICATION_CREDENTIALS",
     "OTAGATE_SIGNING_KEY",
     "PURGE",
+    "CHAT",
+    "SIGNS",
 )
 POLICY = f"""\
 version: 1
@@ -35,6 +37,7 @@ branches: {{main: {{channel: a}}}}
 build: {{command: ['{sys.executable}', -c, 'import os; [print(*item) for item in os.environ.items()]'], output: dist, env: [ENV]}}
 storage: s3://acme?public=https://updates.example.com
 cdn: {{webhook: 'env:PURGE'}}
+notify: {{hook: {{webhook: 'env:CHAT', secret: 'env:SIGNS'}}}}
 """
 
 
@@ -47,7 +50,7 @@ def built(folder: Path, env: str, environ: dict[str, str]) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("env", ["", "'AWS_*', MINE", "'AWS_*', 'ACTIONS_*', 'AZURE_*', 'GOOGLE_*'", "MINE"])
+@pytest.mark.parametrize("env", ["", "'AWS_*', MINE, CHAT, SIGNS", "'AWS_*', 'ACTIONS_*', 'AZURE_*', 'GOOGLE_*'", "MINE"])
 def test_a_build_sees_no_key_no_token_and_no_copy_of_them(tmp_path: Path, env: str) -> None:
     given = dict.fromkeys((*WAYS_IN, "MINE"), SECRET) | {"AWS_REGION": "eu-west-1", "LANG": "C.UTF-8"}
     text = "".join(built(tmp_path, env, given))
@@ -56,7 +59,7 @@ def test_a_build_sees_no_key_no_token_and_no_copy_of_them(tmp_path: Path, env: s
     assert ("AWS_REGION" in text) == ("*" in env)
 
 
-@pytest.mark.parametrize("name", [name for name in WAYS_IN if name != "PURGE"])
+@pytest.mark.parametrize("name", [name for name in WAYS_IN if name not in {"PURGE", "CHAT", "SIGNS"}])
 def test_a_policy_that_asks_for_one_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BuildError, match="a build command never sees") as caught:
         built(tmp_path, name, {name: SECRET})

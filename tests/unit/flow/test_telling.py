@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from otagate.errors import ConflictError, UnavailableError
+from otagate.flow.prune_documents import documents_of
 from otagate.flow.telling import BUDGET, MOST, begin, tell, telling, try_place
 from otagate.flow.told import find_cursor
 from otagate.flow.workspace import Listener, Workspace
@@ -422,6 +423,11 @@ def test_what_cannot_be_told_is_warned_of(world: World, ears: Ears) -> None:
     with telling(here, ears.wire):
         world.run(workspace=here)
     assert [warning.partition(";")[0] for warning in said] == ["notify hook: a place refuses what it is told: HTTP 403"]
+
+
+def test_prune_knows_cursors_for_what_they_are(world: World) -> None:
+    begin(world.process())
+    assert [(found.kind, found.name) for found in documents_of(world.store)] == [("notified", "hook")]
 
 
 def test_a_test_message_leaves_nothing_behind(world: World, ears: Ears) -> None:
