@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from otagate._clock import from_text
+from otagate._clock import from_text, to_text
 from otagate.gate.interface import Ask, MetricQuery, SourceError
 from support.vendor_world import QUERY, START
 from support.vendor_worlds_cloud import CapgoWorld, body_of
@@ -125,15 +125,16 @@ def test_more_events_in_an_instant_than_a_page() -> None:
 
 
 def test_more_events_than_are_read() -> None:
-    page = [event(at, "set", at="2026-11-21T00:20:00Z") for at in range(1000)]
-    clock = iter(range(100))
+    asked: list[datetime] = []
 
-    def respond(_: httpx.Request) -> httpx.Response:
-        at = f"2026-11-21T00:{next(clock) % 60:02}:00Z"
-        return httpx.Response(200, json=[*page[1:], event(0, "set", at=at)] if at > "2026-11-21T00:20" else page)
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(from_text(body_of(request)["rangeStart"]))
+        rows = [event(at, "set", at=to_text(asked[-1] + timedelta(microseconds=at))) for at in range(1000)]
+        return httpx.Response(200, json=rows)
 
     with pytest.raises(SourceError, match="50000 in the window"):
         WORLD.source(respond).read(INSTALLS)
+    assert asked[-1] == START + timedelta(microseconds=49 * 999)
 
 
 @pytest.mark.parametrize(
