@@ -232,9 +232,13 @@ class Reconciler:
 
 
 def _gives_way(holder: RolloutState, newer: RolloutState) -> bool:
-    """Tell whether a rollout makes room for a newer one: when it is paused, or the newer one is a fix that may end it."""
-    is_newer = newer.created_at > holder.created_at
-    return is_newer and not holder.is_terminal and (holder.stage is Stage.PAUSED or newer.superseding)
+    """Tell whether a rollout makes room for a newer one: when it is paused, or the newer one is a fix that may end it.
+
+    Also when it has ended and only its ledger entries are to be written: who was killed right after superseding it goes on.
+    """
+    if holder.is_terminal:
+        return holder.intent is None
+    return newer.created_at > holder.created_at and (holder.stage is Stage.PAUSED or newer.superseding)
 
 
 class _LostSwapError(Exception):
