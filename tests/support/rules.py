@@ -24,6 +24,7 @@ from support.world import APP, World, check_invariants
 FULL = 10_000
 _HINTS = {f"apps/{APP}/serial.json", f"apps/{APP}/ledger-head.json"}
 _CLAIMS = f"apps/{APP}/active/"
+_LOOKS = f"apps/{APP}/looks/"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 TERMINAL = {"completed", "rolled_back", "aborted", "superseded"}
 ByHand = Mapping[tuple[str, str], int]
@@ -63,12 +64,26 @@ def check_rules(world: World, by_hand: ByHand | None = None) -> None:
 
 
 def decided(rollout: dict[str, Any], channel: str) -> int:
-    """Give the highest weight that a rollout has ever recorded for a channel, in basis points."""
-    phases = rollout["spec"]["track"]["phases"]
-    now, step = rollout["phase"], rollout["step"]
-    past: list[int] = [phase["weights"][-1] for phase in phases[: max(now, 0)] if phase["channel"] == channel]
-    here: list[int] = [phases[now]["weights"][step]] if now >= 0 and phases[now]["channel"] == channel else []
-    return max([0, *past, *here])
+    """Give the highest weight that a rollout may show on a channel, by what it has recorded, in basis points."""
+    phases, now = rollout["spec"]["track"]["phases"], rollout["phase"]
+    if any(phase["channel"] == channel for phase in phases[: max(now, 0)]):
+        return FULL  # passed, so settled
+    if now < 0 or phases[now]["channel"] != channel:
+        return 0
+    if rollout["stage"] == "completed":
+        return FULL
+    # Until what lowers it was done, the weight is as it was.
+    return max(weight_of(rollout), rollout["peak"] if rollout["intent"] or rollout["stage"] in TERMINAL else 0)
+
+
+def ramp(phase: dict[str, Any]) -> list[int]:
+    """Give the weights of a phase, with the hold-out taken off."""
+    return list(dict.fromkeys(min(weight, FULL - phase["holdout"]) for weight in phase["weights"]))
+
+
+def weight_of(rollout: dict[str, Any]) -> int:
+    """Give the weight that a rollout has in its present phase, in basis points."""
+    return ramp(rollout["spec"]["track"]["phases"][rollout["phase"]])[rollout["step"]] if rollout["phase"] >= 0 else 0
 
 
 def _check_exposure(name: str, channel: dict[str, Any], there: dict[str, dict[str, Any]], by_hand: ByHand) -> None:
@@ -122,8 +137,13 @@ def check_step(name: str, before: dict[str, Any], after: dict[str, Any]) -> None
             assert metric in after["overrides"], f"{name}: the failure of {metric} is forgotten"
         elif note["action"] == "rollback":
             assert after["latched"][metric]["action"] == "rollback", f"{name}: the failure of {metric} was softened"
+    new = {event["kind"] for event in after["events"]} if after["told"] > before["told"] else set()
     assert after["told"] >= before["told"], name
-    assert after["spec"] == before["spec"], f"{name}: the policy of a running rollout was changed"
+    where, there = ((one["phase"], weight_of(one)) for one in (before, after))
+    assert there <= where or "rollout.advanced" in new, f"{name}: exposure rises, and nobody says so"
+    assert there >= where or "rollout.lowered" in new, f"{name}: exposure falls, and nobody says so"
+    assert after["phase"] - before["phase"] in {0, 1}, f"{name}: a phase was skipped"
+    assert after["spec"] == before["spec"] or "rollout.amended" in new, f"{name}: the policy of a running rollout was changed"
     assert (after["seed"], after["release"]) == (before["seed"], before["release"]), name
 
 
@@ -147,7 +167,7 @@ def content(world: World) -> dict[str, Any]:
 
     Left out is what dice gave (transaction ids, and which seed it was, not: whose); the serial of a release, of which a killed
     upload may have used one up, so that digests are told apart and no more; where the ledger's end was last seen, which only
-    saves reads; and in a claim the name of a rollout that is over: such a claim is free.
+    saves reads; the looks that were taken, of which a reconcile that is run again takes one more; and in a claim the name of a rollout that is over: such a claim is free.
     """
     names = _Names({})
     there = {
@@ -161,7 +181,7 @@ def content(world: World) -> dict[str, Any]:
         if key.startswith(_CLAIMS)
         else _without_dice(value, names, "serial" if "/releases/" in key else "")
         for key, value in there.items()
-        if key not in _HINTS
+        if key not in _HINTS and not key.startswith(_LOOKS)
     }
     return {**left, "blobs": sorted(str(blob.digest) for blob in world.store.blobs.list())}
 
