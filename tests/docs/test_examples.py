@@ -23,7 +23,7 @@ EXAMPLES = sorted(
     if path.suffix in {".yml", ".yaml"} and not {"node_modules", ".otagate"} & set(path.parts)
 )
 BLOCK = re.compile(r"^(?:<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-LANGUAGES = {"", "yaml", "json", "console", "groovy", "ts", "text", "sh"}
+LANGUAGES = {"", "yaml", "json", "console", "groovy", "ts", "text", "sh", "python"}
 BASE = {"version": 1, "app": {"id": "com.example.app"}, "branches": {"main": {"channel": "stable"}}}
 OUR_ACTION = "OWNER/otagate"
 
