@@ -12,15 +12,16 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from otagate.errors import UnavailableError
-from otagate.flow import actions
+from otagate.errors import NotFoundError, UnavailableError
+from otagate.flow import actions, amending
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model import TrackSpec
@@ -36,6 +37,8 @@ MEDIOCRE = {"crash_rate": (100, 2000), "success": (10, 2000)}
 SILENT = {"crash_rate": None, "success": "the source is down"}
 RAMP = track(phase("internal"), phase("beta"), phase("stable", 5, 100))
 SHORT = track(phase("internal"), phase("beta", 20, 100))
+LONGER = track(phase("internal"), phase("beta", 20, 100), phase("stable"))
+HELD_OUT = track(phase("internal"), phase("beta", 20, 100, holdout=Weight(500)))
 
 
 def ship(version: str = "1.0.0") -> Command:
@@ -62,8 +65,11 @@ def named(name: str | None) -> ChannelName | None:
     return ChannelName(name) if name else None
 
 
-def promote(name: str, version: str, percent: int) -> Move:
-    command = by_hand(lambda here: actions.promote(here, ChannelName(name), Version(version), Weight(100 * percent)))
+def promote(name: str, version: str, percent: int, *, lower: bool = False) -> Move:
+    def make(here: Workspace) -> actions.Action:
+        return actions.promote(here, ChannelName(name), Version(version), Weight(100 * percent), lower=lower)
+
+    command = by_hand(make)
     return Move("promote", command, HOUR, by_hand=((name, version, 100 * percent),))
 
 
@@ -81,6 +87,25 @@ def roll_back(name: str | None = None, to: str | None = None) -> Move:
     return Move("rollback", command, HOUR)
 
 
+def abort_once(_world: World, here: Workspace) -> None:
+    # Killed when all was done, there is no active rollout any more, and the command says so.
+    with suppress(NotFoundError):
+        amending.abort(here, None, "not now").carry_out()
+
+
+def lower(percent: int) -> Move:
+    return Move("lower", by_hand(lambda here: amending.lower(here, None, Weight(100 * percent), "slower")), HOUR)
+
+
+def amend_to(spec: TrackSpec) -> Command:
+    def amend(_world: World, here: Workspace) -> None:
+        here.policy = replace(here.policy, tracks={spec.name: spec})
+        amending.amend(here, None, "a phase more").carry_out()
+
+    return amend
+
+
+ABORT = Move("abort", abort_once, HOUR)
 APPROVE = Move("approve", by_hand(lambda here: actions.approve(here, None, "beta", "fine")), HOUR)
 
 
@@ -134,6 +159,27 @@ LIVES = {
     "a channel is rolled back to a named release": Life(
         (roll_back("beta", "0.8.0"),), Stage.COMPLETED, before=("0.8.0", "0.9.0"), rollout="0.9.0-production"
     ),
+    "aborted": Life((run(NOW), *[reconcile()] * 3, ABORT, reconcile(HOUR)), Stage.ABORTED, RAMP, ("0.9.0",)),
+    "aborted while paused": Life((run(NOW), pause(), ABORT, promote("internal", "1.0.0", 100)), Stage.ABORTED),
+    "lowered": Life((run(NOW), *[run()] * 3, lower(5), reconcile(HOUR), *[run()] * 2), Stage.COMPLETED, RAMP),
+    "lowered while paused": Life((run(NOW), *[run()] * 2, pause(), lower(20), resume(), *[run()] * 2), Stage.COMPLETED),
+    "amended": Life(
+        (run(NOW), run(), Move("amend", amend_to(LONGER), HOUR), *[run()] * 3),
+        Stage.COMPLETED,
+        track(phase("internal"), phase("beta")),
+    ),
+    "a channel is lowered by hand": Life(
+        (promote("nightly", "0.9.0", 50), promote("nightly", "0.9.0", 20, lower=True)),
+        Stage.COMPLETED,
+        before=("0.9.0",),
+        rollout="0.9.0-production",
+    ),
+    "a paused rollout is superseded by one that comes later to its channel": Life(
+        (run(NOW), run(), pause("beta"), run(HOUR, "1.0.1"), *[run(DAY, "1.0.1")] * 3),
+        Stage.COMPLETED,
+        rollout="1.0.1-production",
+    ),
+    "some devices are held out until the end": Life((run(NOW), *[run()] * 3), Stage.COMPLETED, HELD_OUT),
     "an active rollout's channel is rolled back to a named release": Life(
         (run(NOW), run(), roll_back("beta", "0.8.0")), Stage.ROLLED_BACK, before=("0.8.0", "0.9.0")
     ),
@@ -202,56 +248,6 @@ def test_more_than_a_thousand_schedules(lived: Lived) -> None:
     assert twice >= 50_000
 
 
-CALLS = {
-    "run": {
-        "create": "active channels ledger ledger-head releases rollouts serial",
-        "open": "blob",
-        "put": "blob",
-        "read": "active channels ledger ledger-head prune releases rollouts serial",
-        "replace": "active channels ledger-head rollouts serial",
-        "size": "blob",
-    },
-    "reconcile": {
-        "create": "active channels ledger",
-        "open": "blob",
-        "read": "active channels ledger ledger-head prune releases rollouts",
-        "replace": "active channels ledger-head rollouts",
-        "size": "blob",
-    },
-    "pause": {
-        "create": "ledger",
-        "keys": "channels",
-        "read": "active channels ledger ledger-head rollouts",
-        "replace": "channels ledger-head rollouts",
-    },
-    "resume": {
-        "create": "ledger",
-        "keys": "channels",
-        "read": "active channels ledger ledger-head rollouts",
-        "replace": "channels ledger-head rollouts",
-    },
-    "rollback": {
-        "create": "ledger",
-        "keys": "channels",
-        "open": "blob",
-        "read": "active channels ledger ledger-head prune releases rollouts",
-        "replace": "active channels ledger-head rollouts",
-        "size": "blob",
-    },
-    "approve": {
-        "create": "ledger",
-        "keys": "channels",
-        "read": "active ledger ledger-head rollouts",
-        "replace": "ledger-head rollouts",
-    },
-    "promote": {
-        "create": "channels ledger",
-        "open": "blob",
-        "read": "active channels ledger ledger-head prune releases",
-        "replace": "channels ledger-head",
-        "size": "blob",
-    },
-}
 """Every kind of call to the store that each verb makes: method to kinds of documents.
 
 A new one is written down here by whoever adds it, with the life that makes it, so that it is killed at knowingly.

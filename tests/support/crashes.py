@@ -215,10 +215,17 @@ def _run(start: World, move: Move) -> tuple[Tape, World]:
     return tape, world
 
 
-def difference(wanted: dict[str, Any], got: dict[str, Any]) -> str:
-    """Say in which documents two stores differ."""
-    keys = sorted(key for key in {*wanted, *got} if wanted.get(key) != got.get(key))
-    return "\n".join(f"{key}\n  wanted {wanted.get(key)}\n  got    {got.get(key)}" for key in keys)
+def difference(wanted: Any, got: Any, place: str = "") -> str:
+    """Say where two stores differ, one line a place."""
+    if wanted == got:
+        return ""
+    if isinstance(wanted, dict) and isinstance(got, dict):
+        lines = (difference(wanted.get(key), got.get(key), f"{place} {key}") for key in sorted({*wanted, *got}))
+    elif isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
+        lines = (difference(one, other, f"{place} {at}") for at, (one, other) in enumerate(zip(wanted, got, strict=True)))
+    else:
+        lines = iter([f"{place}: wanted {str(wanted)[:200]}, got {str(got)[:200]}"])
+    return "\n".join(line for line in lines if line)
 
 
 def _where(points: dict[str, list[Point]], left: str) -> str:

@@ -320,15 +320,16 @@ def check_invariants(world: World) -> None:
 
 
 def _check_history(world: World) -> None:
-    """Serials grow by one, revisions by one, and a candidate's weight falls only when its rollout was told to lower it."""
+    """Serials grow by one, revisions by one, and a candidate's weight falls only when its rollout, or a person, lowers it."""
     channels: dict[str, dict[str, Any]] = {}
     revisions: dict[str, int] = {}
     lowering: set[tuple[str, str, int]] = set()
+    ruled: set[tuple[str, str]] = set()
     for name, body in world.store.writes:
         value = json.loads(body)
         if "/channels/" in name:
             after = json.loads(base64.b64decode(value["payload"]))
-            _check_move(name, channels.get(name), after, lowering)
+            _check_move(name, channels.get(name), after, ruled, lowering)
             channels[name] = after
         elif "revision" in value:
             assert value["revision"] == revisions.get(name, 0) + 1, name
@@ -336,15 +337,23 @@ def _check_history(world: World) -> None:
         if "/rollouts/" in name:
             rollout = value["rollout"]
             ops = (rollout["intent"] or {"ops": []})["ops"]
-            lowering |= {(op["channel"], rollout["release"]["version"], op["weight"]) for op in ops if op["kind"] == "lower"}
+            version = rollout["release"]["version"]
+            ruled |= {(one["channel"], version) for one in rollout["spec"]["track"]["phases"]}
+            lowering |= {(op["channel"], version, op["weight"]) for op in ops if op["kind"] == "lower"}
 
 
-def _check_move(name: str, before: dict[str, Any] | None, after: dict[str, Any], lowering: set[tuple[str, str, int]]) -> None:
+def _check_move(
+    name: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any],
+    ruled: set[tuple[str, str]],
+    lowering: set[tuple[str, str, int]],
+) -> None:
     assert after["serial"] == (before["serial"] if before else 0) + 1, name
     was, now = (before or {}).get("candidate"), after.get("candidate")
     if was and now and was["version"] == now["version"]:
         channel = name.rpartition("/")[2].removesuffix(".json")
-        told = (channel, now["version"], now["weight"]) in lowering
+        told = (channel, now["version"], now["weight"]) in lowering or (channel, now["version"]) not in ruled
         assert now["weight"] >= was["weight"] or told, f"{name}: the weight fell"
         assert now["seed"] == was["seed"], f"{name}: another cohort"
 
