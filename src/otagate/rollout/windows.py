@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING
 
 from otagate._text import harmless
 from otagate.errors import UnavailableError
 from otagate.policy.model import Freeze, Window, WindowsSpec
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 HORIZON = timedelta(days=400)
 """How far :func:`opens` looks ahead: more than a year, the longest freeze that makes sense."""
@@ -71,6 +74,8 @@ def opens(spec: WindowsSpec, now: datetime) -> datetime | None:
 
 
 def _zone(spec: WindowsSpec) -> ZoneInfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - 5 ms; not for policies without windows
+
     try:
         return ZoneInfo(spec.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
