@@ -38,16 +38,16 @@ tracks:
     - {phase: beta, channel: beta, soak: 48h}
     - {phase: stable, channel: stable, weights: [50%, 100%], soak: 48h, approve: true}
 gates:
-  crash_rate: {max: 2%, action: pause, min_sample: 100, escalate: {above: 10%, action: rollback}}
-  device_success_rate: {min: 99%, action: rollback, min_sample: 100, maturity: 30m}
+  crash_rate: {max: 2%, action: pause, min_sample: 80, escalate: {above: 10%, action: rollback}}
+  device_success_rate: {min: 99%, action: rollback, min_sample: 80, maturity: 30m}
 """
 BASE = Scenario(
     track="production",
     start=datetime(2027, 1, 4, 9, tzinfo=UTC),
-    devices=500,
+    devices=400,
     follows={"beta": 0.4, "stable": 0.6},
     sessions=3.0,
-    every=timedelta(hours=1),
+    every=timedelta(hours=2),
     resume_after=timedelta(hours=12),
     until=timedelta(days=21),
 )

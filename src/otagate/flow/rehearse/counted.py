@@ -30,9 +30,8 @@ class HeldReader(DatabaseReader):
         return self._telemetry
 
 
-def sources_of(state: RolloutState, telemetry: SqlTelemetry) -> dict[str, MetricSource]:
+def sources_of(state: RolloutState, reader: OneLook) -> dict[str, MetricSource]:
     """Give the sources of a rollout's gates for one look, by metric."""
-    reader = OneLook(HeldReader(telemetry))
     return {
         gate.metric: TelemetryMetrics(gate.source, reader)
         for gate in state.spec.gates

@@ -19,13 +19,14 @@ from otagate.flow.in_process import InProcess
 from otagate.flow.measuring import measure_rollout
 from otagate.flow.prepare import Shipment, prepare
 from otagate.flow.publish import publish
-from otagate.flow.rehearse.counted import sources_of
+from otagate.flow.rehearse.counted import HeldReader, sources_of
 from otagate.flow.rehearse.model import Outage, Scenario
 from otagate.flow.rehearse.seam import seam
 from otagate.flow.rehearse.stage import BEFORE, BRANCH, NATIVE, UNDER_TEST, StageSet, write_app
 from otagate.flow.workspace import Workspace
 from otagate.gate.interface import SourceError
 from otagate.gate.judge import Reading
+from otagate.gate.sources.telemetry import OneLook
 from otagate.model import Context, Version, Weight
 from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Reconciler
@@ -85,6 +86,7 @@ class RehearsalWorld:
         self.clock = VirtualClock(scenario.start)
         self._store = MemoryStore("rehearsal")
         self._first = self._workspace(self._store)
+        self._look: tuple[datetime, OneLook] | None = None
         self._serve_before()
         self._served = self._serve()
         self.rollout_id = self._start(f"{random.Random(seed).getrandbits(128):032x}")  # noqa: S311 - a simulation
@@ -136,7 +138,10 @@ class RehearsalWorld:
         return made
 
     def _measure(self, machine: Workspace, state: RolloutState, now: datetime) -> Sequence[Reading]:
-        policy, sources = machine.policy, sources_of(state, self._served.telemetry)
+        # Machines that look at the same instant see the same: the phones live on only afterwards.
+        if self._look is None or self._look[0] != now:
+            self._look = now, OneLook(HeldReader(self._served.telemetry))
+        policy, sources = machine.policy, sources_of(state, self._look[1])
         readings = measure_rollout(state, now, root=policy.root, environ=machine.environ, sources=sources)
         outage = self._scenario.faults.metric_outage
         if not is_out(outage, self.since):
