@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -37,6 +39,9 @@ _LONG_S = 3 * _DAY_S
 _MOST_POINTS = 10_000
 """A page; it stays below the largest answer that is read."""
 _MOST_PAGES = 20
+_TEXT = r"(?:'[^']*'|\"[^\"]*\")"
+_SEARCH = re.compile(rf"\bSEARCH\s*\(\s*{_TEXT}\s*,\s*{_TEXT}\s*,\s*([1-9][0-9]{{0,5}})\s*\)", re.IGNORECASE)
+"""A search has a period of its own."""
 
 
 @dataclass(slots=True)
@@ -66,6 +71,8 @@ class CloudwatchMetrics:
         self._spec = spec
         self._now = (pace or Pace()).now
         url = spec.url or f"https://monitoring.{spec.region}.amazonaws.com{'.cn' if spec.region.startswith('cn-') else ''}"
+        asked = (spec.ask.bad, spec.ask.total, spec.ask.value)
+        self._periods = {int(period) for text in asked if text for period in _SEARCH.findall(text)}
         self._subject = f"cloudwatch {harmless(spec.region)}"
         self._signer = CloudSigner(CloudAuth.AWS, url, environ, region=spec.region, outside=outside)
         self._door = Door(Wire(root, environ, pace, transport), url, (), spec.timeout, signer=self._signer)
@@ -78,10 +85,10 @@ class CloudwatchMetrics:
         def ask(name: str, text: str) -> Told:
             place = f"{self._subject}, {name}"
             if end <= start:
-                return Told(None, b"", f"no whole {period}s in the window")
+                return Told(None, b"", "no whole period in the window")
             found = self._series({"Id": "q", "Expression": text, "Period": period}, start, end, place)
             if found.newest is not None and name in {"total", "value"}:
-                newest.append(min(found.newest + period, end))
+                newest.append(min(found.newest + max(period, *self._periods, 0), end))
             return Told(_reduced(found.values, name), b"".join(found.raw))
 
         manner = Manner(Language.CLOUDWATCH, self._subject, ask, is_empty_zero=True)
@@ -96,7 +103,8 @@ class CloudwatchMetrics:
         period = next((seconds for kept, seconds in _PERIODS if age < kept), 3600)
         period = max(period, 300 if end - start > _LONG_S else 60)
         # A point holds a whole period: one that begins before the end may hold what came after it.
-        return start // period * period, end // period * period, period
+        step = math.lcm(period, *self._periods)
+        return start // step * step, end // step * step, period
 
     def _series(self, asked: Mapping[str, Any], start: int, end: int, subject: str) -> _Series:
         found, token = _Series(), None

@@ -160,7 +160,20 @@ def test_a_window_below_a_period_asks_nothing() -> None:
     pages = Pages()
     found = WORLD.source(pages).read(replace(QUERY, start=START + timedelta(seconds=5), end=START + timedelta(seconds=50)))
     assert (found.bad, found.total, pages.asked) == (None, None, [])
-    assert "no whole 60s in the window" in found.query
+    assert "no whole period in the window" in found.query
+
+
+def test_the_period_of_a_search_counts_too() -> None:
+    """Its points begin at whole hours: those at the ends of the window must not be cut in two."""
+    pages = Pages(page({BEGAN: 3}))
+    world = CloudwatchWorld()
+    world.asked = Asked(
+        "SUM(SEARCH('{OTA,Release} Release=\"{release}\"', 'Sum', 900))", "SUM(search('{OTA}', \"Sum\" , 3600 ))"
+    )
+    window = (START + timedelta(minutes=10), START + timedelta(hours=5, minutes=59))
+    found = world.source(pages).read(replace(QUERY, start=window[0], end=window[1]))
+    assert {(sent["StartTime"] - BEGAN, sent["EndTime"] - BEGAN) for sent in pages.asked} == {(0, 5 * 3600)}
+    assert found.newest_at == START + timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
