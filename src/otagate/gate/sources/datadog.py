@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class DatadogMetrics:
-    """See MetricSource. The aggregator reduces the whole window to one number: never its oldest or newest point."""
+    """See MetricSource. The aggregator reduces the whole window to one number, not to its oldest point.
+
+    Counts are summed, a plain number is the mean, unless the policy names another aggregator; ``newest`` is the largest.
+    """
 
     def __init__(
         self,
@@ -51,16 +54,23 @@ class DatadogMetrics:
 
         def ask(name: str, text: str) -> Told:
             place = f"{subject}, {name}"
-            answer = door.post("/api/v2/query/scalar", self._body(text, query), (), place, _explain)
+            answer = door.post("/api/v2/query/scalar", self._body(name, text, query), (), place, _explain)
             return Told(_vendor.understood(answer, lambda value: _number(value, place), place, door.words), answer.body)
 
         return measured(spec.ask, query, Manner(Language.DATADOG, subject, ask, is_empty_zero=True, words=door.words))
 
-    def _body(self, text: str, query: MetricQuery) -> str:
+    def _body(self, name: str, text: str, query: MetricQuery) -> str:
         start, end = _fill.seconds_of(query)
-        asked = {"data_source": "metrics", "name": "a", "query": text, "aggregator": self._spec.aggregator}
+        asked = {"data_source": "metrics", "name": "a", "query": text, "aggregator": self._aggregator(name)}
         attributes = {"from": start * 1000, "to": end * 1000, "queries": [asked], "formulas": [{"formula": "a"}]}
         return json.dumps({"data": {"type": "scalar_request", "attributes": attributes}})
+
+    def _aggregator(self, name: str) -> str:
+        given = self._spec.aggregator
+        if name == "newest":
+            return "max"
+        # A sum over time is right for counts; of a latency it would grow with the window.
+        return "avg" if name == "value" and given == "sum" else given
 
 
 def _explain(body: bytes) -> str | None:

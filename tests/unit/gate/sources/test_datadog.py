@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from otagate.gate.interface import SourceError
+from otagate.gate.interface import Ask, SourceError
 from otagate.gate.sources.datadog import DatadogMetrics
 from otagate.policy.source_model import Asked, DatadogSource
 from support.vendor_world import QUERY
@@ -47,6 +48,28 @@ def test_one_scalar_request_sums_the_window() -> None:
             },
         }
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "ask", "used"),
+    [
+        ("sum", Ask.COUNTS, ["sum", "sum", "max"]),
+        ("last", Ask.COUNTS, ["last", "last", "max"]),
+        ("sum", Ask.VALUE, ["avg", "max"]),
+        ("percentile", Ask.VALUE, ["percentile", "max"]),
+    ],
+)
+def test_aggregators(given: str, ask: Ask, used: list[str]) -> None:
+    world, seen = DatadogWorld(), []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(body_of(request)["data"]["attributes"]["queries"][0]["aggregator"])
+        return world.says(1, 9)(request)
+
+    spec = DatadogSource("env:A", "env:B", world.asked, aggregator=given)
+    wire = httpx.MockTransport(respond)
+    DatadogMetrics(spec, world.root, {"A": "a", "B": "b"}, transport=wire).read(replace(QUERY, ask=ask))
+    assert seen == used
 
 
 @pytest.mark.parametrize(
