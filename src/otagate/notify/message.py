@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from otagate._text import harmless
+from otagate.notify._kinds import KINDS as _KINDS
+from otagate.notify._kinds import Level, Said
+
+__all__ = ["Happening", "Level", "Message", "compose", "event_id"]
 
 MAX_TITLE_CHARS = 140
 MAX_FACTS = 12
@@ -27,15 +30,6 @@ _MAX_DETAIL_CHARS = 500
 _MAX_DETAILS = 30
 _WEB = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[!#-;=?-\[\]_a-z~]*)?", re.ASCII)
 """An address that is shown as a link: no white space, quotes of markup, user or password."""
-
-
-class Level(StrEnum):
-    """How bad it is; places colour messages by it."""
-
-    INFO = "info"
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,7 @@ class Happening:
 
 def compose(happening: Happening) -> Message:
     """Make the message of a ledger entry; a kind that is not known gets a general one."""
-    said = _Said({name: _flat(value) for name, value in happening.data.items()})
+    said = Said({name: _flat(value) for name, value in happening.data.items()})
     known = _KINDS.get(happening.kind)
     if known is not None:
         level, title, sentence = known.level, known.title(said), known.sentence(said)
@@ -133,153 +127,6 @@ def _short(text: str, limit: int) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-class _Said:
-    """The fields of an entry; a missing one is ""."""
-
-    def __init__(self, data: Mapping[str, str]) -> None:
-        self.data = data
-
-    def __call__(self, name: str, otherwise: str = "") -> str:
-        return self.data.get(name) or otherwise
-
-    @property
-    def subject(self) -> str:
-        """What it is about: the version, else the channel, else the rollout."""
-        return self("version") or self("channel") or self("rollout")
-
-    def because(self, otherwise: str = "") -> str:
-        reason = self("reason", otherwise).rstrip(".")
-        return f": {reason}." if reason else "."
-
-    def by(self) -> str:
-        return f" by {self('actor')}" if self("actor") else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    level: Level
-    title: Callable[[_Said], str]
-    sentence: Callable[[_Said], str]
-
-
-def _where(said: _Said) -> str:
-    channel, weight = said("channel", "its channel"), said("weight")
-    return f"{weight} of {channel}" if weight else channel
-
-
-def _goes_back(said: _Said) -> str:
-    channels = said("channels")
-    served = f" Channels {channels} serve the release before it again." if channels else " It had not reached a channel."
-    return f"The rollout of {said.subject} was ended{said.by()}{said.because()}{served}"
-
-
-_KINDS: dict[str, _Kind] = {
-    "rollout.started": _Kind(
-        Level.INFO,
-        lambda said: f"{said.subject} starts",
-        lambda said: f"The rollout of {said.subject} along track {said('track')} was started{said.by()}.",
-    ),
-    "rollout.advanced": _Kind(
-        Level.INFO,
-        lambda said: f"{said.subject} goes to {_where(said)}",
-        lambda said: f"{said.subject} is offered to {_where(said)}, in phase {said('phase')}.",
-    ),
-    "rollout.lowered": _Kind(
-        Level.WARNING,
-        lambda said: f"{said.subject} goes down to {_where(said)}",
-        lambda said: f"{said.subject} is offered to fewer devices{said.by()}: {_where(said)}{said.because()}",
-    ),
-    "rollout.paused": _Kind(
-        Level.WARNING,
-        lambda said: f"{said.subject} is paused",
-        lambda said: f"{said.subject} is paused{said.by()}{said.because()} Devices that have it keep it; no others get it.",
-    ),
-    "rollout.resumed": _Kind(
-        Level.INFO,
-        lambda said: f"{said.subject} goes on",
-        lambda said: f"The rollout of {said.subject} was resumed{said.by()}{said.because()}",
-    ),
-    "rollout.awaiting_approval": _Kind(
-        Level.WARNING,
-        lambda said: f"{said.subject} waits for an approval",
-        lambda said: f"{said.subject} does not go on before somebody approves it ({said('what')}): otagate approve",
-    ),
-    "rollout.approved": _Kind(
-        Level.INFO,
-        lambda said: f"{said.subject} is approved",
-        lambda said: f"{said('what', 'the next step')} of {said.subject} was approved{said.by()}{said.because()}",
-    ),
-    "rollout.rolled_back": _Kind(Level.BAD, lambda said: f"{said.subject} is rolled back", _goes_back),
-    "rollout.aborted": _Kind(
-        Level.WARNING,
-        lambda said: f"{said.subject} is aborted",
-        lambda said: f"The rollout of {said.subject} was aborted{said.by()}{said.because()}",
-    ),
-    "rollout.amended": _Kind(
-        Level.INFO,
-        lambda said: f"{said.subject}: its rollout was amended",
-        lambda said: f"The rollout of {said.subject} goes on under another policy, amended{said.by()}{said.because()}",
-    ),
-    "rollout.superseded": _Kind(
-        Level.INFO,
-        lambda said: f"{said.subject} is superseded",
-        lambda said: f"The rollout of {said.subject} is over{said.because()}",
-    ),
-    "rollout.completed": _Kind(
-        Level.GOOD,
-        lambda said: f"{said.subject} is complete",
-        lambda said: f"The rollout of {said.subject} is complete{said.because()}",
-    ),
-    "gate.failed": _Kind(
-        Level.BAD,
-        lambda said: f"{said.subject} fails {said('metric', 'a gate')}",
-        lambda said: f"The gate {said('metric')} of {said.subject} failed, which means {said('action')}{said.because()}",
-    ),
-    "channel.promoted": _Kind(
-        Level.INFO,
-        lambda said: f"{said('channel')} was moved to {said('version')}",
-        lambda said: f"Channel {said('channel')} was moved by hand to {said('version')} at {said('weight')}{said.by()}.",
-    ),
-    "channel.rolled_back": _Kind(
-        Level.BAD,
-        lambda said: f"{said('channel')} is rolled back",
-        lambda said: (
-            f"Channel {said('channel')} serves {said('to', 'the release before')} again instead of"
-            f" {said('from', 'another release')}{said.because()}"
-        ),
-    ),
-    "channel.paused": _Kind(
-        Level.WARNING,
-        lambda said: f"{said('channel')} is paused",
-        lambda said: f"Channel {said('channel')} was paused{said.by()}{said.because()}",
-    ),
-    "channel.resumed": _Kind(
-        Level.INFO,
-        lambda said: f"{said('channel')} goes on",
-        lambda said: f"Channel {said('channel')} was resumed{said.by()}{said.because()}",
-    ),
-    "release.published": _Kind(
-        Level.INFO,
-        lambda said: f"{said('version')} is published",
-        lambda said: f"{said('version')} is published; no channel serves it by that.",
-    ),
-    "release.pruned": _Kind(
-        Level.INFO,
-        lambda _said: "bundles were removed",
-        lambda said: f"{said('bundles', 'Some')} bundles that nothing needs any more were removed{said.by()}.",
-    ),
-    "notify.failed": _Kind(
-        Level.WARNING,
-        lambda said: f"{said('name')} cannot be told",
-        lambda said: f"Messages to {said('name')} of `notify` do not get through{said.because()} The oldest are given up.",
-    ),
-    "notify.test": _Kind(
-        Level.INFO,
-        lambda _said: "a test",
-        lambda said: f"This place is told what happens. Nothing has happened: it is a test{said.by()}.",
-    ),
-}
-
 _FACTS = {
     "version": "version",
     "channel": "channel",
@@ -302,7 +149,7 @@ _FACTS = {
 _QUIET = frozenset({"serial", "statement", "blob", "bundle", "bundles", "bytes", "run"})
 
 
-def _facts(happening: Happening, said: _Said) -> tuple[tuple[str, str], ...]:
+def _facts(happening: Happening, said: Said) -> tuple[tuple[str, str], ...]:
     others = sorted(set(said.data) - set(_FACTS) - _QUIET)
     named = [(label, said(name)) for name, label in _FACTS.items()]
     named += [(harmless(name, 40), said(name)) for name in others]

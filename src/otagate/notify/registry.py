@@ -17,11 +17,7 @@ __all__ = ["Wire", "open_notifier"]
 def open_notifier(spec: NotifySpec, environ: Mapping[str, str], base: Path, *, wire: Wire | None = None) -> Notifier:
     """Open one place. Nothing is sent.
 
-    Args:
-        spec: What the policy says.
-        environ: Environment variables.
-        base: Where relative ``file:`` references start: the policy's folder.
-        wire: Time and network; for tests.
+    ``base`` is where relative ``file:`` references start: the policy's folder. ``wire`` is for tests.
 
     Raises:
         NotifyError: Its address or secret is missing or cannot be used, or a library is not installed.
@@ -32,8 +28,8 @@ def open_notifier(spec: NotifySpec, environ: Mapping[str, str], base: Path, *, w
         case NotifyKind.WEBHOOK:
             from otagate.notify.webhook import Webhook, read_secrets  # noqa: PLC0415 - only what the policy names is loaded
 
-            secrets = () if spec.secret is None else read_secrets(spec.name, _read(spec.secret, "secret", spec, environ, base))
-            return Webhook(spec.name, address, secrets, wire)
+            secret = None if spec.secret is None else _read(spec.secret, "secret", spec, environ, base)
+            return Webhook(spec.name, address, () if secret is None else read_secrets(spec.name, secret), wire)
         case NotifyKind.SLACK:
             from otagate.notify.slack import Slack  # noqa: PLC0415 - likewise
 
