@@ -167,7 +167,8 @@ def content(world: World) -> dict[str, Any]:
 
     Left out is what dice gave (transaction ids, and which seed it was, not: whose); the serial of a release, of which a killed
     upload may have used one up, so that digests are told apart and no more; where the ledger's end was last seen, which only
-    saves reads; the looks that were taken, of which a reconcile that is run again takes one more; and in a claim the name of a rollout that is over: such a claim is free.
+    saves reads; the looks that were taken, of which a reconcile that is run again takes one more; and in a claim the name of a
+    rollout that is over: such a claim is free.
     """
     names = _Names({})
     there = {
