@@ -224,7 +224,7 @@ def difference(wanted: Any, got: Any, place: str = "") -> str:
     elif isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
         lines = (difference(one, other, f"{place} {at}") for at, (one, other) in enumerate(zip(wanted, got, strict=True)))
     else:
-        lines = iter([f"{place}: wanted {str(wanted)[:200]}, got {str(got)[:200]}"])
+        return f"{place}: wanted {str(wanted)[:200]}, got {str(got)[:200]}"
     return "\n".join(line for line in lines if line)
 
 
