@@ -1,0 +1,96 @@
+"""What Graphite's render API answers, by the letter."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from otagate.gate.interface import Measurement, SourceError
+from otagate.gate.sources.graphite import GraphiteMetrics
+from otagate.policy.source_model import Asked, GraphiteSource
+from support.vendor_world import END, NEWEST, QUERY, START, VALUE_QUERY, Clock
+from support.vendor_worlds import GraphiteWorld
+
+BEGAN, ENDED = int(START.timestamp()), int(END.timestamp())
+
+
+def series(*points: Any) -> list[dict[str, Any]]:
+    return [{"target": "x", "datapoints": list(points)}]
+
+
+def read(answer: object, reduce: str = "sum", *, is_value: bool = False) -> Measurement:
+    spec = GraphiteSource("https://graphite.test", Asked("bad", "total", "value"), reduce)
+    wire = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    source = GraphiteMetrics(spec, Path(), {}, pace=Clock().pace(), transport=wire)
+    return source.read(VALUE_QUERY if is_value else QUERY)
+
+
+@pytest.mark.parametrize(("reduce", "told"), [("sum", 6.0), ("last", 2.0), ("max", 3.0)])
+def test_points_become_one_number(reduce: str, told: float) -> None:
+    points = [[None, BEGAN], [1, BEGAN + 60], [2, BEGAN + 180], [3.0, BEGAN + 120], [None, BEGAN + 240]]
+    assert read(series(*points), reduce, is_value=True).value == told
+
+
+def test_points_outside_of_the_window_do_not_count() -> None:
+    points = [[100, BEGAN - 60], [1, BEGAN], [2, ENDED - 60], [100, ENDED], [100, ENDED + 60]]
+    assert read(series(*points)).total == 3
+
+
+@pytest.mark.parametrize("answer", [[], series(), series([None, BEGAN], [None, BEGAN + 60]), series([5, BEGAN - 60])])
+def test_no_point_is_no_data(answer: object) -> None:
+    found = read(answer)
+    assert (found.bad, found.total) == (None, None)
+
+
+@pytest.mark.parametrize("bad", [[], series([None, BEGAN])])
+def test_no_file_of_bad_devices_is_none(bad: object) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=bad if request.url.params["target"] == "bad" else series([9, BEGAN]))
+
+    source = GraphiteMetrics(
+        GraphiteSource("https://graphite.test", Asked("bad", "total")), Path(), {}, transport=httpx.MockTransport(respond)
+    )
+    found = source.read(QUERY)
+    assert (found.bad, found.total) == (0, 9)
+    assert "read as 0" in found.query
+
+
+def test_the_newest_point_is_the_age() -> None:
+    world = GraphiteWorld(ExitStack())
+    found = world.source(world.answer(bad=1, total=2, newest=1)).read(QUERY)
+    assert found.newest_at == NEWEST
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({}, "another document"),
+        ([7], "another document"),
+        ([{"target": "x"}], "without `datapoints`"),
+        ([{"target": "x", "datapoints": None}], "without `datapoints`"),
+        (series([1]), "the point [1]"),
+        (series([1, 2, 3]), "the point"),
+        (series(["1", BEGAN]), "the point"),
+        (series([True, BEGAN]), "the point"),
+        (series([1, "now"]), "the point"),
+        (series([1, BEGAN]) + series([1, BEGAN]), "2 series"),
+        (series([0.5, BEGAN]), "round in the query"),
+    ],
+)
+def test_what_cannot_be_used(answer: object, told: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read(answer)
+    assert told in str(caught.value)
+
+
+def test_what_graphite_writes_for_infinity_is_an_error() -> None:
+    wire = httpx.MockTransport(
+        lambda _: httpx.Response(200, content=b'[{"target": "x", "datapoints": [[1e9999, %d]]}]' % BEGAN)
+    )
+    source = GraphiteMetrics(GraphiteSource("https://graphite.test", Asked("bad", "total")), Path(), {}, transport=wire)
+    with pytest.raises(SourceError):
+        source.read(QUERY)
