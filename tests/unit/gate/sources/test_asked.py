@@ -30,7 +30,7 @@ def read(
 
 def failure(asked: Asked = ASKED, query: MetricQuery = QUERY, **numbers: float | None) -> str:
     with pytest.raises(SourceError) as caught:
-        read(asked, query, **numbers)
+        read(asked, query, is_zero=False, note="", **numbers)
     return str(caught.value)
 
 
