@@ -251,18 +251,18 @@ def test_more_than_a_thousand_schedules(lived: Lived) -> None:
 
 CALLS = {
     "run": {
-        "create": "active channels ledger ledger-head releases rollouts serial",
+        "create": "active channels ledger ledger-head looks releases rollouts serial",
         "open": "blob",
         "put": "blob",
-        "read": "active channels ledger ledger-head prune releases rollouts serial",
-        "replace": "active channels ledger-head rollouts serial",
+        "read": "active channels ledger ledger-head looks prune releases rollouts serial",
+        "replace": "active channels ledger-head looks rollouts serial",
         "size": "blob",
     },
     "reconcile": {
         "create": "active channels ledger",
         "open": "blob",
-        "read": "active channels ledger ledger-head prune releases rollouts",
-        "replace": "active channels ledger-head rollouts",
+        "read": "active channels ledger ledger-head looks prune releases rollouts",
+        "replace": "active channels ledger-head looks rollouts",
         "size": "blob",
     },
     "pause": {
@@ -484,8 +484,10 @@ def test_answers_lost_doubled_and_refused_at_every_write(fault: Fault, lived: Li
                 if not call.startswith(WRITES):
                     continue
                 world = one.start.twin()
-                assert attempt(world, one.move, Plan(at, fault)) == stops, (one.move.verb, call)
-                if stops:
+                # Failing to keep what was measured fails nothing.
+                fails = stops and "/looks/" not in call
+                assert attempt(world, one.move, Plan(at, fault)) == fails, (one.move.verb, call)
+                if fails:
                     attempt(world, one.move, Plan())
                 check_rules(world, one.by_hand)
                 assert essence(world) == wanted, (one.move.verb, call)
