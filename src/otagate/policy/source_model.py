@@ -15,7 +15,7 @@ DEFAULT_TIMEOUT = timedelta(seconds=15)
 
 
 class CloudAuth(StrEnum):
-    """How requests to a cloud are signed; the identity is that of the CI job or machine (docs/identity.md)."""
+    """How requests to a cloud are signed; the identity is that of the CI job or machine (docs/stores.md)."""
 
     NONE = "none"
     AWS = "aws"
@@ -130,7 +130,10 @@ class SentrySource:
 
 @dataclass(frozen=True, slots=True)
 class DatadogSource:
-    """Scalar queries of Datadog's API v2; ``site`` such as ``datadoghq.eu``. ``url`` replaces ``https://api.{site}``."""
+    """Scalar queries of Datadog's API v2; ``site`` such as ``datadoghq.eu``. ``url`` replaces ``https://api.{site}``.
+
+    Plain numbers are averaged where ``aggregator`` is ``sum``.
+    """
 
     api_key: str
     application_key: str
@@ -155,7 +158,7 @@ class NewRelicSource:
 
 @dataclass(frozen=True, slots=True)
 class CloudwatchSource:
-    """Metric math expressions of CloudWatch's GetMetricData, summed over the window; each must give one series."""
+    """Metric math of CloudWatch's GetMetricData; each must give one series: counts are its sum, plain numbers its mean."""
 
     region: str
     ask: Asked
@@ -175,7 +178,9 @@ class AzureMonitorSource:
 
 @dataclass(frozen=True, slots=True)
 class CapgoSource:
-    """Installs and failures of a bundle as Capgo's own statistics count them. They are events by day, not devices.
+    """Devices of a release, and those among them that failed or crashed, by the events that Capgo keeps.
+
+    Capgo thins events out when there are very many, so such a gate may pause at most.
 
     Attributes:
         token: API key.
