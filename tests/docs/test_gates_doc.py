@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from otagate.cli.render.metrics import metrics_data
 from otagate.flow.counting import Figures, Report, Role, Wanted
-from otagate.gate.interface import MetricQuery
+from otagate.gate.interface import Ask, MetricQuery
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.stats import log_e_up
 from otagate.gate.verdict import Verdict
@@ -67,6 +68,12 @@ def test_counts_of_limits_are_read() -> None:
         for over in (45, 120)
     ]
     assert counts == [9, 1]
+
+
+def test_a_plain_number_is_read() -> None:
+    (text,) = blocks("number")
+    asked = replace(query("latency"), ask=Ask.VALUE)
+    assert _shape.measurement(text.encode(), asked, subject="docs", told_over=False).value == 412.5
 
 
 @pytest.mark.parametrize("text", blocks("policy"))
