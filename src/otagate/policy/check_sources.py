@@ -34,6 +34,8 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _QUERIES = ("bad", "total", "value", "newest")
 _COUNTING = ("sentry", "capgo")
 """Sources with a way of counting of their own."""
+CAPGO_METRICS = ("device_success_rate", "crash_rate", "error_rate")
+"""What otagate.gate.sources.capgo counts."""
 _LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]+)?(?:/.*)?", re.ASCII)
 _SECRETS = ("token", "api_key", "application_key")
 _WEAK = ("alert", "pause")
@@ -58,7 +60,7 @@ def check_fit(findings: Findings, gates: dict[str, dict[str, Any]]) -> None:
             path, kind, source = found
             if path[:1] == ("metrics",) and findings.at(("gates", name)) is not None:
                 path = ("gates", name)  # there it can be mended, or given a source of its own
-            for what, remedy in _misfits(shape, kind, source, gate):
+            for what, remedy in _misfits(name, shape, kind, source, gate):
                 findings.error(path, f"{what} (gate '{harmless(name, 64)}')", remedy=remedy)
 
 
@@ -78,7 +80,7 @@ def _source_of(findings: Findings, name: str, gate: dict[str, Any]) -> tuple[Yam
     return path, kinds[0], given if isinstance(given, dict) else {}
 
 
-def _misfits(shape: str, kind: str, source: dict[str, Any], gate: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _misfits(name: str, shape: str, kind: str, source: dict[str, Any], gate: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Give what does not fit, each with its remedy."""
     asks = kind == "http" or kind in ASKING
     if shape == "max_increase" and kind != "telemetry":
@@ -94,7 +96,11 @@ def _misfits(shape: str, kind: str, source: dict[str, Any], gate: dict[str, Any]
         yield f"`{kind}` counts no lengths of time", "give the gate another source"
     elif shape == "limits" and kind in ASKING and isinstance(source.get("bad"), str) and "{over}" not in source["bad"]:
         yield "every limit would get the same counts", "write `{over}`, the limit in seconds, in `bad`"
-    if _counts_events(kind, source) and not _is_weak(gate):
+    if shape == "split" and kind in _COUNTING:
+        yield f"`{kind}` does not know the devices of a channel", "give the gate another source"
+    elif kind == "capgo" and shape in {"max", "min"} and name not in CAPGO_METRICS:
+        yield f"`capgo` counts for {', '.join(CAPGO_METRICS)} alone", "name the gate so, or give it another source"
+    elif _counts_events(kind, source) and not _is_weak(gate):
         yield "events are not devices, so this source may pause at most", "write `action: pause` or `action: alert`"
 
 

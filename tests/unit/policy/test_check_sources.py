@@ -114,7 +114,10 @@ FITS = {
     f"mine: {{limits: [{{over: 1s, max_share: 1%, action: alert}}], source: {{{SENTRY}}}}}": "`sentry` counts no lengths of time",
     f"mine: {{max: 1%, action: rollback, source: {{{SESSIONS}}}}}": "events are not devices, so this source may pause at most",
     f"mine: {{max: 1%, escalate: {{above: 5%, action: rollback}}, source: {{{SESSIONS}}}}}": "events are not devices",
-    "mine: {max: 1%, action: rollback, source: {capgo: {token: 'env:T'}}}": "events are not devices",
+    "device_success_rate: {min: 85%, source: {capgo: {token: 'env:T'}}}": "events are not devices",
+    "mine: {max: 1%, action: pause, source: {capgo: {token: 'env:T'}}}": "`capgo` counts for device_success_rate, crash_rate,",
+    "mine: {split: at_most, source: {capgo: {token: 'env:T'}}}": "`capgo` does not know the devices of a channel",
+    f"mine: {{split: at_most, source: {{{SENTRY}}}}}": "`sentry` does not know the devices of a channel",
 }
 
 
@@ -131,6 +134,7 @@ def test_a_source_that_cannot_answer_its_gate_is_one_problem(gate: str, said: st
         "slow: {value: {max: 5}, source: {command: [x]}}",
         f"mine: {{split: equal, source: {{{PROM}}}}}",
         "mine: {split: at_most}",
+        "error_rate: {source: {capgo: {token: 'env:T'}}}",
         f"mine: {{max: 1%, action: pause, source: {{{SESSIONS}}}}}",
         f"mine: {{max: 1%, action: rollback, source: {{{SENTRY}}}}}",
         "mine: {limits: [{over: 1s, max_share: 1%, action: alert}], source: {prometheus: {url: 'https://p', bad: '{over}{release}', total: t}}}",
@@ -157,7 +161,9 @@ def test_without_gates_in_the_policy_the_default_source_is_named(tmp_path: Path)
     assert {line.rsplit("(gate '", 1)[1].split("'")[0] for line in found} == {
         "crash_rate",
         "device_success_rate",
+        "rollout_completion",
         "verification_time",
+        "adoption_24h",
     }
 
 
