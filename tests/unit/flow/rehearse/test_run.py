@@ -1,0 +1,125 @@
+"""Whole rehearsals of a day or two, with forty devices."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from otagate.flow.rehearse.many import rehearse_many, summarise
+from otagate.flow.rehearse.model import Ending, Rehearsed
+from otagate.flow.rehearse.run import rehearse
+from otagate.policy.model import Policy
+from support.rehearsals import HOUR, POLICY, small_policy, small_scenario
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Policy:
+    return small_policy(tmp_path)
+
+
+def kinds(run: Rehearsed) -> list[str]:
+    return [moment.kind for moment in run.moments]
+
+
+def test_a_healthy_release_reaches_everybody(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario(), 1)
+    assert (run.ending, run.stage, run.stop, run.is_false_stop) == (Ending.COMPLETED, "completed", None, False)
+    assert 36 <= run.exposed == run.left <= run.offered <= 40
+    assert run.met == 0
+    approved = next(moment for moment in run.moments if moment.kind == "rollout.approved")
+    assert approved.at > 12 * HOUR
+    assert run.ended_at >= 37 * HOUR
+    assert run.samples[-1].exposed == run.exposed
+    assert {sample.phase for sample in run.samples} == {"beta", "stable"}
+    assert {"inconclusive", "pass"} <= {sample.verdict for sample in run.samples}
+
+
+def test_the_same_seed_gives_the_same_and_another_one_does_not(policy: Policy) -> None:
+    scenario = small_scenario("boot_crash=30%", "restart=20%", "reconcilers=2", until=20 * HOUR)
+    assert rehearse(policy, scenario, 7) == rehearse(policy, scenario, 7)
+    assert rehearse(policy, scenario, 7).samples != rehearse(policy, scenario, 8).samples
+
+
+def test_a_release_that_does_not_start_is_taken_back(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario("boot_crash=100%"), 1)
+    assert (run.ending, run.stage, run.is_false_stop) == (Ending.STOPPED, "rolled_back", False)
+    assert run.stop is not None
+    assert run.stop.metric == "device_success_rate"
+    assert 0 < run.stop.met <= run.met <= run.exposed < 25
+    assert run.stop.first_met is not None
+    assert run.stop.first_met < run.stop.at
+    assert run.left == 0
+    assert run.back_after is not None
+    assert "gate.failed" in kinds(run)
+
+
+def test_a_late_crash_is_met_late(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario("late_crash=80%@4h"), 1)
+    assert run.stop is not None
+    assert (run.ending, run.stop.metric) == (Ending.STOPPED, "crash_rate")
+    assert run.stop.first_met is not None
+    assert run.stop.first_met > 4 * HOUR
+
+
+def test_damaged_downloads_run_nowhere(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario("integrity=100%", until=14 * HOUR), 1)
+    assert run.ending is Ending.STOPPED
+    assert run.exposed == 0
+    assert run.met == run.offered > 0
+
+
+def test_a_source_that_is_away_holds_and_a_person_lets_it_go_on(policy: Policy) -> None:
+    fault = "metric_outage=8h@3h"
+    held = rehearse(policy, small_scenario(fault), 1)
+    assert (held.ending, held.stage, held.is_false_stop, held.is_held_once) == (Ending.HELD, "paused", False, True)
+    assert held.stop is not None
+    assert (held.stop.metric, held.stop.action) == ("", "pause")
+    resumed = rehearse(policy, small_scenario(fault, resume_after=8 * HOUR), 1)
+    assert (resumed.ending, resumed.is_held_once) == (Ending.COMPLETED, True)
+    assert "rollout.resumed" in kinds(resumed)
+
+
+def test_while_nobody_reconciles_nothing_ramps(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario("reconcile_down=48h@6h"), 1)
+    away = [sample for sample in run.samples if 6 * HOUR <= sample.at < 54 * HOUR]
+    assert {(sample.phase, sample.verdict) for sample in away} == {("beta", "")}
+    assert run.ending is Ending.COMPLETED
+    assert run.ended_at > 72 * HOUR
+
+
+def test_machines_that_are_killed_or_meet_each_other_take_no_step_twice(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario("restart=50%", "reconcilers=3", devices=60), 3)
+    assert run.ending is Ending.COMPLETED
+    assert run.killed > 5
+    assert kinds(run).count("rollout.advanced") == 3
+    assert kinds(run).count("rollout.completed") == 1
+
+
+def test_a_rehearsal_ends_when_its_time_is_over(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario(until=5 * HOUR), 1)
+    assert (run.ending, run.stage, run.ended_at) == (Ending.UNFINISHED, "soaking", 5 * HOUR)
+
+
+def test_downloads_that_fail_on_the_way_stop_nobody(policy: Policy) -> None:
+    run = rehearse(policy, small_scenario("network=32%"), 1)
+    assert (run.ending, run.met) == (Ending.COMPLETED, 0)
+
+
+def test_a_stop_with_nothing_wrong_is_a_false_one(tmp_path: Path) -> None:
+    policy = small_policy(tmp_path, POLICY.replace("max: 10%", "max: 0.1%").replace("above: 40%", "above: 99%"))
+    run = rehearse(policy, small_scenario(crash_rate=1.0), 1)
+    assert run.stop is not None
+    assert (run.ending, run.is_false_stop, run.stop.metric, run.stage) == (Ending.STOPPED, True, "crash_rate", "paused")
+    assert run.left == run.exposed > 0
+    assert run.samples[-1].at >= run.stop.at + timedelta(days=1)
+
+
+def test_many_seeds_in_processes_are_the_same_as_one_after_the_other(policy: Policy) -> None:
+    scenario, told = small_scenario("boot_crash=60%", until=12 * HOUR), []
+    alone = rehearse_many(policy, scenario, [1, 2])
+    together = rehearse_many(policy, scenario, [1, 2], jobs=2, on_done=told.append)
+    assert alone == together
+    assert told == [1, 2]
+    assert summarise(alone).endings["stopped"] == 2
