@@ -58,17 +58,15 @@ def run_build_command(workspace: Workspace) -> None:
 
 
 def _without_keys(workspace: Workspace) -> dict[str, str]:
-    """Give the environment without keys, ours and the store's, and without copies of them: `build.env` cannot ask for them.
+    """Give the environment without keys and tokens and copies of them, ours and the store's: `build.env` cannot ask for them.
 
     A build runs the scripts of every package that it installs.
     """
     from otagate.bundle.environment import never_passes  # noqa: PLC0415 - only who builds pays for it
+    from otagate.policy.references import references  # noqa: PLC0415 - likewise
 
-    policy, environ = workspace.policy, workspace.environ
-    references = [policy.seal.signing_key, policy.seal.encryption_key, *policy.trust.keys]
-    references.append(policy.cdn.webhook if policy.cdn else None)
-    references += [reference for place in policy.notify for reference in (place.url, place.secret)]
-    names = {ref.removeprefix("env:") for ref in references if ref and ref.startswith("env:")}
+    environ = workspace.environ
+    names = {ref.removeprefix("env:") for ref in references(workspace.policy) if ref.startswith("env:")}
     values = {environ[name].strip() for name in names if environ.get(name, "").strip()}
     # Of shorter ones a copy is chance: `true` in a variable that is called a token.
     values |= {text.strip() for name, text in environ.items() if never_passes(name) and len(text.strip()) >= _MIN_SECRET}

@@ -137,7 +137,7 @@ def _enter(state: RolloutState, index: int, now: datetime, world: Surroundings) 
         streaks={},
         intent=intent(ops, Stage.SOAKING),
     )
-    return told(entered, "rollout.advanced", now, phase=phase.name, channel=str(phase.channel), weight=str(weight))
+    return told(entered, "rollout.advanced", now)
 
 
 def _holds_out(state: RolloutState) -> bool:
@@ -163,7 +163,7 @@ def _raise(state: RolloutState, now: datetime) -> RolloutState:
         peak=max(state.peak, weight),
         intent=intent([Op(OpKind.OFFER, phase.channel, weight)], Stage.SOAKING),
     )
-    return told(raised, "rollout.advanced", now, phase=phase.name, channel=str(phase.channel), weight=str(weight))
+    return told(raised, "rollout.advanced", now)
 
 
 def _complete(state: RolloutState, now: datetime) -> RolloutState:
