@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -7,6 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
+from botocore.session import Session
 
 from otagate.gate.interface import Ask, SourceError
 from otagate.gate.sources.cloudwatch import CloudwatchMetrics
@@ -203,3 +207,27 @@ def test_throttling_is_told() -> None:
         WORLD.source(lambda _: httpx.Response(400, json=said)).read(QUERY)
     with pytest.raises(SourceError, match=r"HTTP 400\n"):
         WORLD.source(lambda _: httpx.Response(400, json={})).read(QUERY)
+
+
+def sdk() -> Any:
+    """Give AWS's own description of the service."""
+    return Session().get_service_model("cloudwatch").operation_model("GetMetricData")
+
+
+def test_the_sdk_sends_the_same() -> None:
+    pages = Pages(page({BEGAN: 3}))
+    WORLD.source(pages).read(QUERY)
+    asked = {**pages.asked[0], "StartTime": START, "EndTime": END}
+    sent = create_serializer("json").serialize_to_request(asked, sdk())
+    assert json.loads(sent["body"]) == pages.asked[0]
+    for name in ("Content-Type", "X-Amz-Target"):
+        assert pages.headers[0][name] == sent["headers"][name]
+
+
+def test_the_sdk_reads_the_answers_of_these_tests() -> None:
+    answer = {**page({BEGAN: 3, BEGAN + 60: 4.5}, "PartialData", Messages=[MESSAGE]), "NextToken": "1"}
+    response = {"body": json.dumps(answer).encode(), "headers": {}, "status_code": 200}
+    found = create_parser("json").parse(response, sdk().output_shape)
+    (result,) = found["MetricDataResults"]
+    assert (result["Timestamps"], result["Values"]) == ([START, START + timedelta(minutes=1)], [3, 4.5])
+    assert (result["StatusCode"], result["Messages"], found["NextToken"]) == ("PartialData", [MESSAGE], "1")
