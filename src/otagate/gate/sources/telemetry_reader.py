@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,47 +94,51 @@ def open_reader(spec: TelemetrySpec, *, root: Path, environ: Mapping[str, str]) 
 
 
 class DatabaseReader:
-    """Reads the database itself; opened for each question, so that nothing is held between two of them."""
+    """Reads the database itself: opened at the first question, closed when nobody has this reader any more.
+
+    Opening costs more than any question. Between two of them no transaction is open, and nothing is locked.
+    """
 
     def __init__(self, spec: TelemetrySpec, root: Path, environ: Mapping[str, str]) -> None:
-        """Read ``spec.database``; a reference is looked up when it is asked."""
+        """Read ``spec.database``; a reference is looked up when it is first asked."""
         self._database = spec.database or ""
         self._root = root
         self._environ = environ
+        self._telemetry: Telemetry | None = None
+        self._lock = threading.Lock()
 
     def counted(self, query: CountQuery) -> Counted:
         """See TelemetryReader.counted."""
-        with closing(self._open()) as telemetry:
-            counts = telemetry.counts(query)
+        counts = self._open().counts(query)
         return Counted(counts, f"the telemetry database: {_told(query)}", digest_of(counts))
 
     def side_by_side(self, query: CountQuery, control: str) -> Compared:
         """See TelemetryReader.side_by_side."""
-        with closing(self._open()) as telemetry:
-            rows = telemetry.side_by_side(query, control)
+        rows = self._open().side_by_side(query, control)
         digest = hashlib.sha256(_canonical.dumps([_side_by_side_data(row) for row in rows])).hexdigest()
         return Compared(rows, f"the telemetry database: {_told(query)}, beside {control}", digest)
 
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
         """See TelemetryReader.releases."""
-        with closing(self._open()) as telemetry:
-            return telemetry.releases(app, start, end)
+        return self._open().releases(app, start, end)
 
     def active(self, app: str, since: datetime) -> list[Active]:
         """See TelemetryReader.active."""
-        with closing(self._open()) as telemetry:
-            return telemetry.active(app, since)
+        return self._open().active(app, since)
 
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
         """See TelemetryReader.in_use."""
-        with closing(self._open()) as telemetry:
-            return frozenset(telemetry.in_use(app, since))
+        return frozenset(self._open().in_use(app, since))
 
     def _open(self) -> Telemetry:
         from otagate.telemetry.sql import open_telemetry  # noqa: PLC0415 - only who reads a database pays for SQL
 
-        # Never made here: an empty one would say "no device", and that would be believed.
-        return open_telemetry(self._database, self._environ, base=self._root, is_made=False)
+        with self._lock:
+            if self._telemetry is None:
+                # Never made here: an empty one would say "no device", and that would be believed.
+                self._telemetry = open_telemetry(self._database, self._environ, base=self._root, is_made=False)
+                weakref.finalize(self, self._telemetry.close)
+            return self._telemetry
 
 
 def counts_data(counts: Counts) -> dict[str, Any]:

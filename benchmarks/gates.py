@@ -1,0 +1,179 @@
+"""How long one look takes: the six default gates, a contrast and a split, over a telemetry database with so many devices.
+
+Run: python benchmarks/gates.py [--postgres] [--devices N ...] [--looks N] [--keep FOLDER]. Each database is filled in bulk, with
+counters that agree with its rows; then every look opens it anew, as a reconcile does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import psycopg
+
+from otagate.gate.judge import GateResult, Look, LookKind, judge_all
+from otagate.gate.measure import Subject, measure
+from otagate.gate.sources.registry import open_sources
+from otagate.policy.build import default_gates
+from otagate.policy.model import Action, GateSpec, Split, TelemetrySource, TelemetrySpec
+from otagate.telemetry.fold import COUNTED, VERIFY_COLUMNS
+from otagate.telemetry.model import BUCKET_S
+from otagate.telemetry.sql import open_telemetry
+
+APP, CHANNEL, RELEASE, CONTROL = "com.example.app", "stable", "1.4.2", "1.4.1"
+NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+SOAK = timedelta(days=4)
+SIZES = (1_000, 10_000_000)
+_START_S = int((NOW - SOAK).timestamp()) // BUCKET_S * BUCKET_S
+_BUCKETS = int(SOAK.total_seconds()) // BUCKET_S
+
+# One row for each device and release. Most have success; some downloads broke off, some crashed, some told errors.
+_MARKS = """CASE WHEN i % 11 = 3 THEN 67 WHEN i % 211 = 5 THEN 1055 WHEN i % 307 = 7 THEN 2079 WHEN i % 401 = 9 THEN 271 ELSE 31 END"""
+_WHERE = f"""{_START_S} + {BUCKET_S} * ((CAST(i AS BIGINT) * 7919) % {_BUCKETS})"""
+_PLATFORM = "CASE WHEN i % 5 < 3 THEN 'android' ELSE 'ios' END"
+_PLUGIN = "CASE (i / 5) % 4 WHEN 0 THEN '7.30.1' WHEN 1 THEN '8.0.3' WHEN 2 THEN '8.50.0' ELSE '8.51.4' END"
+_RELEASE = "CASE WHEN i % 4 = 0 THEN 2 ELSE 1 END"
+_VERSION = f"CASE WHEN i % 11 = 3 THEN 'builtin' WHEN i % 4 = 0 THEN '{RELEASE}' ELSE '{CONTROL}' END"
+_HOUR = f"{int(NOW.timestamp()) // 3600} - i % 48"
+_TARGET = f"CASE WHEN i % 4 = 0 THEN '{RELEASE}' ELSE '{CONTROL}' END"
+_COUNTS = {
+    "devices": "COUNT(*)",
+    "offered": "COUNT(*)",
+    "success": "SUM(CASE WHEN marks IN (31, 1055, 2079) THEN 1 ELSE 0 END)",
+    "network": "SUM(CASE WHEN marks = 67 THEN 1 ELSE 0 END)",
+    "boot": "SUM(CASE WHEN marks = 271 THEN 1 ELSE 0 END)",
+    "ran": "SUM(CASE WHEN marks <> 67 THEN 1 ELSE 0 END)",
+    "crashed": "SUM(CASE WHEN marks = 1055 THEN 1 ELSE 0 END)",
+    "errored": "SUM(CASE WHEN marks = 2079 THEN 1 ELSE 0 END)",
+    "adopted_24h": "SUM(CASE WHEN marks IN (31, 1055, 2079) THEN 1 ELSE 0 END)",
+    VERIFY_COLUMNS[3]: "SUM(CASE WHEN marks <> 67 THEN 1 ELSE 0 END)",
+}
+
+
+def statements(devices: int, *, is_postgres: bool) -> list[str]:
+    """Give what fills a database that is empty but for its tables."""
+    if is_postgres:
+        numbers, key, no = f"generate_series(0, {devices - 1}) AS n(i)", "decode(lpad(to_hex(i), 32, '0'), 'hex')", "false"
+    else:
+        numbers = f"(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {devices - 1}) SELECT i FROM n)"
+        key, no = "CAST(printf('%016d', i) AS BLOB)", "0"
+    sums = ", ".join(_COUNTS.get(name, "0") for name in COUNTED)
+    return [
+        f"INSERT INTO releases (id, app, version) VALUES (1, '{APP}', '{CONTROL}'), (2, '{APP}', '{RELEASE}')",
+        f"INSERT INTO progress SELECT {key}, {_RELEASE}, {_MARKS}, CASE WHEN i % 11 = 3 THEN NULL ELSE 0 END,"
+        f" CASE WHEN i % 11 = 3 THEN NULL ELSE 7000 END, CASE WHEN i % 11 = 3 OR {_MARKS} = 271 THEN NULL ELSE {_WHERE} END,"
+        f" {_WHERE}, '{CHANNEL}', {_PLATFORM}, {_PLUGIN}, 2500, {no} FROM {numbers}",
+        f"INSERT INTO devices SELECT {key}, '{APP}', {_HOUR}, ({_HOUR}) * CAST(3600000 AS BIGINT), {_VERSION}, {_TARGET},"
+        f" '{CHANNEL}', {_PLATFORM}, {_PLUGIN}, '1.0.0', {no} FROM {numbers}",
+        "INSERT INTO counters SELECT release_id, bucket, channel, platform, plugin, weight, is_test,"
+        f" {sums} FROM progress GROUP BY 1, 2, 3, 4, 5, 6, 7",
+        "INSERT INTO active SELECT app, seen, channel, running, target, platform, is_test, COUNT(*) FROM devices"
+        " GROUP BY 1, 2, 3, 4, 5, 6, 7",
+    ]
+
+
+def fill_sqlite(folder: Path, devices: int) -> str:
+    file = folder / f"{devices}.db"
+    url = f"sqlite:///{file}"
+    if not file.exists():
+        open_telemetry(url, {}).close()
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            for pragma in ("synchronous = OFF", "journal_mode = OFF", "temp_store = FILE", "cache_size = -500000"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("BEGIN")
+            for statement in statements(devices, is_postgres=False):
+                connection.execute(statement)
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode = WAL")
+    return url
+
+
+def fill_postgres(_folder: Path, devices: int) -> str:
+    from support.servers.postgres import new_database
+
+    url = new_database()
+    open_telemetry(url, {}, secret=b"s" * 32).close()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in [*statements(devices, is_postgres=True), "ANALYZE"]:
+            connection.execute(statement.encode())
+    return url
+
+
+def gates(url: str) -> tuple[GateSpec, ...]:
+    """Give the default gates with two more, all over one database."""
+    source = TelemetrySource(TelemetrySpec(database=url))
+    contrast = GateSpec(
+        "crash_vs_previous", max_increase=Decimal("0.5"), source=TelemetrySource(source.spec, metric="crash_rate")
+    )
+    split = GateSpec("split_check", split=Split.AT_MOST, action=Action.PAUSE, source=source)
+    own = [GateSpec(**{**_fields(gate), "source": source}) for gate in default_gates()]
+    return (*own, contrast, split)
+
+
+def _fields(gate: GateSpec) -> dict[str, object]:
+    return {name: getattr(gate, name) for name in GateSpec.__slots__}
+
+
+def look(specs: tuple[GateSpec, ...], folder: Path) -> tuple[GateResult, ...]:
+    """Measure and judge once, as a reconcile does."""
+    from otagate.policy.model import Judgement
+
+    subject = Subject(APP, CHANNEL, RELEASE, NOW - SOAK, 2500, control=CONTROL)
+    readings = measure(specs, open_sources(specs, root=folder, environ={}), subject, settle=timedelta(0), now=NOW)
+    at = Look(LookKind.PHASE_END, NOW - SOAK, NOW, SOAK, weight_bps=2500)
+    return judge_all(specs, readings, look=at, judgement=Judgement(), gating_metrics=6, now=NOW)
+
+
+def timed(specs: tuple[GateSpec, ...], folder: Path, looks: int) -> list[float]:
+    """Give the milliseconds of each look; the first, which imports, is not among them."""
+    took = []
+    for number in range(looks + 1):
+        began = time.perf_counter()
+        look(specs, folder)
+        if number:
+            took.append((time.perf_counter() - began) * 1000)
+    return took
+
+
+def row(kind: str, devices: int, filled_s: float, specs: tuple[GateSpec, ...], folder: Path, looks: int) -> str:
+    cells = [kind, f"{devices:,}", f"{filled_s:.0f}"]
+    for some in (specs[:6], specs[6:7], specs[7:], specs):
+        took = timed(some, folder, looks)
+        cells.append(f"{statistics.median(took):.1f} ({min(took):.1f}-{max(took):.1f})")
+    verdicts = {result.metric: f"{result.verdict} {result.decisive.bad}/{result.decisive.total}" for result in look(specs, folder)}
+    print(f"  {verdicts}", file=sys.stderr)
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--devices", type=int, nargs="*", default=SIZES)
+    parser.add_argument("--looks", type=int, default=20)
+    parser.add_argument("--keep", type=Path, help="a folder for SQLite's files, which are used again")
+    args = parser.parse_args()
+    fill: Callable[[Path, int], str] = fill_postgres if args.postgres else fill_sqlite
+    print("| database | device rows | filled in s | six default gates, ms | contrast, ms | split, ms | all eight, ms |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = args.keep or Path(scratch)
+        for devices in args.devices:
+            began = time.monotonic()
+            specs = gates(fill(folder, devices))
+            kind = "PostgreSQL" if args.postgres else "SQLite"
+            print(row(kind, devices, time.monotonic() - began, specs, folder, args.looks), flush=True)
+
+
+if __name__ == "__main__":
+    main()
