@@ -127,7 +127,7 @@ def lower(state: RolloutState, weight: Weight, reason: str, actor: str, now: dat
         unfinished=(),
         intent=intent([Op(OpKind.LOWER, phase.channel, weight), *pausing], stage),
     )
-    return told(lowered, "rollout.lowered", now, channel=str(phase.channel), weight=str(weight), reason=reason, actor=actor)
+    return told(lowered, "rollout.lowered", now, reason=reason, actor=actor)
 
 
 def refuse_amendment(state: RolloutState, spec: RolloutSpec) -> str:
