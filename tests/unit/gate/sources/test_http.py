@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from otagate.errors import PolicyError
-from otagate.gate.interface import Measurement, MetricQuery, SourceError
+from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.http import HttpMetrics
 from otagate.policy.model import HttpSource
@@ -336,3 +337,30 @@ def test_each_limit_is_asked_on_its_own() -> None:
     query = MetricQuery("verification_time", "a.b", "stable", "1.4.2", NOW, NOW, 500, timedelta(seconds=45))
     assert source(server, url="https://metrics.test/?over={over}").read(query).total == 500
     assert str(server.requests[0].url) == "https://metrics.test/?over=45"
+
+
+@pytest.mark.parametrize(
+    ("paths", "ask", "told"),
+    [
+        ({"bad": None, "total": None, "value": "value"}, Ask.COUNTS, "no path for bad"),
+        ({"total": None}, Ask.SPLIT, "add `total`"),
+        ({}, Ask.VALUE, "no path for value"),
+    ],
+)
+def test_what_a_policy_does_not_ask(paths: dict[str, Any], ask: Ask, told: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        source(Server(GOOD), **paths).read(replace(QUERY, ask=ask))
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("answer", "number"), [({"v": "12.5"}, 12.5), ({"v": "-1e3"}, -1000.0), ({"v": 7}, 7.0), ({}, None)])
+def test_plain_numbers(answer: dict[str, Any], number: float | None) -> None:
+    asked = replace(QUERY, ask=Ask.VALUE)
+    found = source(Server(httpx.Response(200, json=answer)), bad=None, total=None, value="v").read(asked)
+    assert (found.value, found.bad, found.total) == (number, None, None)
+    assert found.digest is not None
+
+
+def test_no_document_has_no_number() -> None:
+    missing = httpx.Response(404)
+    assert source(Server(missing), value="v").read(replace(QUERY, ask=Ask.VALUE)).value is None
