@@ -31,7 +31,7 @@ COMMENT_LOCK = LOCK.with_name("comment.txt")
 """With the libraries that write comments; other jobs do without them."""
 STORE_LOCKS = (
     (re.compile(r"(?<![a-z0-9])s3://|\bcloudfront\b"), "s3.txt"),
-    (re.compile(r"(?<![a-z0-9])gs://|\bcloud_cdn\b"), "gcs.txt"),
+    (re.compile(r"(?<![a-z0-9])gs://|\bcloud_cdn\b|\bgoogle_monitoring\b|\bauth\W+google\b"), "gcs.txt"),
     (re.compile(r"(?<![a-z0-9])az://|\bfront_door\b"), "azure.txt"),
     (re.compile(r"\bdatabase\b"), "server.txt"),
     (re.compile(r"\bapprise\b"), "notify.txt"),

@@ -68,6 +68,8 @@ def test_only_jobs_that_comment_install_what_comments_need(environ: dict[str, st
         ("storage:\n  - s3://acme\n  - gs://acme\ndocuments: az://acme\n", ["s3", "gcs", "azure"]),
         ("cdn: {cloudfront: E1A2B3}\n", ["s3"]),
         ("cdn: {cloud_cdn: x}\n", ["gcs"]),
+        ("metrics: {google_monitoring: {project: p, bad: x, total: y}}\n", ["gcs"]),
+        ("metrics: {prometheus: {url: x, bad: y, total: z, auth: google}}\n", ["gcs"]),
         ("cdn:\n  front_door: x\n", ["azure"]),
         ("#   s3://BUCKET/PREFIX\n# gs://x\nstorage: file:x # not az://acme\n", []),
         ("storage: file:a#s3://x\n", ["s3"]),
