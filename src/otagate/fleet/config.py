@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from otagate._text import harmless, nearest
 from otagate.errors import UsageError
@@ -167,10 +168,7 @@ class FleetConfig:
         for name in ("loss", "download_failures", "leaves", "killed", "emulators", "development"):
             _share(name, getattr(self, name))
         for faults in (self.other_faults, *self.faults.values()):
-            for name in ("boot", "crash", "error", "integrity"):
-                _share(name, getattr(faults, name))
-            for crash in faults.crashes:
-                _share("crash", crash.share)
+            _check_faults(faults)
         _share("chooses", sum(self.chooses.values()))
         for name in ("size", "sessions_per_day", "session_s", "bytes_per_s"):
             if not getattr(self, name) > 0:
@@ -178,7 +176,11 @@ class FleetConfig:
         for platform in self.platforms:
             if platform not in PLATFORMS:
                 raise _unknown_platform(platform)
-        mixes = {"generations": self.generations, "platforms": self.platforms, "zones": self.zones}
+        mixes: dict[str, Mapping[Any, float]] = {
+            "generations": self.generations,
+            "platforms": self.platforms,
+            "zones": self.zones,
+        }
         if self.follows:
             mixes["follows"] = self.follows
         for name, mix in mixes.items():
@@ -204,6 +206,13 @@ class FleetConfig:
 def check_interval(period_s: float) -> float:
     """Give the interval that the plugin makes of ``periodCheckDelay``: 0 for none, never below 600."""
     return 0.0 if period_s <= 0 else max(period_s, float(LEAST_PERIOD_S))
+
+
+def _check_faults(faults: Faults) -> None:
+    for name in ("boot", "crash", "error", "integrity"):
+        _share(name, getattr(faults, name))
+    for crash in faults.crashes:
+        _share("crash", crash.share)
 
 
 def _share(name: str, value: float) -> None:

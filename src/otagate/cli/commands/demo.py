@@ -69,7 +69,8 @@ def _kept(folder: Path) -> Path:
 
 def _view(good: Act, bad: Act, folder: Path | None, *, is_right: bool) -> list[Block]:
     rows = tuple(
-        (act.version, act.stage, f"{act.seconds:.0f}s", str(act.exposed), str(act.failed), str(act.running)) for act in (good, bad)
+        (act.version, act.stage, f"{act.seconds:.0f}s", str(act.exposed), str(act.failed), str(act.running))
+        for act in (good, bad)
     )
     blocks: list[Block] = [
         Heading("two releases, one policy"),

@@ -216,7 +216,7 @@ def _follows(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float
         raise UsageError(
             "these shares do not add up", "--follow", expected="100% at most, and all of it when every channel is named"
         )
-    return {**{name: 0.0 for name in unnamed}, **found, **({unnamed[-1]: left} if unnamed else {})}
+    return {**dict.fromkeys(unnamed, 0.0), **found, **({unnamed[-1]: left} if unnamed else {})}
 
 
 def _known(platforms: Mapping[str, float]) -> dict[str, float]:

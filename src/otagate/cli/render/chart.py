@@ -72,11 +72,8 @@ def _columns(samples: Sequence[Sample]) -> list[Sample]:
     found = []
     for column in range(_COLUMNS):
         stretch = samples[column * len(samples) // _COLUMNS : (column + 1) * len(samples) // _COLUMNS]
-        worst = next(
-            (one for word in ("fail", "error", "no_data", "stale") for one in stretch if one.verdict == word), stretch[-1]
-        )
-        last = stretch[-1]
-        verdict = worst.verdict if worst.verdict in order else last.verdict
+        last, verdicts = stretch[-1], {one.verdict for one in stretch}
+        verdict = next((word for word in _LOUDEST if word in verdicts), last.verdict)
         found.append(Sample(last.at, last.phase, last.weight_bps, last.exposed, last.met, verdict))
     return found
 

@@ -59,16 +59,22 @@ def rehearsal_view(
 def _facts(scenario: Scenario) -> list[tuple[str, str]]:
     total = sum(scenario.follows.values()) or 1
     shares = ", ".join(f"{name} {part / total:.0%}" for name, part in scenario.follows.items())
+    plan = scenario.faults
+    network = scenario.network_failures if plan.network is None else plan.network
     people = [f"approvals after {span(scenario.approve_after)}"]
     if scenario.resume_after is not None:
         people.append(f"pauses that no gate failed for are lifted after {span(scenario.resume_after)}")
     return [
         ("devices", f"{scenario.devices}; {shares}" if shares else str(scenario.devices)),
-        ("usual", f"{100 * scenario.crash_rate:.3g}% of the devices crash, {100 * scenario.network_failures:.3g}% of the downloads fail"),
+        ("usual", f"{_share(scenario.crash_rate)} of the devices crash, {_share(network)} of the downloads fail"),
         ("faults", ", ".join(fault_texts(scenario)) or "none"),
         ("looks", f"every {span(scenario.every)}"),
         ("people", "; ".join(people)),
     ]
+
+
+def _share(part: float) -> str:
+    return f"{100 * part:.3g}%"
 
 
 def fault_texts(scenario: Scenario) -> list[str]:

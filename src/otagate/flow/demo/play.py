@@ -24,7 +24,7 @@ from otagate.flow.drive import drive, start
 from otagate.flow.prepare import prepare
 from otagate.flow.publish import publish
 from otagate.flow.workspace import Workspace
-from otagate.model import Context, Version
+from otagate.model import Context
 from otagate.policy.load import load_policy
 from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Outcome, Reconciler
@@ -101,11 +101,13 @@ class Demo:
         return self._told(version, state, time.monotonic() - began)
 
     def _watch(self, rollout_id: str, began: float, version: str) -> RolloutState:
-        while time.monotonic() - began < _PATIENCE_S:
+        while True:
             # Another machine each time, as a scheduled job would be.
             outcome = drive(self._machine(version), rollout_id, wait=None, on_step=self._say)
             if outcome.state.is_terminal or outcome.state.stage is Stage.PAUSED:
                 return outcome.state
+            if time.monotonic() - began > _PATIENCE_S:
+                break
             self.live()
         raise UnavailableError(
             "the demo took too long",

@@ -13,7 +13,7 @@ from otagate.store.interface import BlobStore, Document, DocumentStore, Store
 from otagate.store.memory import MemoryBlobs
 
 
-class Killed(BaseException):  # noqa: N818 - not an error: nobody who handles errors may handle it
+class Killed(BaseException):
     """The machine is gone, as after SIGKILL."""
 
 

@@ -19,7 +19,7 @@ from otagate.flow.in_process import InProcess
 from otagate.flow.measuring import measure_rollout
 from otagate.flow.prepare import Shipment, prepare
 from otagate.flow.publish import publish
-from otagate.flow.rehearse.counted import HeldReader, sources_of
+from otagate.flow.rehearse.counted import sources_of
 from otagate.flow.rehearse.model import Outage, Scenario
 from otagate.flow.rehearse.seam import seam
 from otagate.flow.rehearse.stage import BEFORE, BRANCH, NATIVE, UNDER_TEST, StageSet, write_app
@@ -27,7 +27,9 @@ from otagate.flow.workspace import Workspace
 from otagate.gate.interface import SourceError
 from otagate.gate.judge import Reading
 from otagate.gate.sources.telemetry import OneLook
+from otagate.gate.sources.telemetry_reader import DatabaseReader
 from otagate.model import Context, Version, Weight
+from otagate.policy.model import TelemetrySpec
 from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Reconciler
 from otagate.rollout.state import RolloutState
@@ -86,6 +88,7 @@ class RehearsalWorld:
         self.clock = VirtualClock(scenario.start)
         self._store = MemoryStore("rehearsal")
         self._first = self._workspace(self._store)
+        self._reader = DatabaseReader(stage.policy.telemetry or TelemetrySpec(), folder, {})
         self._look: tuple[datetime, OneLook] | None = None
         self._serve_before()
         self._served = self._serve()
@@ -140,7 +143,7 @@ class RehearsalWorld:
     def _measure(self, machine: Workspace, state: RolloutState, now: datetime) -> Sequence[Reading]:
         # Machines that look at the same instant see the same: the phones live on only afterwards.
         if self._look is None or self._look[0] != now:
-            self._look = now, OneLook(HeldReader(self._served.telemetry))
+            self._look = now, OneLook(self._reader)
         policy, sources = machine.policy, sources_of(state, self._look[1])
         readings = measure_rollout(state, now, root=policy.root, environ=machine.environ, sources=sources)
         outage = self._scenario.faults.metric_outage
@@ -192,7 +195,7 @@ class RehearsalWorld:
         telemetry = open_telemetry(database or "", {}, base=self._folder)
         self._open.callback(telemetry.close)
         telemetry.engines.relax()
-        source = AppSource(policy.app, policy.server, False, here.channels_read_only, here.releases, frozenset())  # noqa: FBT003
+        source = AppSource(policy.app, policy.server, False, here.channels_read_only, here.releases, frozenset())
         catalog = StoreCatalog([source], self.clock, max_stale=self._scenario.until * 2)
         self._open.callback(catalog.stop)
         catalog.refresh()

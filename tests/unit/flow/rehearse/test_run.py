@@ -117,7 +117,8 @@ def test_a_stop_with_nothing_wrong_is_a_false_one(tmp_path: Path) -> None:
 
 
 def test_many_seeds_in_processes_are_the_same_as_one_after_the_other(policy: Policy) -> None:
-    scenario, told = small_scenario("boot_crash=60%", until=12 * HOUR), []
+    scenario = small_scenario("boot_crash=60%", until=12 * HOUR)
+    told: list[int] = []
     alone = rehearse_many(policy, scenario, [1, 2])
     together = rehearse_many(policy, scenario, [1, 2], jobs=2, on_done=told.append)
     assert alone == together

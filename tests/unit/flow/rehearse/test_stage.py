@@ -21,7 +21,8 @@ def test_gates_read_the_rehearsals_telemetry_whatever_they_read_before(tmp_path:
 
 def test_what_telemetry_knows_under_another_name_keeps_it(tmp_path: Path) -> None:
     text = POLICY.replace(
-        "device_success_rate: {min: 80%,", "ios_success: {source: {telemetry: {metric: device_success_rate, platform: ios}}, min: 80%,"
+        "device_success_rate: {min: 80%,",
+        "ios_success: {source: {telemetry: {metric: device_success_rate, platform: ios}}, min: 80%,",
     )
     gates, absent = rehearsed_gates(small_policy(tmp_path, text), SPEC)
     source = next(gate.source for gate in gates if gate.metric == "ios_success")

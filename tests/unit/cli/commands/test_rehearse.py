@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from otagate.cli.commands import rehearse as verb
+from otagate.cli.main import build_parser, run_command
+from otagate.cli.output import CommandEnv
+from otagate.errors import UsageError
+from otagate.flow.rehearse.world import VirtualClock
+from support.counted import WHOLE, record, seen
+from support.rehearsals import HOUR, MONDAY, POLICY, small_policy
+
+FEW = [
+    "--devices",
+    "40",
+    "--sessions",
+    "8",
+    "--every",
+    "2h",
+    "--start",
+    "2027-01-04T09:00:00Z",
+    "--jobs",
+    "1",
+    "--follow",
+    "beta=50%",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "otagate.yml").write_text(POLICY)
+    return tmp_path
+
+
+def call(folder: Path, *argv: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    return run_command(["rehearse", *argv], {}, folder, out, err), out.getvalue(), err.getvalue()
+
+
+def test_one_rehearsal_is_told_with_a_chart(folder: Path) -> None:
+    code, out, _err = call(folder, *FEW, "--fault", "boot_crash=60%", "--chart", "c.svg", "--expect", "stopped")
+    assert code == 0
+    assert "by device_success_rate, in beta at 100%" in out
+    assert "met the fault" in out
+    assert "weight    |" in out
+    assert "gate.failed" in out
+    drawn = ET.parse(folder / "c.svg").getroot()
+    texts = [node.text or "" for node in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.startswith("boot_crash 60%: ") for text in texts)
+    assert {"weight", "devices", "verdict"} <= set(texts)
+
+
+def test_json_has_every_run_and_the_samples_of_one(folder: Path) -> None:
+    code, out, _err = call(folder, *FEW, "--format", "json", "--until", "4h")
+    data = json.loads(out)
+    assert (code, data["schema"], data["expected"]) == (0, "otagate/rehearsal/v1", None)
+    assert data["summary"]["endings"] == {"completed": 0, "stopped": 0, "held": 0, "unfinished": 1}
+    run = data["runs"][0]
+    assert (run["seed"], run["ending"], run["ended_at"]) == (1, "unfinished", 4 * 3600)
+    assert [sample["at"] for sample in run["samples"]] == [2 * 3600, 4 * 3600]
+    assert data["scenario"]["start"] == "2027-01-04T09:00:00.000000Z"
+    assert data["scenario"]["every"] == 7200
+
+
+def test_many_seeds_are_summed_up(folder: Path) -> None:
+    code, out, _err = call(folder, *FEW, "--seeds", "2", "--seed", "5", "--until", "4h", "--format", "markdown")
+    assert code == 0
+    assert "2: 2 unfinished" in out
+    assert "| 5 |" in out
+    assert "| 6 |" in out
+    _code, out, _err = call(folder, *FEW, "--seeds", "2", "--until", "2h", "--format", "json")
+    assert all("samples" not in run for run in json.loads(out)["runs"])
+
+
+def test_an_ending_that_was_not_expected_fails_the_job(folder: Path) -> None:
+    assert call(folder, *FEW, "--until", "2h", "--expect", "completed")[0] == 4
+
+
+def test_gates_that_telemetry_cannot_answer_are_named(folder: Path) -> None:
+    (folder / "otagate.yml").write_text(POLICY + "  checkout_errors: {max: 1%, source: {file: x.json}}\n")
+    _code, out, _err = call(folder, *FEW, "--until", "2h")
+    assert "not rehearsed: checkout_errors" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--fault", "boot_crahs=3%"], "did you mean boot_crash"),
+        (["--track", "producton"], "did you mean production"),
+        (["--devices", "-1"], "--devices"),
+        (["--seeds", "0"], "--seeds"),
+        (["--jobs", "999"], "--jobs"),
+        (["--sessions", "0"], "--sessions"),
+        (["--crash-rate", "3"], "--crash-rate"),
+        (["--every", "soon"], "--every"),
+        (["--every", "1s"], "a minute at least"),
+        (["--start", "monday"], "--start"),
+        (["--follow", "nightly=5%"], "one of beta, stable"),
+        (["--follow", "beta=5%", "--follow", "stable=5%"], "add up"),
+        (["--follow", "beta=80%", "--follow", "stable=30%"], "add up"),
+        (["--chart", "no/such/c.svg"], "no such folder"),
+        (["--expect", "fun"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_is_said(folder: Path, argv: list[str], said: str) -> None:
+    code, _out, err = call(folder, *argv)
+    assert code == 2
+    assert said in err
+
+
+def test_without_the_servers_packages_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    code, _out, err = call(folder, *FEW)
+    assert code == 2
+    assert "pip install 'otagate[server]'" in err
+
+
+def fleet_of(folder: Path, *argv: str) -> tuple[dict[str, Any], list[str]]:
+    text = POLICY.replace('{server: "https://updates.example.com"}', '{database: "sqlite:///t.db"}')
+    args = build_parser("rehearse").parse_args(["--fleet-from", "telemetry", *argv])
+    found: tuple[dict[str, Any], list[str]] = verb._fleet(
+        args, CommandEnv({}, folder, clock=VirtualClock(MONDAY)), small_policy(folder, text), "production"
+    )
+    return found
+
+
+def test_a_fleet_may_be_like_the_one_that_telemetry_knows(folder: Path) -> None:
+    channels = ["beta"] * 4 + ["stable"] * 12 + ["nightly"] * 4
+    record(
+        folder / "t.db",
+        *(
+            seen(at, "1.0.0", MONDAY - HOUR, WHOLE, channel=channel, app="com.example.app", running="1.0.0")
+            for at, channel in enumerate(channels)
+        ),
+    )
+    found, notes = fleet_of(folder)
+    assert (found["devices"], found["follows"]) == (16, {"beta": 4, "stable": 12})
+    assert sum(found["platforms"].values()) == 20
+    assert "16 devices" in notes[0]
+    assert fleet_of(folder, "--devices", "8", "--follow", "beta=25%")[0]["devices"] == 8
+
+
+def test_a_track_on_whose_channels_nobody_is_cannot_be_like_it(folder: Path) -> None:
+    record(folder / "t.db", seen(1, "1.0.0", MONDAY - HOUR, WHOLE, channel="nightly", app="com.example.app", running="1.0.0"))
+    with pytest.raises(UsageError, match="devices follow nightly"):
+        fleet_of(folder)
+
+
+def test_shares_are_even_but_for_the_last_channel() -> None:
+    made: Any = verb._shares_of
+    assert made(["only"]) == {"only": 1.0}
+    assert made(["beta", "stable"]) == pytest.approx({"beta": 0.2, "stable": 0.8})
+    assert made(["a", "b", "c", "d", "e"])["e"] == pytest.approx(0.4)
