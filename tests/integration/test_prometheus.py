@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,16 +11,18 @@ import pytest
 
 from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources.registry import open_source
+from otagate.policy.load import load_policy
 from otagate.policy.source_model import Asked, PrometheusSource
 from support.servers import prometheus
 from support.servers.prometheus import HOSTILE, START
 
 pytestmark = pytest.mark.integration
 
+DOC = (Path(__file__).parents[2] / "docs" / "gates.md").read_text("utf-8")
 HOUR = timedelta(hours=1)
 QUERY = MetricQuery("crash_rate", "com.example.app", "stable", "1.4.2", START, START + HOUR, 500)
-TOTAL = 'sum(round(increase(devices_total{release="{release}"}[{window}])))'
-BAD = 'sum(round(increase(devices_bad_total{release="{release}"}[{window}])))'
+TOTAL = 'sum(round(increase(app_devices_total{release="{release}"}[{window}])))'
+BAD = 'sum(round(increase(app_crashed_devices_total{release="{release}"}[{window}])))'
 
 
 def read(asked: Asked, query: MetricQuery = QUERY) -> Measurement:
@@ -42,7 +45,7 @@ def test_devices_of_a_window_are_counted_over_a_restart() -> None:
     # Three a minute from two instances, of which one began again at zero: one minute of its hour is lost.
     assert (found.bad, found.total) == (3, 179)
     assert found.digest is not None
-    assert 'devices_total{release="1.4.2"}[3600s]' in found.query
+    assert 'app_devices_total{release="1.4.2"}[3600s]' in found.query
     assert read(Asked(BAD, TOTAL)) == found
 
 
@@ -52,6 +55,20 @@ def test_the_end_of_a_window_is_excluded() -> None:
     later = replace(QUERY, start=START + HOUR, end=START + 2 * HOUR)
     assert value("min_over_time(latency[{window}])", later) == 60
     assert value("count_over_time(latency[{window}])", later) == 60
+
+
+def test_a_counter_begins_at_its_first_sample() -> None:
+    # What it held then is not counted: docs/gates.md says to export counters from zero on.
+    assert value("sum(round(increase(born_total[{window}])))") == 1
+
+
+def test_the_example_of_the_docs_works(tmp_path: Path) -> None:
+    (text,) = (block for block in re.findall(r"<!-- policy -->\n```yaml\n(.*?)```", DOC, re.DOTALL) if "prometheus:\n" in block)
+    policy = tmp_path / "otagate.yml"
+    policy.write_text(f"version: 1\napp: {{id: com.example.app}}\nbranches: {{main: {{channel: stable}}}}\n{text}")
+    (spec,) = (gate.source for gate in load_policy(policy).gates if isinstance(gate.source, PrometheusSource))
+    found = open_source(replace(spec, url=prometheus.shared(), headers=()), root=Path(), environ={}).read(QUERY)
+    assert (found.bad, found.total, found.newest_at) == (3, 179, START + timedelta(minutes=59))
 
 
 def test_times_stand_for_the_window() -> None:
@@ -91,7 +108,7 @@ def test_silence_about_the_age_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("promql", "told"),
     [
-        ("sum by (instance) (devices_total{release='1.4.2'})", "2 series"),
+        ("sum by (instance) (app_devices_total{release='1.4.2'})", "2 series"),
         ("latency / 0 * 0", "nan"),
         ("latency / 0", "inf"),
         ("sum(latency", "bad_data: invalid parameter"),
@@ -111,13 +128,13 @@ def test_scalars_are_numbers() -> None:
 
 def test_estimates_between_samples_are_no_devices() -> None:
     with pytest.raises(SourceError, match="round in the query"):
-        read(Asked("sum(rate(devices_total[{window}]))", TOTAL))
+        read(Asked("sum(rate(app_devices_total[{window}]))", TOTAL))
 
 
 @pytest.mark.parametrize("quote", ['"', "'"])
 @pytest.mark.parametrize("operator", ["=", "=~"])
 def test_hostile_versions_stay_values(quote: str, operator: str) -> None:
-    promql = f"sum(round(increase(devices_total{{release{operator}{quote}{{release}}{quote}}}[{{window}}])))"
+    promql = f"sum(round(increase(app_devices_total{{release{operator}{quote}{{release}}{quote}}}[{{window}}])))"
     asked = Asked("0 * (" + promql + ")", promql)
     assert read(asked, replace(QUERY, release=HOSTILE)).total == 240
     # As a pattern, its dots are dots: 1x4x2 is another release.

@@ -48,16 +48,18 @@ def _counter(name: str, release: str, instance: str, a_minute: float, reset_at: 
 
 
 PAST = (
-    _counter("devices_total", "1.4.2", "a", 2),
-    _counter("devices_total", "1.4.2", "b", 1, reset_at=30),
-    _counter("devices_bad_total", "1.4.2", "a", 0.05),
-    _counter("devices_total", "1x4x2", "a", 1000),
-    _counter("devices_total", "9.9.9", "a", 1),
-    _counter("devices_total", HOSTILE, "a", 4),
+    _counter("app_devices_total", "1.4.2", "a", 2),
+    _counter("app_devices_total", "1.4.2", "b", 1, reset_at=30),
+    _counter("app_crashed_devices_total", "1.4.2", "a", 0.05),
+    _counter("app_devices_total", "1x4x2", "a", 1000),
+    _counter("app_devices_total", "9.9.9", "a", 1),
+    _counter("app_devices_total", HOSTILE, "a", 4),
+    Series("born_total", {"release": "1.4.2"}, tuple(None if at < 30 else 5.0 + (at >= 45) for at in range(MINUTES))),
     Series("latency", {"release": "1.4.2"}, tuple(float(at) for at in range(MINUTES))),
     Series("silent_since", {"release": "1.4.2"}, tuple(1.0 if at < 20 else None for at in range(MINUTES))),
 )
-"""``9.9.9`` never failed: it has no series for bad devices. Instance b was started anew after half an hour."""
+"""``9.9.9`` never failed: it has no series for bad devices. Instance b was started anew after half an hour. ``born_total`` is 5 when
+it is first seen."""
 
 
 def _open_metrics(past: Iterable[Series]) -> str:
