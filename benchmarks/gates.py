@@ -1,7 +1,7 @@
 """How long one look takes: the six default gates, a contrast and a split, over a telemetry database with so many devices.
 
-Run: python benchmarks/gates.py [--postgres] [--devices N ...] [--looks N] [--keep FOLDER]. Each database is filled in bulk, with
-counters that agree with its rows; then every look opens it anew, as a reconcile does.
+Run: python benchmarks/gates.py [--postgres] [--devices N ...] [--looks N] [--keep FOLDER]. Each database is filled in
+bulk, with counters that agree with its rows; then every look opens it anew, as a reconcile does.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,10 +27,12 @@ from otagate.gate.judge import GateResult, Look, LookKind, judge_all
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
 from otagate.policy.build import default_gates
-from otagate.policy.model import Action, GateSpec, Split, TelemetrySource, TelemetrySpec
+from otagate.policy.model import Action, GateSpec, Judgement, Split, TelemetrySource, TelemetrySpec
 from otagate.telemetry.fold import COUNTED, VERIFY_COLUMNS
 from otagate.telemetry.model import BUCKET_S
 from otagate.telemetry.sql import open_telemetry
+from otagate.telemetry.tables import ACTIVE_KEY, COUNTER_KEY
+from support.servers.postgres import new_database
 
 APP, CHANNEL, RELEASE, CONTROL = "com.example.app", "stable", "1.4.2", "1.4.1"
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -39,7 +42,9 @@ _START_S = int((NOW - SOAK).timestamp()) // BUCKET_S * BUCKET_S
 _BUCKETS = int(SOAK.total_seconds()) // BUCKET_S
 
 # One row for each device and release. Most have success; some downloads broke off, some crashed, some told errors.
-_MARKS = """CASE WHEN i % 11 = 3 THEN 67 WHEN i % 211 = 5 THEN 1055 WHEN i % 307 = 7 THEN 2079 WHEN i % 401 = 9 THEN 271 ELSE 31 END"""
+_MARKS = (
+    "CASE WHEN i % 11 = 3 THEN 67 WHEN i % 211 = 5 THEN 1055 WHEN i % 307 = 7 THEN 2079 WHEN i % 401 = 9 THEN 271 ELSE 31 END"
+)
 _WHERE = f"""{_START_S} + {BUCKET_S} * ((CAST(i AS BIGINT) * 7919) % {_BUCKETS})"""
 _PLATFORM = "CASE WHEN i % 5 < 3 THEN 'android' ELSE 'ios' END"
 _PLUGIN = "CASE (i / 5) % 4 WHEN 0 THEN '7.30.1' WHEN 1 THEN '8.0.3' WHEN 2 THEN '8.50.0' ELSE '8.51.4' END"
@@ -69,17 +74,20 @@ def statements(devices: int, *, is_postgres: bool) -> list[str]:
         numbers = f"(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {devices - 1}) SELECT i FROM n)"
         key, no = "CAST(printf('%016d', i) AS BLOB)", "0"
     sums = ", ".join(_COUNTS.get(name, "0") for name in COUNTED)
+    where = f"'{CHANNEL}', {_PLATFORM}, {_PLUGIN}"
+    began, done = "CASE WHEN i % 11 = 3 THEN NULL ELSE 0 END", "CASE WHEN i % 11 = 3 THEN NULL ELSE 7000 END"
+    success = f"CASE WHEN i % 11 = 3 OR {_MARKS} = 271 THEN NULL ELSE {_WHERE} END"
+    told = f"({_HOUR}) * CAST(3600000 AS BIGINT)"
+    progress = f"{key}, {_RELEASE}, {_MARKS}, {began}, {done}, {success}, {_WHERE}, {where}, 2500, {no}"
+    device = f"{key}, '{APP}', {_HOUR}, {told}, {_VERSION}, {_TARGET}, {where}, '1.0.0', {no}"
+    by = ", ".join(COUNTER_KEY)
+    seen = ", ".join({"hour": "seen"}.get(name, name) for name in ACTIVE_KEY)
     return [
         f"INSERT INTO releases (id, app, version) VALUES (1, '{APP}', '{CONTROL}'), (2, '{APP}', '{RELEASE}')",
-        f"INSERT INTO progress SELECT {key}, {_RELEASE}, {_MARKS}, CASE WHEN i % 11 = 3 THEN NULL ELSE 0 END,"
-        f" CASE WHEN i % 11 = 3 THEN NULL ELSE 7000 END, CASE WHEN i % 11 = 3 OR {_MARKS} = 271 THEN NULL ELSE {_WHERE} END,"
-        f" {_WHERE}, '{CHANNEL}', {_PLATFORM}, {_PLUGIN}, 2500, {no} FROM {numbers}",
-        f"INSERT INTO devices SELECT {key}, '{APP}', {_HOUR}, ({_HOUR}) * CAST(3600000 AS BIGINT), {_VERSION}, {_TARGET},"
-        f" '{CHANNEL}', {_PLATFORM}, {_PLUGIN}, '1.0.0', {no} FROM {numbers}",
-        "INSERT INTO counters SELECT release_id, bucket, channel, platform, plugin, weight, is_test,"
-        f" {sums} FROM progress GROUP BY 1, 2, 3, 4, 5, 6, 7",
-        "INSERT INTO active SELECT app, seen, channel, running, target, platform, is_test, COUNT(*) FROM devices"
-        " GROUP BY 1, 2, 3, 4, 5, 6, 7",
+        f"INSERT INTO progress SELECT {progress} FROM {numbers}",
+        f"INSERT INTO devices SELECT {device} FROM {numbers}",
+        f"INSERT INTO counters SELECT {by}, {sums} FROM progress GROUP BY {by}",
+        f"INSERT INTO active SELECT {seen}, COUNT(*) FROM devices GROUP BY {seen}",
     ]
 
 
@@ -100,8 +108,6 @@ def fill_sqlite(folder: Path, devices: int) -> str:
 
 
 def fill_postgres(_folder: Path, devices: int) -> str:
-    from support.servers.postgres import new_database
-
     url = new_database()
     open_telemetry(url, {}, secret=b"s" * 32).close()
     with psycopg.connect(url, autocommit=True) as connection:
@@ -117,43 +123,34 @@ def gates(url: str) -> tuple[GateSpec, ...]:
         "crash_vs_previous", max_increase=Decimal("0.5"), source=TelemetrySource(source.spec, metric="crash_rate")
     )
     split = GateSpec("split_check", split=Split.AT_MOST, action=Action.PAUSE, source=source)
-    own = [GateSpec(**{**_fields(gate), "source": source}) for gate in default_gates()]
+    own = [replace(gate, source=source) for gate in default_gates()]
     return (*own, contrast, split)
-
-
-def _fields(gate: GateSpec) -> dict[str, object]:
-    return {name: getattr(gate, name) for name in GateSpec.__slots__}
 
 
 def look(specs: tuple[GateSpec, ...], folder: Path) -> tuple[GateResult, ...]:
     """Measure and judge once, as a reconcile does."""
-    from otagate.policy.model import Judgement
-
     subject = Subject(APP, CHANNEL, RELEASE, NOW - SOAK, 2500, control=CONTROL)
     readings = measure(specs, open_sources(specs, root=folder, environ={}), subject, settle=timedelta(0), now=NOW)
     at = Look(LookKind.PHASE_END, NOW - SOAK, NOW, SOAK, weight_bps=2500)
     return judge_all(specs, readings, look=at, judgement=Judgement(), gating_metrics=6, now=NOW)
 
 
-def timed(specs: tuple[GateSpec, ...], folder: Path, looks: int) -> list[float]:
-    """Give the milliseconds of each look; the first, which imports, is not among them."""
-    took = []
+def timed(specs: tuple[GateSpec, ...], folder: Path, looks: int) -> str:
+    """Give the milliseconds of a look, and those of this process's processor; the first, which imports, is not among them."""
+    wall, cpu = [], []
     for number in range(looks + 1):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         look(specs, folder)
         if number:
-            took.append((time.perf_counter() - began) * 1000)
-    return took
+            wall.append((time.perf_counter() - began) * 1000)
+            cpu.append((time.process_time() - used) * 1000)
+    return f"{statistics.median(wall):.1f} ({min(wall):.1f}-{max(wall):.1f}), CPU {statistics.median(cpu):.1f}"
 
 
-def row(kind: str, devices: int, filled_s: float, specs: tuple[GateSpec, ...], folder: Path, looks: int) -> str:
-    cells = [kind, f"{devices:,}", f"{filled_s:.0f}"]
-    for some in (specs[:6], specs[6:7], specs[7:], specs):
-        took = timed(some, folder, looks)
-        cells.append(f"{statistics.median(took):.1f} ({min(took):.1f}-{max(took):.1f})")
-    verdicts = {result.metric: f"{result.verdict} {result.decisive.bad}/{result.decisive.total}" for result in look(specs, folder)}
+def cells(specs: tuple[GateSpec, ...], folder: Path, looks: int) -> list[str]:
+    verdicts = {one.metric: f"{one.verdict} {one.decisive.bad}/{one.decisive.total}" for one in look(specs, folder)}
     print(f"  {verdicts}", file=sys.stderr)
-    return "| " + " | ".join(cells) + " |"
+    return [timed(some, folder, looks) for some in (specs[:6], specs[6:7], specs[7:], specs)]
 
 
 def main() -> None:
@@ -172,7 +169,8 @@ def main() -> None:
             began = time.monotonic()
             specs = gates(fill(folder, devices))
             kind = "PostgreSQL" if args.postgres else "SQLite"
-            print(row(kind, devices, time.monotonic() - began, specs, folder, args.looks), flush=True)
+            filled = f"{time.monotonic() - began:.0f}"
+            print("| " + " | ".join([kind, f"{devices:,}", filled, *cells(specs, folder, args.looks)]) + " |", flush=True)
 
 
 if __name__ == "__main__":

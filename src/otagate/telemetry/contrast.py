@@ -50,10 +50,14 @@ def _paired(rows: Iterable[Row[Any]], release: str, control: str) -> list[SideBy
     found: dict[tuple[int, str, str], dict[str, Counts]] = defaultdict(dict)
     for row in rows:
         start_s, platform, plugin, version, *sums = tuple(row)
-        named: dict[str, Any] = dict(zip(PLAIN, map(int, sums), strict=True))
-        found[int(start_s), platform, plugin][version] = Counts(**named)
+        found[int(start_s), platform, plugin][version] = _counts(*map(int, sums))
     return [
         SideBySide(datetime.fromtimestamp(start_s, UTC), platform, plugin, both[release], both[control])
         for (start_s, platform, plugin), both in sorted(found.items())
         if all(version in both and both[version].devices > 0 for version in (release, control))
     ]
+
+
+def _counts(*sums: int) -> Counts:
+    named: dict[str, Any] = dict(zip(PLAIN, sums, strict=True))
+    return Counts(**named)

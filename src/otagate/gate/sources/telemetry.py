@@ -92,10 +92,12 @@ class TelemetryMetrics:
         return Measurement(*all_of_it, newest, told, found.digest, rows=self._rows(metric, found))
 
     def _rows(self, metric: str, found: Compared) -> tuple[ContrastRow, ...]:
+        kinds = {(row.platform, row.plugin) for row in found.rows}
+        strata = {kind: harmless(" ".join(kind), 100) for kind in kinds}
         rows = (
             ContrastRow(
                 row.start,
-                harmless(f"{row.platform} {row.plugin}", 100),
+                strata[row.platform, row.plugin],
                 *self._tally(metric, row.release),
                 *self._tally(metric, row.control),
             )

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from otagate import _canonical
 from otagate._clock import to_text
 from otagate.policy.model import TelemetrySpec
+from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.interface import Active, CountQuery, SideBySide
 from otagate.telemetry.model import Counts
 
 if TYPE_CHECKING:
     from otagate.telemetry.interface import Telemetry
+
+
+_PLAIN = attrgetter(*PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,8 @@ class DatabaseReader:
     def side_by_side(self, query: CountQuery, control: str) -> Compared:
         """See TelemetryReader.side_by_side."""
         rows = self._open().side_by_side(query, control)
-        digest = hashlib.sha256(_canonical.dumps([_side_by_side_data(row) for row in rows])).hexdigest()
+        # There may be thousands of rows, and they hold nothing but short texts and integers.
+        digest = hashlib.sha256(json.dumps([_side_by_side_data(row) for row in rows]).encode()).hexdigest()
         return Compared(rows, f"the telemetry database: {_told(query)}, beside {control}", digest)
 
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
@@ -149,7 +156,7 @@ def counts_data(counts: Counts) -> dict[str, Any]:
 
 
 def _side_by_side_data(row: SideBySide) -> list[Any]:
-    return [to_text(row.start), row.platform, row.plugin, counts_data(row.release), counts_data(row.control)]
+    return [int(row.start.timestamp()), row.platform, row.plugin, *_PLAIN(row.release), *_PLAIN(row.control)]
 
 
 def digest_of(counts: Counts) -> str:
