@@ -7,7 +7,7 @@ arrive evenly. Pure, and nothing but the standard library.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from operator import mul
@@ -20,6 +20,8 @@ MOST_DEVICES = 1_000_000
 CAUGHT = 0.95
 """A release is called caught from this chance on."""
 SLIPS_THROUGH = 0.05
+_FEW = 100
+"""More bad devices than this are never tolerated where twice the limit still slips through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,7 @@ def beyond_doubt_from(devices: int, limit: Fraction, log_e: float) -> int | None
     if log_e_up(devices, devices, share) < log_e:
         return None
     # The evidence grows with every bad device.
-    low, high = 0, devices
-    while low < high:
-        middle = (low + high) // 2
-        if log_e_up(middle, devices, share) >= log_e:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return _first(0, devices, lambda bad: log_e_up(bad, devices, share) >= log_e)
 
 
 def outlook(plan: Plan, rate: float) -> Outlook:
@@ -137,15 +132,15 @@ def devices_to_see_twice(limit: Fraction) -> int | None:
     if not 0 < rate < 1:
         return None
     enough = 1
-    for tolerated in range(most_tolerated(MOST_DEVICES, limit)):
+    for tolerated in range(_FEW):
         # With the same count of tolerated bad devices, more devices let fewer releases through; each further one lets more.
         first, last = max(1, math.ceil(tolerated / limit)), math.ceil((tolerated + 1) / limit) - 1
         worst = at_most(tolerated, first, rate)
         if worst > SLIPS_THROUGH:
-            enough = next((n for n in range(first, last + 1) if at_most(tolerated, n, rate) <= SLIPS_THROUGH), last + 1)
+            enough = _first(first, last + 1, lambda n, most=tolerated: at_most(most, n, rate) <= SLIPS_THROUGH)  # type: ignore[misc]
         elif worst < SLIPS_THROUGH / 5:  # from here on it only falls
-            return enough
-    return None
+            break
+    return enough if enough <= MOST_DEVICES else None
 
 
 def devices_to_prove(limit: Fraction, rate: float, log_e: float) -> int | None:
@@ -166,19 +161,17 @@ def devices_to_prove(limit: Fraction, rate: float, log_e: float) -> int | None:
     while first <= MOST_DEVICES:
         last = MOST_DEVICES if rate == 0 else min(MOST_DEVICES, max(first, math.ceil((bad + 0.5) / rate) - 1))
         if bad <= last and log_e_down(bad, last, share) >= log_e:
-            return _first_proof(bad, max(first, bad), last, share, log_e)
+            return _first(max(first, bad), last, lambda n, bad=bad: log_e_down(bad, n, share) >= log_e)  # type: ignore[misc]
         first, bad = last + 1, bad + 1
     return None
 
 
-def _first_proof(bad: int, first: int, last: int, share: float, log_e: float) -> int:
-    while first < last:
-        middle = (first + last) // 2
-        if log_e_down(bad, middle, share) >= log_e:
-            last = middle
-        else:
-            first = middle + 1
-    return first
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Give the first number from ``low`` on that holds, and ``high`` when none below it does; after one that holds, all do."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
 
 
 def _stops_from(plan: Plan, by_evidence: Sequence[int | None]) -> list[int | None]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table, Tone
+from otagate.gate.evidence import DIGITS
 from otagate.gate.forecast import Forecast
 from otagate.gate.power import Outlook
 from otagate.policy.model import Action
@@ -28,31 +30,35 @@ def power_view(forecasts: Sequence[Forecast]) -> list[Block]:
 
 
 def power_data(one: Forecast) -> dict[str, Any]:
-    """Give the same as JSON-ready data: shares and chances 0..1; null where there is no such number."""
+    """Give the same as JSON-ready data: shares and chances 0..1, as text with fixed digits; null where there is none."""
     plan = one.plan
     return {
         "metric": one.metric,
         "limit": one.limit,
         "action": one.action.value,
-        "max": float(plan.limit),
+        "max": f"{Decimal(plan.limit.numerator) / plan.limit.denominator:f}",
         "min_sample": plan.min_sample,
         "devices": plan.devices,
-        "log_e_needed": plan.log_e,
-        "smallest_caught": one.caught,
+        "log_e_needed": _fixed(plan.log_e),
+        "smallest_caught": _fixed(one.caught),
         "min_sample_for_twice": one.twice,
         "devices_to_prove": {"none_bad": one.proof[0], "half_the_limit": one.proof[1]},
         "releases": [
             {
-                "rate": seen.rate,
-                "stopped_early": seen.early,
-                "stopped_at_planned_look": seen.planned,
-                "stopped": seen.stopped,
-                "mean_devices": seen.exposed,
+                "rate": _fixed(seen.rate),
+                "stopped_early": _fixed(seen.early),
+                "stopped_at_planned_look": _fixed(seen.planned),
+                "stopped": _fixed(seen.stopped),
+                "mean_devices": f"{seen.exposed:.1f}",
                 "median_hours": seen.median,
             }
             for seen in one.outlooks
         ],
     }
+
+
+def _fixed(value: float | None) -> str | None:
+    return None if value is None else f"{value:.{DIGITS}f}"
 
 
 def _title(one: Forecast) -> str:
