@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlencode
 from otagate._text import harmless
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets, _shape
-from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
+from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request, refuse_bad_url
 
 if TYPE_CHECKING:
     import httpx
@@ -93,6 +93,7 @@ class Door:
         return self._ask(_Sent("POST", f"{self._url}{path}", body, headers), subject, explain)
 
     def _ask(self, sent: _Sent, subject: str, explain: Explain) -> Answer:
+        refuse_bad_url(sent.url, subject)
         headers = (*self._headers, *sent.headers)
         if self._signer is not None:
             headers = self._signer.headers_for(sent.method, sent.url, sent.body, headers, subject)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import random
 import re
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from otagate._text import harmless
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets
 from otagate.gate.sources._shape import MAX_BYTES
+from otagate.gate.sources._watch import Watch
 
 if TYPE_CHECKING:
     import httpx
@@ -99,7 +98,7 @@ class Exchange:
         Raises:
             SourceError: No usable answer within the bounds. Nothing of the headers stands in it.
         """
-        _refuse_bad_url(request)
+        refuse_bad_url(request.url, request.subject)
         deadline = self._pace.monotonic() + TOTAL_S
         number = 0
         while True:
@@ -120,7 +119,7 @@ class Exchange:
     def _try(self, request: Request, until: float) -> Answer:
         import httpx  # noqa: PLC0415 - only a policy with http sources pays for it
 
-        watch = _Watch(until - self._pace.monotonic())
+        watch = Watch(until - self._pace.monotonic())
         try:
             with watch.running(), self._client(request, until) as client, self._send(client, request, watch) as response:
                 answer = self._take(request, response, until)
@@ -145,7 +144,7 @@ class Exchange:
         # Neither proxies nor .netrc of the environment: a policy says where its numbers come from.
         return httpx.Client(timeout=left, follow_redirects=False, trust_env=False, verify=verify, transport=self._transport)
 
-    def _send(self, client: httpx.Client, request: Request, watch: _Watch) -> Any:
+    def _send(self, client: httpx.Client, request: Request, watch: Watch) -> Any:
         import httpx  # noqa: PLC0415 - likewise
 
         headers = httpx.Headers({"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "otagate"})
@@ -190,55 +189,26 @@ class Exchange:
         return bytes(body)
 
 
-class _Watch:
-    """Ends a try that drips: a server that sends a byte now and then never runs into a read's own timeout."""
+def refuse_bad_url(url: str, subject: str) -> None:
+    """Refuse what is no http or https URL.
 
-    def __init__(self, left_s: float) -> None:
-        self._left_s = max(0.001, left_s)
-        self._socket: socket.socket | None = None
-        self._has_ended = threading.Event()
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it ended the try."""
-        return self._has_ended.is_set()
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Learn the socket when the connection stands; httpx's trace hook."""
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._socket = info["return_value"].get_extra_info("socket")
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Watch during the ``with`` body."""
-        timer = threading.Timer(self._left_s, self._end)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-            timer.join()
-
-    def _end(self) -> None:
-        self._has_ended.set()
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it is closed already
-
-
-def _refuse_bad_url(request: Request) -> None:
+    Raises:
+        SourceError: It is none.
+    """
     import httpx  # noqa: PLC0415 - only a policy with http sources pays for it
 
     try:
-        url = httpx.URL(request.url)
-    except httpx.InvalidURL as error:
-        raise _failed(request, "this is no http or https URL", "mend `url` of the source") from error
+        parts, known = httpx.URL(url), urlsplit(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise _no_url(subject) from error
     # A port beyond the last would only be noticed by the socket, as an overflow.
-    if url.scheme not in {"http", "https"} or not url.host or (url.port or 0) > _LAST_PORT:
-        raise _failed(request, "this is no http or https URL", "mend `url` of the source")
+    if parts.scheme not in {"http", "https"} or not parts.host or not known.netloc or (parts.port or 0) > _LAST_PORT:
+        raise _no_url(subject)
+
+
+def _no_url(subject: str) -> SourceError:
+    found, remedy = "this is no http or https URL", "mend `url` of the source"
+    return SourceError("a metric source failed", subject=subject, found=found, remedy=remedy)
 
 
 def _retry_after(text: str, now: datetime) -> float | None:

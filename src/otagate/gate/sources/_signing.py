@@ -42,6 +42,9 @@ _AZURE_HOSTS = (
     ".monitor.azure.com",
 )
 _SOVEREIGN = {host: f"https://{host}/.default" for host in ("api.loganalytics.us", "api.loganalytics.azure.cn")}
+_PROMETHEUS = "prometheus.monitor.azure.com"
+"""Managed Prometheus: the hosts of its workspaces end so, and its tokens are for this one. **Source:** Microsoft, "Query
+Prometheus metrics using the API"."""
 
 
 class CloudSigner:
@@ -154,7 +157,9 @@ class CloudSigner:
         from otagate.identity.azure import azure_identity  # noqa: PLC0415 - likewise
 
         foreign = self._is_foreign(_AZURE_HOSTS)
-        scope = _SOVEREIGN.get(urlsplit(self._url).hostname or "", AZURE_SCOPE)
+        host = urlsplit(self._url).hostname or ""
+        is_prometheus = host.endswith(f".{_PROMETHEUS}")
+        scope = f"https://{_PROMETHEUS}/.default" if is_prometheus else _SOVEREIGN.get(host, AZURE_SCOPE)
         return azure_identity(None, None, None, self._environ, scope, is_foreign=foreign, outside=self._outside)
 
 

@@ -158,10 +158,12 @@ def test_no_identity_is_an_error() -> None:
         source.read(QUERY)
 
 
-@pytest.mark.parametrize("url", ["https://[", "ftp://prom.test", "prom.test", ""])
-def test_what_is_no_address(url: str) -> None:
-    with pytest.raises(SourceError):
-        PrometheusMetrics(PrometheusSource(url, ASKED), Path(), {}, pace=Clock().pace()).read(QUERY)
+@pytest.mark.parametrize("url", ["https://[", "ftp://prom.test", "prom.test", "", "https://x:99999999", "https://x\0y"])
+@pytest.mark.parametrize("auth", CloudAuth)
+def test_what_is_no_address(url: str, auth: CloudAuth) -> None:
+    source = PrometheusMetrics(PrometheusSource(url, ASKED, auth=auth), Path(), {}, pace=Clock().pace())
+    with pytest.raises(SourceError, match="no http or https URL"):
+        source.read(QUERY)
 
 
 def test_the_window_follows_the_question() -> None:

@@ -57,6 +57,7 @@ def token(request: httpx.Request, **headers: str) -> httpx.Response:
         ("https://api.loganalytics.azure.com/v1", "https://api.loganalytics.io/.default"),
         ("https://api.loganalytics.us/v1", "https://api.loganalytics.us/.default"),
         ("https://api.loganalytics.azure.cn/v1", "https://api.loganalytics.azure.cn/.default"),
+        ("https://ws-1.westeurope.prometheus.monitor.azure.com", "https://prometheus.monitor.azure.com/.default"),
     ],
 )
 def test_azure_bears_a_token_for_logs(url: str, scope: str) -> None:
