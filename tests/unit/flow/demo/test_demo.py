@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +75,6 @@ def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path
         def wait(self, _timeout: float | None = None) -> int:
             return 2
 
-    monkeypatch.setattr(child.subprocess, "Popen", Child)
+    monkeypatch.setattr(subprocess, "Popen", Child)
     with pytest.raises(UnavailableError, match="error: no"), child.serving(tmp_path, {}):
         pass
