@@ -114,7 +114,11 @@ GRAMMARS = {
         ((_DOUBLE, _flux_string), (f"//{_TO_LINE_END}", _WORD), (r"[=!]~\s*/(?:\\.|[^/\\])*/", _WORD)),
         _WORD,
     ),
-    Language.GRAPHITE: Grammar(((r'"[^"]*"', _NAME), (r"'[^']*'", _NAME)), _graphite_node),
+    Language.GRAPHITE: Grammar(
+        # An expression of seriesByTag with "=~" is a pattern, in which dots match anything.
+        ((r'"[^"]*=~[^"]*"', _WORD), (r"'[^']*=~[^']*'", _WORD), (r'"[^"]*"', _NAME), (r"'[^']*'", _NAME)),
+        _graphite_node,
+    ),
     Language.DYNATRACE: Grammar(((r'"(?:~.|[^"~])*"', _without('"~')),), _only("A-Za-z0-9_.")),
     Language.NRQL: Grammar(
         (

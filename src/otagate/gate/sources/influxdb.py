@@ -10,15 +10,15 @@ import csv
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from otagate._clock import from_text
+from otagate._clock import from_text, to_text
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
-from otagate.gate.sources import _shape
+from otagate.gate.sources import _fill, _shape
 from otagate.gate.sources._asked import Manner, Told, measured
 from otagate.gate.sources._door import Door, Wire, address, json_or_none
 from otagate.gate.sources._exchange import Answer, Pace
@@ -57,8 +57,11 @@ class InfluxdbMetrics:
         path = f"{PATH}?{urlencode({'org': spec.org})}"
         headers = (("Content-Type", "application/json"), ("Accept", "application/csv"))
 
+        end = to_text(datetime.fromtimestamp(_fill.seconds_of(query)[1], UTC))
+
         def ask(name: str, text: str) -> Told:
-            body = json.dumps({"query": text, "type": "flux", "dialect": _DIALECT})
+            # What a query says relative to now is relative to the end of the window.
+            body = json.dumps({"query": text, "type": "flux", "dialect": _DIALECT, "now": end})
             answer = door.post(path, body, headers, subject, explained)
             try:
                 return Told(_number(_rows(answer, subject), name, subject), answer.body)

@@ -54,7 +54,8 @@ def test_the_question_is_what_the_policy_says() -> None:
     assert request.headers["Authorization"] == "Token token-of-influx=="
     assert request.headers["Accept"] == "application/csv"
     dialect = {"header": True, "annotations": ["datatype", "default"]}
-    assert json.loads(request.content) == {"query": "bad", "type": "flux", "dialect": dialect}
+    sent = {"query": "bad", "type": "flux", "dialect": dialect, "now": "2026-11-21T01:00:00.000000Z"}
+    assert json.loads(request.content) == sent
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from otagate.gate.interface import MetricQuery, SourceError
 from otagate.gate.sources import _fill
@@ -123,6 +125,14 @@ def test_hostile_values_stay_in_their_literal_or_are_refused(language: Language,
             assert re.fullmatch(r"sum:x\{release:[a-z0-9_./:-]+\}\.as_count\(\)", filled)
 
 
+@given(st.sampled_from(sorted(set(Language) - {Language.DATADOG})), st.text(max_size=12) | st.text("\\\"'`$~@{}\n", max_size=8))
+@settings(max_examples=400, deadline=None)
+def test_no_value_at_all_leaves_its_literal(language: Language, release: str) -> None:
+    for template in QUOTED[language]:
+        filled = fill(template, release, language)
+        assert filled is None or read_back(template, filled, language) == release
+
+
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("release", HOSTILE)
 def test_outside_of_literals_only_plain_words_stand(language: Language, release: str) -> None:
@@ -163,6 +173,8 @@ def test_places_are_filled(language: Language, template: str, filled: str) -> No
         (Language.PROMQL, "x # {release}"),
         (Language.FLUX, "r.a =~ /{release}/"),
         (Language.FLUX, 'r.a =~ /x"/ and r.b == {release} and r.c == "d"'),
+        (Language.GRAPHITE, "seriesByTag('release=~{release}')"),
+        (Language.GRAPHITE, 'seriesByTag("release!=~{release}")'),
         (Language.NRQL, "SELECT count(*) FROM E WHERE r LIKE '%{release}'"),
         (Language.NRQL, "SELECT count(*) FROM E WHERE r rlike r'{release}'"),
         (Language.NRQL, "SELECT count(*) FROM E -- {release}"),
