@@ -267,7 +267,7 @@ def commanded(workspace: Workspace, held: Stored, command: Command) -> Action:
         held: The rollout.
         command: What is asked.
     """
-    after = command(held.state, workspace.clock.now())
+    after = command(held.state, workspace.store_clock.now())
     steps = steps_of(after)  # also what an earlier command decided and was killed before doing
     goal = f"rollout {held.state.id}: {held.state.stage.value} → {after.stage.value}"
 
@@ -402,8 +402,11 @@ def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:
 
 def _is_approved(state: RolloutState, phase: str | None) -> bool:
     """Whether that approval was given already and is not waited for again: the command was run before."""
-    name = phase or machine.next_phase(state)
-    return not state.awaiting and f"phase:{name}" in state.approvals
+    if state.awaiting:
+        return False
+    here = state.current
+    too_few = f"insufficient:{here.name}:{state.step}" if here is not None and phase in {None, here.name} else ""
+    return f"phase:{phase or machine.next_phase(state)}" in state.approvals or too_few in state.approvals
 
 
 def _is_only_channel_paused(workspace: Workspace, state: RolloutState, name: ChannelName) -> bool:

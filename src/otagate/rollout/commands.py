@@ -91,10 +91,15 @@ def abort(state: RolloutState, reason: str, actor: str, now: datetime) -> Rollou
     if state.is_terminal:
         return state
     ops = [Op(OpKind.DROP, name) for name in reversed(state.exposed)]
-    if state.stage is Stage.PAUSED and state.exposed:
+    # Also when it was being resumed and whoever did that was killed before the channel was open again.
+    if state.exposed and (state.stage is Stage.PAUSED or _opens(state)):
         ops.append(Op(OpKind.UNPAUSE, state.exposed[-1]))
     ended = replace(state, stage=Stage.ABORTED, outcome=reason, awaiting="", unfinished=(), intent=intent(ops, Stage.ABORTED))
     return told(ended, "rollout.aborted", now, reason=reason, actor=actor)
+
+
+def _opens(state: RolloutState) -> bool:
+    return state.intent is not None and any(op.kind is OpKind.UNPAUSE for op in state.intent.ops)
 
 
 def lower_steps(state: RolloutState) -> tuple[Weight, ...]:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge_all
-from otagate.model import ChannelName, ChannelState
+from otagate.model import ChannelName, ChannelState, Weight
 from otagate.release.asking import MirrorUnavailableError
 from otagate.release.fitness import refuse_unfit
 from otagate.rollout import machine
@@ -40,7 +40,7 @@ class Outcome:
     Attributes:
         state: The rollout afterwards.
         results: The gates as judged; empty when nothing was exposed.
-        changed: Whether the rollout took a step.
+        changed: Whether the rollout took a step, or latched a failure; remembering a look is none.
         waiting_for: Why it does not go on, in a sentence, or "".
         next_look: When looking again can make a difference: the next interim look, or the soak's end; None when it is over
             or waits for a person.
@@ -98,7 +98,13 @@ class Reconciler:
     def _decide(self, state: RolloutState, *, record: bool = False) -> Outcome:
         now = self.effects.clock.now()
         results = self._judge(state, now, record=record)
-        world = self._surroundings(state, now)
+        try:
+            world = self._surroundings(state, now)
+        except VerificationError:
+            # The next channel's documents are damaged. That is told, and keeps nobody from stopping a bad release on this one.
+            world = machine.Surroundings("the next channel cannot be read")
+            if machine.decide(state, results, now, world).told == state.told:
+                raise
         decided = machine.decide(state, results, now, world)
         if decided.intent is not None and any(op.kind is OpKind.OFFER for op in decided.intent.ops):
             # Asked only now: a mirror that is down must not keep gates from being judged, nor a rollback waiting.
@@ -106,7 +112,7 @@ class Reconciler:
             world = replace(world, held_by=lagging) if lagging else world
             decided = machine.decide(state, results, now, world) if lagging else decided
         waiting_for = _waiting_for(decided, results, world.held_by, now)
-        return Outcome(decided, results, decided != state, waiting_for, _next_look(decided, now))
+        return Outcome(decided, results, _is_step(state, decided), waiting_for, _next_look(decided, now))
 
     def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
         for attempt in range(1, _TRIES + 1):
@@ -202,7 +208,8 @@ class Reconciler:
         phase = state.current
         if state.not_before is not None and now < state.not_before:
             return ""
-        name = machine.next_channel(state) or (str(phase.channel) if phase and not state.is_last_step else "")
+        rises = phase is not None and (not state.is_last_step or phase.holdout > Weight(0))
+        name = machine.next_channel(state) or (str(phase.channel) if phase and rises else "")
         if not name:
             return ""
         try:
@@ -247,6 +254,11 @@ class _LostSwapError(Exception):
     def __init__(self, conflict: ConflictError) -> None:
         super().__init__()
         self.conflict = conflict
+
+
+def _is_step(before: RolloutState, after: RolloutState) -> bool:
+    """Tell whether a decision did more than remember: every step is told. Who counts looks must not look again at once."""
+    return after.told != before.told
 
 
 def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: str, now: datetime) -> str:

@@ -1,0 +1,179 @@
+"""Traps that rollouts fall into elsewhere, or that this one fell into once: killed half-way, damaged, looked at too often."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otagate.errors import VerificationError
+from otagate.flow import actions, amending
+from otagate.gate.interface import Measurement
+from otagate.gate.judge import Reading
+from otagate.model import Weight
+from otagate.policy.model import Action, BranchRule, GateSpec, OnInsufficient, TrustSpec, ValueLimit
+from otagate.rollout.effects import Effects
+from otagate.rollout.state import RolloutState, Stage
+from support.world import APP, BAD, DAY, HOUR, World, check_invariants, phase, shown, track
+
+RAMP = track(phase("stable", 5, 50, 100))
+TWO = track(phase("beta"), phase("stable"))
+
+
+class KilledError(BaseException):
+    """No code may catch it."""
+
+
+@pytest.fixture
+def killing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a function that runs something and kills it before its first effect."""
+
+    def kill(action: Any) -> None:
+        def die(*_args: object) -> None:
+            raise KilledError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Effects, "carry_out", die)
+            with pytest.raises(KilledError):
+                action()
+
+    return kill
+
+
+# --- looks ---------------------------------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A plain number that is out of bounds at every look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self, state: RolloutState, now: datetime) -> Sequence[Reading]:
+        self.looks += 1
+        if self.looks > 20:
+            raise KilledError
+        start = state.phase_since or now
+        return [Reading("latency", start, now, Measurement(None, None, None, "scripted", value=900.0))]
+
+
+def test_a_number_out_of_bounds_is_looked_at_once_a_reconcile(tmp_path: Path) -> None:
+    """Counting looks is no step: a process that took it for one would ask the source again and again until it acts."""
+    gate = GateSpec("latency", value=ValueLimit(max=Decimal(100)), action=Action.PAUSE, consecutive=3)
+    world = World(tmp_path, spec=RAMP, gates=[gate])
+    slow = Slow()
+    here = world.process()
+    here.reconciler = replace(here.reconciler, measure=slow)
+    world.run(workspace=here)
+    assert slow.looks == 1
+    for looks in (2, 3):
+        world.clock.pass_(HOUR)
+        outcome = world.run(workspace=here)
+        assert slow.looks == looks
+    assert outcome.state.stage is Stage.PAUSED
+    assert "3 looks in a row" in outcome.state.paused_by
+
+
+# --- killed half-way -----------------------------------------------------------------------------------------------------
+
+
+def test_an_abort_opens_a_channel_that_a_killed_resume_left_shut(killing: Any, tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    actions.pause(world.process(), None, "a look").carry_out()
+    killing(actions.resume(world.process(), None, {}, "fine").carry_out)
+    amending.abort(world.process(), None, "enough").carry_out()
+    stable = shown(world.channel("stable"))
+    assert stable is not None
+    assert (world.state().stage, stable["candidate"], stable["paused"]) == (Stage.ABORTED, None, False)
+    check_invariants(world)
+
+
+def test_an_approval_of_too_few_devices_is_the_same_twice(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=track(phase("beta", on_insufficient=OnInsufficient.APPROVE, max_wait=HOUR), phase("stable")))
+    world.devices.says = {"crash_rate": (0, 5), "success": (0, 5)}
+    world.run()
+    world.clock.pass_(DAY + 2 * HOUR)
+    assert world.reconcile().state.awaiting == "insufficient:beta:0"
+    first = actions.approve(world.process(), None, None, "a small fleet").carry_out()
+    for named in (None, "beta"):
+        again = actions.approve(world.process(), None, named, "a small fleet").carry_out()
+        assert again == first
+    assert world.reconcile().state.phase == 1
+
+
+# --- damaged and expired -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["channels", "active"])
+def test_a_damaged_channel_ahead_is_told_and_does_not_save_a_bad_release(place: str, tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO)
+    world.run()
+    world.store.documents.create(f"apps/{APP}/{place}/stable.json", b'{"nonsense": 1}')
+    world.clock.pass_(HOUR)
+    with pytest.raises(VerificationError):
+        world.reconcile()
+    world.devices.says = dict(BAD)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
+    assert "1.0.0" in (shown(world.channel("beta")) or {})["blocked"]
+
+
+def test_held_out_devices_do_not_get_a_release_that_has_expired(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=track(phase("stable", 5, 100, holdout=Weight(500))))
+    world.policy = replace(world.policy, trust=TrustSpec(world.policy.trust.keys, release_ttl=2 * DAY))
+    world.run()
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.is_last_step
+    world.clock.pass_(DAY + HOUR)
+    outcome = world.reconcile()
+    assert "this release has expired" in outcome.waiting_for
+    assert (shown(world.channel("stable")) or {})["candidate"] == ("1.0.0", 9500)
+
+
+# --- superseded ----------------------------------------------------------------------------------------------------------
+
+
+def fixing(folder: Path) -> World:
+    world = World(folder, spec=RAMP)
+    hotfix = track(phase("fix", 20, 100, channel="stable"), name="hotfix")
+    rules = (*world.policy.branches, BranchRule("hotfix/*", track="hotfix", supersede=True))
+    world.policy = replace(world.policy, branches=rules, tracks={**world.policy.tracks, "hotfix": hotfix})
+    world.to_completion("0.9.0")
+    world.clock.pass_(HOUR)
+    world.run("1.0.0")
+    return world
+
+
+def test_a_fix_that_is_itself_bad_brings_devices_back_to_what_was_stable(tmp_path: Path) -> None:
+    """Neither the fix nor what it superseded is served to anybody, and the next version can be shipped."""
+    world = fixing(tmp_path)
+    world.run("1.0.1", branch="hotfix/login")
+    world.devices.says = dict(BAD)
+    world.clock.pass_(HOUR)
+    assert world.reconcile("1.0.1-hotfix").state.stage is Stage.ROLLED_BACK
+    stable = shown(world.channel("stable"))
+    assert stable is not None
+    assert (stable["stable"], stable["candidate"], stable["paused"]) == ("0.9.0", None, False)
+    assert stable["blocked"] == ["1.0.1"]
+    assert world.state().stage is Stage.SUPERSEDED
+    world.devices.says = {"crash_rate": (1, 2000), "success": (1, 2000)}
+    assert world.run("1.0.2").state.stage is Stage.SOAKING
+    check_invariants(world)
+
+
+def test_a_slow_process_does_not_bring_back_what_was_superseded(tmp_path: Path) -> None:
+    world = fixing(tmp_path)
+    actions.pause(world.process(), None, "a look").carry_out()
+    slow = actions.resume(world.process(), None, {}, "fine")
+    world.run("1.0.1", branch="hotfix/login")
+    slow.carry_out()
+    assert world.state().stage is Stage.SUPERSEDED
+    stable = shown(world.channel("stable"))
+    assert stable is not None
+    assert (stable["candidate"], stable["paused"]) == (("1.0.1", 2000), False)
+    check_invariants(world)
