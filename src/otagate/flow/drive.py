@@ -39,7 +39,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     _make_room(workspace, first, shipment.rollout_id, also_active=supersedes)
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
-    state = machine.started(_first_state(workspace, shipment, track, ref), workspace.clock.now())
+    state = machine.started(_first_state(workspace, shipment, track, ref), workspace.store_clock.now())
     workspace.releases.refuse_condemned(workspace.releases.resolve(ref), workspace.clock.now())
     try:
         return workspace.rollouts.create(state)
@@ -61,7 +61,7 @@ def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref
         release=ref,
         spec=RolloutSpec(track, gates, policy.judgement, policy.windows),
         seed=_cohort(workspace, track.phases[0].channel) or secrets.token_hex(16),
-        created_at=workspace.clock.now(),
+        created_at=workspace.store_clock.now(),
         origin={name: harmless(value) for name, value in origin.items() if value},
         superseding=shipment.target is not None and shipment.target.rule.supersede,
     )
@@ -171,6 +171,6 @@ def _nap(workspace: Workspace, state: RolloutState, left: float) -> float:
     """Give how long to sleep, in seconds: until the next interim look, the soak's end or the end of patience."""
     naps = [state.spec.judgement.evaluate_every.total_seconds(), left]
     if state.not_before is not None:
-        until = (state.not_before - workspace.clock.now()).total_seconds()
+        until = (state.not_before - workspace.store_clock.now()).total_seconds()
         naps += [until] if until > 0 else []
     return max(_SHORTEST_NAP, min(naps))

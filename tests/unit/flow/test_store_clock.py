@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from otagate.errors import UsageError
+from otagate.errors import ExitCode, UsageError
 from otagate.flow.store_clock import StoreClock, refuse_skew, warn_of_skew
 from otagate.flow.workspace import Listener, Workspace
 from otagate.rollout.state import Stage
 from otagate.store.interface import Store
 from otagate.store.memory import MemoryDocuments
+from support.project import Project
 from support.world import DAY, HOUR, NOW, JumpClock, World, phase, track
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
@@ -140,3 +141,30 @@ def test_a_soak_is_measured_by_the_stores_clock(tmp_path: Path) -> None:
     assert here.reconciler.effects.clock is here.store_clock
     state = here.reconciler.reconcile("1.0.0-production").state
     assert (state.stage, state.weight.bps) == (Stage.SOAKING, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("verb", "refuses"),
+    [
+        ("run --no-build", True),
+        ("reconcile", True),
+        ("approve", True),
+        ("resume", True),
+        ("promote --channel internal --release 1.0.0", True),
+        ("amend --reason why", True),
+        ("amend --weight 5% --reason why", False),
+        ("pause", False),
+        ("abort", False),
+        ("rollback", False),
+    ],
+)
+def test_verbs_that_expose_refuse_clocks_that_are_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, refuses: bool
+) -> None:
+    project = Project(tmp_path / "app")
+    assert project("run").code == 0
+    monkeypatch.setattr(StoreClock, "offset", lambda _self: HOUR)
+    said = project(*verb.split())
+    assert "this machine's clock and the store's disagree" in said.err
+    assert ("set the clock of this machine" in said.err) == refuses
+    assert not refuses or said.code == ExitCode.USAGE

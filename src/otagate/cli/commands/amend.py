@@ -9,6 +9,7 @@ from otagate.cli.commands._open import channel_of
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.amending import amend, lower
+from otagate.flow.store_clock import refuse_skew
 from otagate.model import Weight
 
 HELP = "have a rollout go on by the policy as it is now, or from an earlier weight"
@@ -29,4 +30,4 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     if args.weight is not None:
         weight = Weight.parse(args.weight)
         return act(args, env, lambda workspace: lower(workspace, channel_of(args), weight, args.reason))
-    return act(args, env, lambda workspace: amend(workspace, channel_of(args), args.reason))
+    return act(args, env, lambda workspace: amend(workspace, channel_of(args), args.reason), check=refuse_skew)
