@@ -66,10 +66,8 @@ def _weight(t_opt: float) -> float:
 
 
 def _log_mixture(bad: int, total: int, share: float, weight: float) -> float:
-    """Give the log of the likelihood of a beta-distributed share around ``share``, against that of ``share`` itself."""
+    """Give the log-likelihood of a beta-distributed share around ``share``, less that of ``share`` itself; 0 and 1 excluded."""
     good, rest = total - bad, 1 - share
-    if share <= 0 or rest <= 0:  # the halving ended at a border: beyond any doubt
-        return math.inf
     mixed = _log_beta(weight * share + bad, weight * rest + good) - _log_beta(weight * share, weight * rest)
     return mixed - bad * math.log(share) - good * math.log1p(-share)
 
