@@ -1,30 +1,41 @@
-"""The installed command on a folder: killed for real, raced for real."""
+"""The installed command on a folder: killed for real, raced for real.
+
+``OTAGATE_TEST_KILLS=N`` kills N times at random, and each verb before N of its changes to the store; a large N: before every one.
+"""
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import project as project_module
 from support.project import Project, Said
 
 pytestmark = pytest.mark.e2e
 
 COMMAND = [sys.executable, "-m", "otagate"]
-KILLS = 10
+MANY = int(os.environ.get("OTAGATE_TEST_KILLS", "0"))
+KILLS = MANY or 6
+KILLING = Path(project_module.__file__).parent / "killing"
 
 
-def spawn(project: Project, *argv: str) -> subprocess.Popen[str]:
+def spawn(project: Project, *argv: str, **more: str) -> subprocess.Popen[str]:
     # Its own group, so that a kill takes the children, too; and no coverage data of a process that never ends.
-    environ = {**project.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    path = [str(KILLING), *sys.path] if more else sys.path
+    environ = {**project.environ, "PYTHONPATH": os.pathsep.join(path), **more}
     return subprocess.Popen(
         [*COMMAND, *argv],
         cwd=project.folder,
@@ -70,12 +81,91 @@ def test_run_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -
         process.communicate()
     last = finish(spawn(killed, "run", "--wait"))
     assert last.code == 0, last.err
-    assert kills >= 3
+    assert kills >= KILLS // 3
     assert summary(killed) == summary(calm)
     assert summary(killed)["channels"]["stable"] == ("1.0.0", None, False, [])
     assert summary(killed)["active"] == []
     left = [path for path in killed.store.rglob("*") if path.name.startswith(".tmp-")]
     assert len(left) <= kills, left
+
+
+def shipped(folder: Path, *versions: str) -> Project:
+    """Give a project whose versions went all the way."""
+    project = Project(folder, soak="1ms")
+    for version in versions:
+        if version != "1.0.0":
+            project.next_release(version)
+        said = project("run", "--wait")
+        assert said.code == 0, said.err
+    return project
+
+
+def started(folder: Path, soak: str) -> Project:
+    """Give a project with a rollout in its first soak."""
+    project = Project(folder, soak=soak)
+    assert project("run").code == 0
+    return project
+
+
+def soaked(folder: Path) -> Project:
+    """Give a project with a rollout whose first soak is over."""
+    project = started(folder, "500ms")
+    time.sleep(0.5)
+    return project
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command, what it is run in, and what is run after it to bring what it began to an end."""
+
+    begin: Callable[[Path], Project]
+    argv: tuple[str, ...]
+    after: tuple[str, ...] = ()
+
+
+VERBS = {
+    "run": Verb(lambda folder: Project(folder, soak="1ms"), ("run",), ("run", "--wait")),
+    "reconcile": Verb(soaked, ("reconcile",), ("run", "--wait")),
+    "promote": Verb(lambda folder: shipped(folder, "1.0.0"), ("promote", "--channel", "nightly", "--release", "1.0.0")),
+    "rollback of a rollout": Verb(lambda folder: started(folder, "24h"), ("rollback", "--reason", "bad")),
+    "rollback of a channel": Verb(
+        lambda folder: shipped(folder, "1.0.0", "1.1.0"), ("rollback", "--channel", "stable", "--reason", "bad")
+    ),
+}
+
+
+def twin(project: Project, folder: Path) -> Project:
+    """Give a copy of a project as it is now."""
+    shutil.copytree(project.folder, folder, symlinks=True)
+    other = copy.copy(project)
+    other.folder = folder
+    return other
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_each_verb_killed_before_a_change_to_the_store_and_run_again_ends_the_same(name: str, tmp_path: Path) -> None:
+    verb = VERBS[name]
+    start = verb.begin(tmp_path / "start")
+    calm = twin(start, tmp_path / "calm")
+    said = finish(spawn(calm, *verb.argv, OTAGATE_TEST_KILL_COUNT=str(tmp_path / "count")))
+    assert said.code in {0, 8}, said.err
+    wanted, changes = settled(calm, verb), int((tmp_path / "count").read_text())
+    assert changes >= 5
+    points = sorted(random.Random(name).sample(range(1, changes + 1), min(MANY or 2, changes)))
+    for at in points:
+        killed = twin(start, tmp_path / f"killed{at}")
+        assert finish(spawn(killed, *verb.argv, OTAGATE_TEST_KILL_AT=str(at))).code == -signal.SIGKILL
+        again = killed(*verb.argv)
+        assert again.code == said.code, (at, again.err)
+        assert settled(killed, verb) == wanted, at
+    print(f"{name}: killed before {len(points)} of {changes} changes to the store")
+
+
+def settled(project: Project, verb: Verb) -> dict[str, Any]:
+    if verb.after:
+        said = project(*verb.after)
+        assert said.code == 0, said.err
+    return summary(project)
 
 
 def test_two_promotions_at_once_serialise_or_one_says_who_won(tmp_path: Path) -> None:
