@@ -38,10 +38,11 @@ _COLOURS = {
     "": "#f0f2f5",
 }
 _MARKS = {
-    "gate.failed": "#c62f2f",
-    "rollout.paused": "#d07a00",
-    "rollout.rolled_back": "#c62f2f",
-    "rollout.completed": "#2e9e5b",
+    "gate.failed": ("#c62f2f", "gate failed"),
+    "rollout.paused": ("#d07a00", "paused"),
+    "rollout.resumed": ("#66727f", "resumed"),
+    "rollout.rolled_back": ("#c62f2f", "rolled back"),
+    "rollout.completed": ("#2e9e5b", "completed"),
 }
 
 
@@ -133,8 +134,8 @@ def _weights(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
     def y(sample: Sample) -> float:
         return top + tall * (1 - sample.weight_bps / _FULL)
 
-    points = [f"{_LEFT},{top + tall}"]
     before = run.samples[0]
+    points = [f"{_LEFT},{top + tall}", f"{_LEFT},{y(before):.1f}"]
     for sample in run.samples:
         points += [f"{x(sample.at):.1f},{y(before):.1f}", f"{x(sample.at):.1f},{y(sample):.1f}"]
         before = sample
@@ -192,20 +193,25 @@ def _verdicts(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
 
 
 def _moments(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
-    parts, at = [], -1000.0
+    words: dict[timedelta, dict[str, str]] = {}
     for moment in run.moments:
-        colour = _MARKS.get(moment.kind)
-        if colour is None or not timedelta(0) <= moment.at <= run.samples[-1].at:
-            continue
-        here, bottom = x(moment.at), _TOP["verdicts"] + _TALL["verdicts"]
-        parts.append(
+        if moment.kind in _MARKS and timedelta(0) <= moment.at <= run.samples[-1].at:
+            colour, word = _MARKS[moment.kind]
+            words.setdefault(moment.at, {})[word] = colour
+    parts, free = [], 0.0
+    for at, found in words.items():
+        here, bottom, colour = x(at), _TOP["verdicts"] + _TALL["verdicts"], next(iter(found.values()))
+        line = (
             f'<line x1="{here:.1f}" x2="{here:.1f}" y1="{_TOP["weight"]}" y2="{bottom}" stroke="{colour}" stroke-width="1.5"/>'
         )
-        word = moment.kind.partition(".")[2].replace("_", " ")
-        if abs(here - at) > 7 * len(word):
-            side = "end" if here > WIDTH / 2 else "start"
-            parts.append(_text(here + (-5 if side == "end" else 5), _TOP["devices"] - 12, word, anchor=side, fill=colour))
-            at = here
+        parts.append(line)
+        text = ", ".join(found)
+        wide = 7 * len(text)
+        is_left = here > WIDTH / 2
+        if here - (wide if is_left else 0) >= free:
+            side = ("end", -5) if is_left else ("start", 5)
+            parts.append(_text(here + side[1], _TOP["devices"] - 12, text, anchor=side[0], fill=colour))
+            free = here + (0 if is_left else wide)
     return parts
 
 

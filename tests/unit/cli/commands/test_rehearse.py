@@ -158,3 +158,18 @@ def test_shares_are_even_but_for_the_last_channel() -> None:
     assert made(["only"]) == {"only": 1.0}
     assert made(["beta", "stable"]) == pytest.approx({"beta": 0.2, "stable": 0.8})
     assert made(["a", "b", "c", "d", "e"])["e"] == pytest.approx(0.4)
+
+
+def test_devices_have_the_apps_own_plugin_when_they_know_it() -> None:
+    assert verb._plugins("8.51.23") == {"8.51.23": 1.0}
+    assert verb._plugins("0.1.0") == verb._plugins(None) == {}
+
+
+def test_a_chart_that_cannot_be_written_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(verb, "atomic_write", full)
+    code, _out, err = call(folder, *FEW, "--until", "2h", "--chart", "c.svg")
+    assert code == 7
+    assert "the chart cannot be written" in err

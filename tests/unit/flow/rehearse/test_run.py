@@ -11,7 +11,7 @@ from otagate.flow.rehearse.many import rehearse_many, summarise
 from otagate.flow.rehearse.model import Ending, Rehearsed
 from otagate.flow.rehearse.run import rehearse
 from otagate.policy.model import Policy
-from support.rehearsals import HOUR, POLICY, small_policy, small_scenario
+from support.rehearsals import HOUR, MONDAY, POLICY, small_policy, small_scenario
 
 
 @pytest.fixture
@@ -124,3 +124,24 @@ def test_many_seeds_in_processes_are_the_same_as_one_after_the_other(policy: Pol
     assert alone == together
     assert told == [1, 2]
     assert summarise(alone).endings["stopped"] == 2
+
+
+def test_windows_of_the_policy_hold_the_rehearsal_too(tmp_path: Path) -> None:
+    windows = 'windows:\n  allow:\n    - {days: [mon, tue, wed, thu, fri], from: "08:00", to: "10:00"}\n'
+    run = rehearse(small_policy(tmp_path, windows + POLICY), small_scenario(every=HOUR), 1)
+    raised = [MONDAY + moment.at for moment in run.moments if moment.kind == "rollout.advanced"]
+    assert len(raised) == 3
+    assert all(8 <= at.hour < 10 for at in raised)
+
+
+def test_releases_are_compared_side_by_side(tmp_path: Path) -> None:
+    """The phones that keep the release before crash as rarely as ever."""
+    gates = "  crashes_beside: {max_increase: 50%, min_sample: 5, source: {telemetry: {metric: crash_rate}}}\n"
+    text = POLICY.replace("  crash_rate: {max: 10%,", "  crash_rate: {dry_run: true, max: 10%,") + gates
+    text = text.replace("    - {phase: beta", "    # - {phase: beta").replace(
+        "weights: [50%, 100%], soak: 12h", "weights: [50%, 100%], soak: 36h"
+    )
+    scenario = small_scenario("late_crash=90%@1h", devices=80, follows={"stable": 1.0})
+    run = rehearse(small_policy(tmp_path, text), scenario, 1)
+    assert run.stop is not None
+    assert run.stop.metric == "crashes_beside"
