@@ -36,12 +36,13 @@ def _refuse_floats(value: Any) -> None:
             _refuse_floats(item)
 
 
-def loads(data: bytes, *, max_bytes: int = 16 * 1024 * 1024) -> Any:
+def loads(data: bytes, *, max_bytes: int = 16 * 1024 * 1024, floats: bool = True) -> Any:
     """Parse JSON strictly.
 
     Args:
         data: UTF-8 bytes.
         max_bytes: Larger input is refused unread.
+        floats: False: refuse them, for what is written again by :func:`dumps`.
 
     Raises:
         ValueError: Not UTF-8, not JSON, duplicate keys, NaN or infinity, too large, or nested deeper than ``MAX_DEPTH``.
@@ -49,8 +50,11 @@ def loads(data: bytes, *, max_bytes: int = 16 * 1024 * 1024) -> Any:
     if len(data) > max_bytes:
         message = f"{len(data)} bytes, more than the {max_bytes} that are read"
         raise ValueError(message)
+    parse_float = None if floats else _no_float
     try:
-        value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=parse_float
+        )
         _check_depth(value, MAX_DEPTH)
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # lone surrogates parse, but cannot be written again
     except RecursionError as error:
@@ -71,6 +75,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _no_float(text: str) -> Any:
+    message = f"{text[:40]} is no whole number"
     raise ValueError(message)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from otagate._text import harmless
-from otagate.errors import NotFoundError, UsageError
+from otagate.errors import NotFoundError, UsageError, VerificationError
 from otagate.flow.measuring import measure_rollout
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Reading
@@ -35,6 +35,7 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
     Raises:
         NotFoundError: There is no such rollout, or none of its looks was kept.
         UsageError: The policy has no gates.
+        VerificationError: What stands there are no looks at this rollout.
     """
     policy = workspace.policy
     if not policy.gates:
@@ -49,6 +50,8 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
             rollout_id,
             remedy="`reconcile` keeps every look from the first phase on; a rollout of an older otagate has none",
         )
+    if any(look.phase not in range(len(stored.state.spec.track.phases)) or look.step < 0 for look in looks):
+        raise VerificationError("the looks that were kept are those of another rollout", rollout_id)
     measured = _measured(workspace, stored.state, looks) if ask_again else None
     return Replayed(stored.state, replay(stored.state, looks, policy.gates, policy.judgement, measured))
 

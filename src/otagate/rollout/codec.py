@@ -22,6 +22,9 @@ from otagate.model import AppId, ChannelName, Digest, Version, Weight
 
 T = TypeVar("T")
 _MILLISECOND = timedelta(milliseconds=1)
+_LONGEST = timedelta(days=36_600)
+"""A hundred years. No policy has a hundredth of it; longer times, added to an instant, may be none."""
+_YEARS = range(1970, 9000)
 _TEXT_TYPES = (Version, ChannelName, AppId)
 
 
@@ -126,11 +129,11 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _decode_leaf(kind: Any, data: Any, place: str) -> Any:
     if kind is timedelta:
-        return _need(int, data, place) * _MILLISECOND
+        return _within(_need(int, data, place) * _MILLISECOND, place)
     if kind is Decimal:
-        return Decimal(_need(str, data, place))
+        return _finite(Decimal(_need(str, data, place)), place)
     if kind is datetime:
-        return from_text(_need(str, data, place))
+        return _near(from_text(_need(str, data, place)), place)
     if kind is Weight:
         return Weight(_need(int, data, place))
     if kind is Digest:
@@ -140,6 +143,27 @@ def _decode_leaf(kind: Any, data: Any, place: str) -> Any:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(data)
     return _need(kind, data, place)
+
+
+def _within(length: timedelta, place: str) -> timedelta:
+    if not timedelta(0) <= length <= _LONGEST:
+        message = f"{place}: no length of time that otagate writes"
+        raise ValueError(message)
+    return length
+
+
+def _finite(number: Decimal, place: str) -> Decimal:
+    if not number.is_finite():
+        message = f"{place}: expected a number, found {number}"
+        raise ValueError(message)
+    return number
+
+
+def _near(instant: datetime, place: str) -> datetime:
+    if instant.year not in _YEARS:
+        message = f"{place}: no instant that otagate writes"
+        raise ValueError(message)
+    return instant
 
 
 def _need(kind: Any, data: Any, place: str) -> Any:

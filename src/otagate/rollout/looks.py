@@ -17,6 +17,7 @@ from otagate.gate.interface import Ask, ContrastRow, Measurement, SourceError
 from otagate.gate.judge import MOST_DEVICES, Look, LookKind, Reading
 from otagate.gate.measure import asks
 from otagate.model import AppId, Weight
+from otagate.rollout._sound import is_number
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.state import RolloutState, Stage
 from otagate.store.interface import DocumentStore
@@ -31,6 +32,8 @@ AGAIN = timedelta(minutes=10)
 """A look that says the same as one so short before it is not kept."""
 _TRIES = 3
 _MOST_PAGES = 10_000
+_NUMBERS = 4
+"""In each row of a contrast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,9 +233,15 @@ class Looks:
 
     def _looks(self, doc: JsonDoc) -> list[KeptLook]:
         try:
-            return [decode(KeptLook, item) for item in doc.body["looks"]]
+            looks = [decode(KeptLook, item) for item in doc.body["looks"]]
         except (ValueError, KeyError, TypeError) as error:
             raise VerificationError("these looks cannot be read", doc.key, found=harmless(str(error), 200)) from error
+        for reading in (reading for look in looks for reading in look.readings):
+            if not is_number(reading.value) or any(len(row) != _NUMBERS for row in reading.rows):
+                raise VerificationError(
+                    "these looks cannot be read", doc.key, found=harmless(f"what {reading.metric} was", 200)
+                )
+        return looks
 
     def _key(self, rollout_id: str, number: int) -> str:
         return f"apps/{self._app}/looks/{rollout_id}/{number:04}.json"

@@ -122,12 +122,16 @@ def replay(
 
 
 def state_at(state: RolloutState, look: KeptLook) -> RolloutState:
-    """Give the rollout as it stood at a look, but for what it remembered of its gates."""
+    """Give the rollout as it stood at a look, but for what it remembered of its gates.
+
+    Its weights may be others by now: ``otagate amend``.
+    """
+    ramp = state.spec.track.phases[look.phase].ramp
     return replace(
         state,
         stage=look.stage,
         phase=look.phase,
-        step=look.step,
+        step=ramp.index(look.weight) if look.weight in ramp else min(look.step, len(ramp) - 1),
         entered_at=look.entered_at,
         phase_since=look.phase_since,
         not_before=look.not_before,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from otagate._text import harmless
 from otagate.errors import ConflictError, VerificationError
 from otagate.model import AppId, ChannelName
+from otagate.rollout._sound import unsound
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.state import RolloutState
 from otagate.store.interface import DocumentStore
@@ -49,6 +51,11 @@ class Rollouts:
             state = decode(RolloutState, doc.body["rollout"])
         except (ValueError, KeyError, TypeError) as error:
             raise VerificationError("this rollout cannot be read", key, found=str(error)) from error
+        wrong = unsound(state.spec)
+        if wrong:
+            raise VerificationError(
+                "this rollout cannot be read", key, expected="a spec to decide by", found=harmless(wrong, 80)
+            )
         phases = state.spec.track.phases
         steps = len(phases[state.phase].ramp) if 0 <= state.phase < len(phases) else int(state.phase == -1)
         if not 0 <= state.step < steps:

@@ -87,7 +87,7 @@ def write_json(documents: DocumentStore, key: str, schema: str, body: dict[str, 
 
 def _parse(found: Document, schema: str) -> JsonDoc:
     try:
-        value = _canonical.loads(found.body)
+        value = _canonical.loads(found.body, floats=False)
     except ValueError as error:
         raise _bad(found.key, "strict JSON", harmless(str(error))) from error
     if not isinstance(value, dict):

@@ -73,10 +73,10 @@ def test_a_number_out_of_bounds_is_looked_at_once_a_reconcile(tmp_path: Path) ->
     assert slow.looks == 1
     for looks in (2, 3):
         world.clock.pass_(HOUR)
-        outcome = world.run(workspace=here)
+        world.run(workspace=here)
         assert slow.looks == looks
-    assert outcome.state.stage is Stage.PAUSED
-    assert "3 looks in a row" in outcome.state.paused_by
+    assert world.state().stage is Stage.PAUSED
+    assert "3 looks in a row" in world.state().paused_by
 
 
 # --- killed half-way -----------------------------------------------------------------------------------------------------
