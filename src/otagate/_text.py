@@ -41,6 +41,14 @@ def span(length: timedelta) -> str:
     return "".join(parts)
 
 
+def approval(key: str) -> str:
+    """Write what a rollout waits to be approved, ``phase:NAME`` or ``insufficient:NAME:STEP``, in words."""
+    kind, _, rest = key.partition(":")
+    if kind == "phase":
+        return f"phase {rest}"
+    return f"phase {rest.rpartition(':')[0]} with too few devices" if kind == "insufficient" else key
+
+
 def harmless(text: str, limit: int = 200) -> str:
     r"""Make untrusted text safe to print: control, format and direction characters are escaped, long text is cut.
 

@@ -269,12 +269,23 @@ def commanded(workspace: Workspace, held: Stored, command: Command) -> Action:
     """
     after = command(held.state, workspace.store_clock.now())
     steps = steps_of(after)  # also what an earlier command decided and was killed before doing
-    goal = f"rollout {held.state.id}: {held.state.stage.value} → {after.stage.value}"
+    goal = _goal(held.state, after)
 
     def carry_out() -> Receipt:
         return Receipt(rollout=workspace.reconciler.command(held.state.id, command).state)
 
     return Action(Plan(goal, steps), carry_out)
+
+
+def _goal(before: RolloutState, after: RolloutState) -> str:
+    name = f"rollout {before.id}"
+    if after == before:
+        return f"{name} is {before.stage.value} already"
+    if after.spec != before.spec:
+        return f"{name} goes on by the policy as it is now"
+    differs = after.weight != before.weight and after.stage is before.stage
+    was, becomes = (f"{one.stage.value}{f' at {one.weight}' if differs else ''}" for one in (before, after))
+    return f"{name} stays {was}" if was == becomes else f"{name}: {was} → {becomes}"
 
 
 def _channel_action(

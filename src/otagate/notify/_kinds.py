@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from otagate._text import approval
+
 
 class Level(StrEnum):
     """How bad it is; places colour messages by it."""
@@ -33,6 +35,8 @@ class Said:
     def because(self, otherwise: str = "") -> str:
         """End a sentence, with the reason when there is one."""
         reason = self("reason", otherwise).rstrip(".")
+        if self("actor") and reason in {f"{deed} by {self('actor')}" for deed in ("paused", "rolled back", "aborted")}:
+            return "."  # nobody gave a reason, and who did it is said already
         return f": {reason}." if reason else "."
 
     def by(self) -> str:
@@ -89,12 +93,12 @@ KINDS: dict[str, Kind] = {
     "rollout.awaiting_approval": Kind(
         Level.WARNING,
         lambda said: f"{said.subject} waits for an approval",
-        lambda said: f"{said.subject} does not go on before somebody approves it ({said('what')}): otagate approve",
+        lambda said: f"{said.subject} does not go on before somebody approves {approval(said('what'))}: otagate approve",
     ),
     "rollout.approved": Kind(
         Level.INFO,
         lambda said: f"{said.subject} is approved",
-        lambda said: f"{said('what', 'the next step')} of {said.subject} was approved{said.by()}{said.because()}",
+        lambda said: f"{said.subject} was approved for {approval(said('what')) or 'the next step'}{said.by()}{said.because()}",
     ),
     "rollout.rolled_back": Kind(Level.BAD, lambda said: f"{said.subject} is rolled back", _goes_back),
     "rollout.aborted": Kind(

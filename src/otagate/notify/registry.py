@@ -44,14 +44,22 @@ def open_notifier(spec: NotifySpec, environ: Mapping[str, str], base: Path, *, w
             return Apprise(spec.name, address)
 
 
+def _remedy(subject: str) -> str:
+    """Say what to do; ``subject`` is ``env:NAME``, a file, or empty where the reference itself is not to be shown."""
+    kind, _, name = subject.partition(":")
+    if kind == "env" and name:
+        return f"set {name} as a secret of the CI, or in the shell"
+    return "write env:NAME or file:PATH into the policy, and the address there"
+
+
 def _read(reference: str, what: str, spec: NotifySpec, environ: Mapping[str, str], base: Path) -> str:
     try:
         return read_reference(reference, environ=environ, base=base).strip()
     except (KeyMaterialError, AccessError) as error:
         raise NotifyError(
-            f"the {what} of a notification cannot be read",
-            f"{spec.name}, {error.subject}" if error.subject else spec.name,
-            expected="env:NAME or file:PATH with one in it",
+            f"its {what} {error.subject or '(not shown)'} cannot be read",
+            spec.name,
+            expected="a variable or file with one in it",
             found=error.found or error.what,
-            remedy="set it as a secret of the CI",
+            remedy=_remedy(error.subject),
         ) from error

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from otagate._text import approval
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge_all
 from otagate.model import ChannelName, ChannelState, Weight
@@ -267,7 +268,7 @@ def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: st
     if state.stage is Stage.PAUSED:
         return state.paused_by
     if state.stage is Stage.AWAITING_APPROVAL:
-        return f"an approval: {state.awaiting}"
+        return f"an approval of {approval(state.awaiting)}"
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
     held = [f"{result.metric}: {result.reason}" for result in results if result.holds]

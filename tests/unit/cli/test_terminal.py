@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,21 @@ def test_a_command_without_listeners_is_silent(tmp_path: Path) -> None:
     env.stream("c")
     env.progress("d", 1, 2)
     assert env.clock.now().tzinfo is not None
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "200"])
+def test_no_cell_is_cut_or_broken_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    reason = "31 of 400 devices bad (7.75%): beyond doubt more than the 2% that the limit allows"
+    out = io.StringIO()
+    table = Table(
+        ("gate", "verdict", "limit", "reason"),
+        (("device_success_rate", "inconclusive", "≤ 2% bad", reason), ("a", "b", "-", "")),
+    )
+    human.draw([Line("x"), table], out, colour=True)
+    lines = re.sub("\x1b\\[[0-9;]*m", "", out.getvalue()).rstrip("\n").split("\n")
+    assert max(map(len, lines)) <= int(columns)
+    assert " ".join(" ".join(lines).split()).count(reason) == 1
+    assert any(line.startswith("  device_success_rate") for line in lines)
+    assert ("limit ≤ 2% bad" in out.getvalue()) == (columns == "40")
+    assert lines[-1].split()[0] == "a"

@@ -8,10 +8,10 @@ import pytest
 
 from otagate.channel.interface import ChannelReading
 from otagate.cli.render import human
+from otagate.cli.render.gates import gate_view
 from otagate.cli.render.views import (
     channel_data,
     channel_rows,
-    gate_view,
     next_hint,
     outcome_view,
     outputs,
@@ -58,9 +58,9 @@ def test_a_channel_in_full() -> None:
 @pytest.mark.parametrize(
     ("stage", "latched", "hint"),
     [
-        (Stage.PENDING, False, "the same command goes on"),
-        (Stage.ROLLING, False, "the same command goes on"),
-        (Stage.SOAKING, False, "the same command goes on"),
+        (Stage.PENDING, False, "`otagate reconcile` goes on"),
+        (Stage.ROLLING, False, "`otagate reconcile` goes on"),
+        (Stage.SOAKING, False, "`otagate reconcile` goes on"),
         (Stage.AWAITING_APPROVAL, False, "otagate approve --channel internal"),
         (Stage.PAUSED, False, "otagate resume --channel internal"),
         (Stage.PAUSED, True, "--override crash_rate --reason"),

@@ -88,7 +88,7 @@ def test_waiting_for_a_person_is_not_waited_for(tmp_path: Path) -> None:
     world = World(tmp_path, spec=track(phase("internal", approve=True)))
     world.run()
     outcome = drive(world.process(), "1.0.0-production", wait=timedelta(days=30))
-    assert (outcome.state.stage, outcome.waiting_for) == (Stage.AWAITING_APPROVAL, "an approval: phase:internal")
+    assert (outcome.state.stage, outcome.waiting_for) == (Stage.AWAITING_APPROVAL, "an approval of phase internal")
 
 
 def test_a_soak_of_nothing_does_not_spin(tmp_path: Path) -> None:

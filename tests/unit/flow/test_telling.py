@@ -377,7 +377,8 @@ def test_a_missing_address_is_a_warning(world: World, ears: Ears) -> None:
     world.run()
     (world.folder / "hook.url").unlink()
     (warning,) = told(world, ears)
-    assert "notify hook: the address of a notification cannot be read" in warning
+    assert "notify hook: its address " in warning
+    assert "hook.url cannot be read" in warning
 
 
 def test_nothing_is_read_or_written_without_places(world: World, ears: Ears) -> None:

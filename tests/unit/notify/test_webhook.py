@@ -125,7 +125,7 @@ def test_a_secret_that_is_none_is_refused_and_not_repeated(text: str) -> None:
 
 def test_a_secret_that_is_missing_is_named_by_its_reference() -> None:
     spec = NotifySpec("pager", NotifyKind.WEBHOOK, "env:URL", "env:SECRET")
-    with pytest.raises(NotifyError, match=r"the secret of a notification cannot be read: pager, env:SECRET"):
+    with pytest.raises(NotifyError, match=r"its secret env:SECRET cannot be read: pager"):
         open_notifier(spec, {"URL": "https://hooks.example.com/in"}, Path("/nowhere"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from otagate.ci.detect import read_context
 from otagate.cli.output import CommandEnv
@@ -31,8 +32,20 @@ def open_workspace(args: argparse.Namespace, env: CommandEnv, *, warn: bool = Fa
     """Open everything that the policy names; parts are made when they are first used."""
     policy = open_policy(args, env, warn=warn)
     context: Context = read_context(env.environ, policy.root)
-    listener = Listener(env.note, env.warn, env.stream, env.fold, env.progress)
+    listener = Listener(env.note, _once(env.warn), env.stream, env.fold, env.progress)
     return Workspace(policy, context, env.environ, env.clock, listener)
+
+
+def _once(warn: Callable[[str], None]) -> Callable[[str], None]:
+    """Say each warning once: a command that works through many steps meets the same trouble at each."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            warn(text)
+
+    return tell
 
 
 def channel_of(args: argparse.Namespace) -> ChannelName | None:

@@ -6,11 +6,11 @@ import argparse
 
 from otagate._bucket_url import place_of
 from otagate._clock import to_text
-from otagate._text import harmless
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Table, Tone
 from otagate.errors import UsageError, VerificationError
+from otagate.notify.message import Happening, compose
 from otagate.rollout.ledger_entry import LedgerEntry
 
 HELP = "everything that happened, from the ledger"
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     entries = [entry for entry in workspace.ledger.entries() if not args.kind or entry.kind.startswith(args.kind)]
     shown = entries[-args.limit :] if args.limit else entries
     view: list[Block] = [Heading(f"history of {workspace.policy.app}")]
-    view.append(_table(shown) if shown else Line("nothing has happened yet"))
+    view.append(_table(str(workspace.policy.app), shown) if shown else Line("nothing has happened yet"))
     view.append(Line(f"the chain of {report.entries} entries is whole", Tone.GOOD))
     data = {
         "app": str(workspace.policy.app),
@@ -55,17 +55,15 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     return Result("otagate/history/v1", data, view)
 
 
-def _table(entries: list[LedgerEntry]) -> Table:
+def _table(app: str, entries: list[LedgerEntry]) -> Table:
+    """Give entries in the words that people are told them in."""
     rows = tuple(
         (
             str(entry.seq),
             f"{entry.at:%Y-%m-%d %H:%M:%S}",
             entry.kind,
-            harmless(", ".join(f"{name}={value}" for name, value in entry.data.items() if name not in _LONG), 160),
+            compose(Happening(app, entry.seq, entry.at, entry.kind, entry.data)).sentence,
         )
         for entry in entries
     )
-    return Table(("seq", "at (UTC)", "what", "about"), rows)
-
-
-_LONG = frozenset({"statement", "bundle", "blob", "rollout"})
+    return Table(("seq", "at (UTC)", "kind", "what"), rows)

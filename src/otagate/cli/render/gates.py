@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from otagate._text import harmless, span
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
-from otagate.cli.render.views import gate_view
-from otagate.gate.judge import Check, GateResult, Verdict, combine
+from otagate.gate.judge import Check, CheckKind, GateResult, Verdict, combine
 
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.WARN: Tone.WARN, Verdict.FAIL: Tone.BAD}
-_LARGEST_SHOWN = math.log(1e9)
+_SMALLEST_SHOWN, _LARGEST_SHOWN = math.log(0.01), math.log(1e9)
+_EVIDENCE = ("gate", "e-value", "pauses at", "rolls back at", "valid at any look", "still needed", "window", "answer", "asked")
 
 
 def gate_eval_view(results: Sequence[GateResult], verdict: Verdict, facts: Sequence[tuple[str, str]]) -> list[Block]:
@@ -26,11 +26,26 @@ def gate_eval_view(results: Sequence[GateResult], verdict: Verdict, facts: Seque
     told = f"{verdict.value}: a rollout would {_deed(results)}"
     pairs = (*facts, ("failed", ", ".join(summary.failed)), ("alerts", ", ".join(summary.alerts)))
     shown = tuple((name, value) for name, value in pairs if value)
-    rows = tuple(_evidence(result, check) for result in results for check in result.checks)
-    table = Table(
-        ("gate", "evidence", "pauses at", "rolls back at", "always-valid interval", "still needed", "window", "asked"), rows
-    )
-    return [Line(told, _TONES.get(verdict, Tone.WARN)), Facts(shown), *gate_view(results), table]
+    return [Line(told, _TONES.get(verdict, Tone.WARN)), Facts(shown), *gate_view(results), *evidence_view(results)]
+
+
+def gate_view(results: Sequence[GateResult]) -> list[Block]:
+    """Show what gates found: the counts, what they are held against, and why the verdict is what it is."""
+    rows = []
+    for result in results:
+        for check in result.checks:
+            counts = f"{check.bad}/{check.total}" if check.total is not None else "-"
+            interval = f"{check.interval[0]:.2%} to {check.interval[1]:.2%}" if check.interval else "-"
+            verdict = check.verdict.value + (" (dry run)" if result.is_dry_run else "")
+            shown = (_name(result, check), verdict, counts, _estimate(check), interval, _limit(check), check.reason)
+            rows.append(shown)
+    return [Table(("gate", "verdict", "bad/total", "share", "95% interval", "limit", "reason"), tuple(rows))]
+
+
+def evidence_view(results: Sequence[GateResult]) -> list[Block]:
+    """Show what the verdicts rest on: e-values and where they act, and what the sources were asked; nothing if none was."""
+    rows = tuple(_evidence(result, check) for result in results for check in result.checks if check.query or check.digest)
+    return [Table(_EVIDENCE, rows)] if rows else []
 
 
 def _deed(results: Sequence[GateResult]) -> str:
@@ -40,18 +55,37 @@ def _deed(results: Sequence[GateResult]) -> str:
     return "wait" if summary.holds else "go on"
 
 
+def _name(result: GateResult, check: Check) -> str:
+    return result.metric if check.name == "limit" else f"{result.metric} ({check.name})"
+
+
+def _limit(check: Check) -> str:
+    """Write what a check is held against, in the words of its kind."""
+    match check.kind:
+        case CheckKind.CONTRAST:
+            return f"control {float(check.threshold):+.0%}"
+        case CheckKind.VALUE:
+            return f"{check.name} {check.threshold}"
+        case _:
+            return f"≤ {100 * float(check.threshold):.4g}% bad"
+
+
+def _estimate(check: Check) -> str:
+    if check.kind is CheckKind.VALUE:
+        return "-" if check.value is None else f"{check.value:.6g}"
+    return f"{float(check.estimate):.2%}" if check.estimate is not None else "-"
+
+
 def _evidence(result: GateResult, check: Check) -> tuple[str, ...]:
-    name = result.metric if check.name == "limit" else f"{result.metric} ({check.name})"
-    length = span(check.end - check.start) if check.start and check.end else "-"
-    needed = str(check.missing) if check.missing else "-"
     return (
-        name,
+        _name(result, check),
         _odds(check.log_e),
-        _odds(check.log_e_pause),
-        _odds(check.log_e_rollback),
+        "-" if check.kind is CheckKind.VALUE else _odds(check.log_e_pause),
+        "-" if check.kind is CheckKind.VALUE else _odds(check.log_e_rollback),
         f"{check.sequence[0]:.2%} to {check.sequence[1]:.2%}" if check.sequence else "-",
-        needed,
-        length,
+        f"{check.missing} devices" if check.missing else "-",
+        f"{span(check.end - check.start)} from {check.start:%m-%d %H:%M}" if check.start and check.end else "-",
+        (check.digest or "-").removeprefix("sha256:")[:12],
         harmless(check.query, 80) or "-",
     )
 
@@ -60,4 +94,6 @@ def _odds(log_e: float | None) -> str:
     """Write an e-value as a plain number: how many to one the counts speak against the limit."""
     if log_e is None:
         return "-"
+    if log_e < _SMALLEST_SHOWN:
+        return "below 0.01"
     return f"{math.exp(log_e):.3g}" if log_e < _LARGEST_SHOWN else "over 1e9"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import IO, TYPE_CHECKING, assert_never
 
 from otagate.cli.render.blocks import Block, Blocks, Code, Facts, Heading, Items, Line, Table, Tone
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red", Tone.DIM: "dim"}
+
+_PROSE = frozenset({"reason", "detail", "about", "what", "gates"})
+"""Columns whose cells need no header to be understood, when they stand below their row."""
 
 _WORDS = {
     **dict.fromkeys(("done", "pass", "holds", "open"), "green"),
@@ -67,7 +71,6 @@ def _draw_rich(blocks: Blocks, stream: IO[str]) -> None:
 
 
 def _print_rich(console: Console, block: Block) -> None:
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - only a terminal pays for it
     from rich.table import Table as RichTable  # noqa: PLC0415 - only a terminal pays for it
     from rich.text import Text  # noqa: PLC0415 - likewise
 
@@ -82,14 +85,49 @@ def _print_rich(console: Console, block: Block) -> None:
                 grid.add_row(Text(f"  {name}", style="dim"), Text(value))
             console.print(grid)
         case Table(headers, rows):
-            table = RichTable(header_style="bold", border_style="dim", box=SIMPLE_HEAD)
-            for header in headers:
-                table.add_column(Text(header))
-            for row in rows:
-                table.add_row(*(Text(cell, style=_WORDS.get(cell, "")) for cell in row))
-            console.print(table)
+            _print_table(console, headers, rows)
         case Items() | Code():
             for line in plain(block):
                 console.print(Text(line))
         case _:
             assert_never(block)
+
+
+def _print_table(console: Console, headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
+    """Draw a table; columns that the terminal is too narrow for stand below their row, and no cell is broken or cut."""
+    from rich.cells import cell_len  # noqa: PLC0415 - only a terminal pays for it
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
+    widths = [max(cell_len(cell) for cell in column) for column in zip(headers, *rows, strict=True)]
+    shown = _fitting(widths, console.width)
+
+    def line(cells: tuple[str, ...], style: str = "") -> Text:
+        text = Text("  ")
+        for at, cell in enumerate(cells[:shown]):
+            gap = " " * (widths[at] - cell_len(cell) + 2) if at < shown - 1 else ""
+            text.append(cell, style=style or _WORDS.get(cell, "")).append(gap)
+        return text
+
+    console.print(line(headers, "bold"))
+    console.print(Text("  " + "─" * (sum(widths[:shown]) + 2 * (shown - 1)), style="dim"))
+    for row in rows:
+        console.print(line(row))
+        for below in _below(headers[shown:], row[shown:], console.width):
+            console.print(Text(below, style="dim"))
+
+
+def _fitting(widths: list[int], most: int) -> int:
+    """Tell how many columns fit side by side, at least one."""
+    used, fit = 0, 0
+    for width in widths:
+        used += width + 2
+        if fit and used > most:
+            break
+        fit += 1
+    return fit
+
+
+def _below(headers: tuple[str, ...], row: tuple[str, ...], width: int) -> list[str]:
+    told = [(name, cell) for name, cell in zip(headers, row, strict=True) if cell not in {"", "-"}]
+    text = " · ".join(cell if name in _PROSE else f"{name} {cell}" for name, cell in told)
+    return wrap(text, max(width, 20), initial_indent="      ", subsequent_indent="      ", break_on_hyphens=False)

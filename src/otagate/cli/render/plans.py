@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table, Tone
-from otagate.plan.steps import Plan, Status
+from otagate.plan.steps import Plan, Status, StepKind
 
 _SIGNS = {Status.TODO: "do", Status.DONE: "done", Status.LATER: "later", Status.REFUSED: "stopped"}
 
@@ -25,14 +26,23 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _rows(plan: Plan) -> Iterator[tuple[str, ...]]:
+    """Give the steps; gates that are those of the soak before are not listed again."""
+    gates = ""
+    for at, step in enumerate(plan.steps, 1):
+        detail = step.detail
+        if step.kind is StepKind.SOAK:
+            detail, gates = "the same gates" if gates and detail == gates else detail, detail
+        yield str(at), _SIGNS[step.status], step.title, detail
+
+
 def plan_view(plan: Plan, *, dry_run: bool = False) -> list[Block]:
     """Show a plan."""
     view: list[Block] = [Heading(f"plan: {plan.goal}")]
     if plan.facts:
         view.append(Facts(plan.facts))
     if plan.steps:
-        rows = tuple((str(at), _SIGNS[step.status], step.title, step.detail) for at, step in enumerate(plan.steps, 1))
-        view.append(Table(("#", "status", "step", "detail"), rows))
+        view.append(Table(("#", "status", "step", "detail"), tuple(_rows(plan))))
     view += [Line(f"note: {note}", Tone.WARN) for note in plan.notes]
     if plan.refusal:
         view.append(Line(f"refused: {plan.refusal}", Tone.BAD))

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from otagate._clock import to_text
-from otagate._text import span
+from otagate._text import approval, span
 from otagate.channel.interface import ChannelReading
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
+from otagate.cli.render.gates import evidence_view, gate_view
 from otagate.gate.evidence import evidence
-from otagate.gate.judge import Check, CheckKind, GateResult, Verdict
+from otagate.gate.judge import GateResult, Verdict
 from otagate.model import ReleaseRef
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
@@ -65,7 +66,7 @@ def outcome_view(outcome: Outcome) -> list[Block]:
     state = outcome.state
     view = rollout_view(state)
     if outcome.results:
-        view += gate_view(outcome.results)
+        view += [*gate_view(outcome.results), *evidence_view(outcome.results)]
     if outcome.waiting_for and not state.is_terminal and state.stage is not Stage.PAUSED:
         view.append(Line(f"waiting for {outcome.waiting_for}"))
     if outcome.next_look is not None:
@@ -81,45 +82,17 @@ def rollout_view(state: RolloutState) -> list[Block]:
         ("state", state.stage.value),
         ("track", state.spec.track.name),
         ("phase", f"{phase.name} ({state.phase + 1} of {len(state.spec.track.phases)})" if phase else ""),
-        ("channel", f"{phase.channel} at {state.weight}" if phase else ""),
+        ("channel", str(phase.channel) + ("" if state.is_terminal else f" at {state.weight}") if phase else ""),
         ("soak ends", f"{state.not_before:%Y-%m-%d %H:%M:%S} UTC" if state.not_before and state.stage is Stage.SOAKING else ""),
-        ("awaiting", state.awaiting),
-        ("paused by", state.paused_by),
+        ("awaiting", f"approval of {approval(state.awaiting)}" if state.awaiting else ""),
+        ("reason", state.paused_by),
+        ("failed", ", ".join(state.latched)),
+        ("waived", "; ".join(f"{metric}, by {note.actor or '?'}: {note.reason}" for metric, note in state.overrides.items())),
+        ("reconciled", f"{state.last_reconcile_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_reconcile_at else ""),
         ("outcome", state.outcome),
     ]
     heading = Line(f"rollout of {state.release.version}: {state.stage.value}", _TONES.get(state.stage, Tone.PLAIN))
     return [heading, Facts(tuple((name, value) for name, value in pairs if value))]
-
-
-def gate_view(results: Sequence[GateResult]) -> list[Block]:
-    """Show gates with their evidence."""
-    rows = []
-    for result in results:
-        for check in result.checks:
-            name = result.metric if check.name == "limit" else f"{result.metric} ({check.name})"
-            counts = f"{check.bad}/{check.total}" if check.total is not None else "-"
-            share = _estimate(check)
-            interval = f"{check.interval[0]:.2%} to {check.interval[1]:.2%}" if check.interval else "-"
-            verdict = check.verdict.value + (" (dry run)" if result.is_dry_run else "")
-            rows.append((name, verdict, counts, share, interval, limit_text(check), check.reason))
-    return [Table(("gate", "verdict", "bad/total", "share", "95% interval", "limit", "reason"), tuple(rows))]
-
-
-def limit_text(check: Check) -> str:
-    """Write what a check is held against, in the words of its kind."""
-    match check.kind:
-        case CheckKind.CONTRAST:
-            return f"control {float(check.threshold):+.0%}"
-        case CheckKind.VALUE:
-            return f"{check.name} {check.threshold}"
-        case _:
-            return f"{float(check.threshold):.2%}"
-
-
-def _estimate(check: Check) -> str:
-    if check.kind is CheckKind.VALUE:
-        return "-" if check.value is None else f"{check.value:.6g}"
-    return f"{float(check.estimate):.2%}" if check.estimate is not None else "-"
 
 
 def next_hint(state: RolloutState) -> str:
@@ -127,7 +100,7 @@ def next_hint(state: RolloutState) -> str:
     channel = f" --channel {state.current.channel}" if state.current else ""
     match state.stage:
         case Stage.SOAKING | Stage.PENDING | Stage.ROLLING:
-            return "the same command goes on when the soak is over; so does `otagate reconcile` from a schedule"
+            return "`otagate reconcile` goes on when the soak is over; let a schedule run it"
         case Stage.AWAITING_APPROVAL:
             return f"otagate approve{channel} --reason '…', then run or reconcile again"
         case Stage.PAUSED if state.latched:
