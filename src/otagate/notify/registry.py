@@ -61,5 +61,5 @@ def _read(reference: str, what: str, spec: NotifySpec, environ: Mapping[str, str
             spec.name,
             expected="a variable or file with one in it",
             found=error.found or error.what,
-            remedy=_remedy(error.subject),
+            remedy=_remedy(error.subject or ""),
         ) from error
