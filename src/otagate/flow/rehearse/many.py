@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -42,8 +43,18 @@ def rehearse_many(
     if jobs == 1 or len(seeds) == 1:
         return _collected(map(one, seeds), on_done)
     # Started anew, not forked: a fork of a process with threads may hang.
-    with ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        return _collected(pool.map(one, seeds), on_done)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=context, initializer=_leave_interrupts) as pool:
+        try:
+            return _collected(pool.map(one, seeds), on_done)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _leave_interrupts() -> None:
+    """Let Ctrl-C be answered by the process that was started, once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _collected(runs: Iterable[Rehearsed], on_done: OnDone) -> list[Rehearsed]:
