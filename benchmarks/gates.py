@@ -45,9 +45,10 @@ _BUCKETS = int(SOAK.total_seconds()) // BUCKET_S
 _MARKS = (
     "CASE WHEN i % 11 = 3 THEN 67 WHEN i % 211 = 5 THEN 1055 WHEN i % 307 = 7 THEN 2079 WHEN i % 401 = 9 THEN 271 ELSE 31 END"
 )
-_WHERE = f"""{_START_S} + {BUCKET_S} * ((CAST(i AS BIGINT) * 7919) % {_BUCKETS})"""
-_PLATFORM = "CASE WHEN i % 5 < 3 THEN 'android' ELSE 'ios' END"
-_PLUGIN = "CASE (i / 5) % 4 WHEN 0 THEN '7.30.1' WHEN 1 THEN '8.0.3' WHEN 2 THEN '8.50.0' ELSE '8.51.4' END"
+# Multiplied by a large odd number and cut: a bucket must not go with the low digits of i, which say the rest.
+_WHERE = f"""{_START_S} + {BUCKET_S} * (((CAST(i AS BIGINT) * 2654435761) / 65536) % {_BUCKETS})"""
+_PLATFORM = "CASE WHEN (i / 4) % 5 < 3 THEN 'android' ELSE 'ios' END"
+_PLUGIN = "CASE (i / 20) % 4 WHEN 0 THEN '7.30.1' WHEN 1 THEN '8.0.3' WHEN 2 THEN '8.50.0' ELSE '8.51.4' END"
 _RELEASE = "CASE WHEN i % 4 = 0 THEN 2 ELSE 1 END"
 _VERSION = f"CASE WHEN i % 11 = 3 THEN 'builtin' WHEN i % 4 = 0 THEN '{RELEASE}' ELSE '{CONTROL}' END"
 _HOUR = f"{int(NOW.timestamp()) // 3600} - i % 48"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -106,6 +107,33 @@ def test_two_releases_side_by_side(desk: Desk, reader: TelemetryReader) -> None:
     assert "1.4.1" in found.asked
     assert found.digest != reader.side_by_side(QUERY, "1.4.0").digest
     assert reader.side_by_side(QUERY, "1.4.0").rows == []
+
+
+def test_what_one_look_counts_on_is_what_is_counted_at_once(desk: Desk, tmp_path: Path) -> None:
+    desk.telemetry.record(
+        [
+            seen(
+                100 + hours,
+                "1.4.2",
+                NOW - hours * HOUR,
+                WHOLE | Mark.CRASHED if hours % 3 else WHOLE,
+                channel="stable",
+                app=APP,
+            )
+            for hours in range(0, 100, 2)
+        ]
+    )
+    spec = TelemetrySpec(database="sqlite:///t.db")
+    plain, one_look = DatabaseReader(spec, tmp_path, {}), DatabaseReader(spec, tmp_path, {}, is_for_one_look=True)
+    whole = CountQuery(APP, "1.4.2", NOW - 4 * DAY, NOW + HOUR, "stable")
+    for end in (NOW + HOUR, NOW, NOW - 6 * HOUR, NOW - DAY, NOW - 30 * HOUR, NOW - 3 * DAY, NOW - 4 * DAY):
+        for query in (
+            replace(whole, end=end),
+            replace(whole, end=end, platform="ios"),
+            replace(whole, end=end, start=end - DAY),
+        ):
+            assert one_look.counted(query) == plain.counted(query), (end, query.start)
+    assert plain.counted(whole).counts.devices > 50
 
 
 def test_what_was_asked_and_answered_is_evidence(reader: TelemetryReader) -> None:

@@ -7,9 +7,11 @@ function of the row; counters move by the difference between what it counted for
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntFlag, StrEnum
+from typing import Any
 
 DEVICE_KEY_BYTES = 16
 BUCKET_S = 300
@@ -204,6 +206,16 @@ class Counts:
     adopted_24h: int = 0
     verify: tuple[int, ...] = (0,) * (len(VERIFY_BOUNDS_S) + 1)
     newest_at: datetime | None = None
+
+
+def together(earlier: Counts, later: Counts) -> Counts:
+    """Give the counts of two times that follow each other as those of one."""
+    sums: dict[str, Any] = {name: getattr(earlier, name) + getattr(later, name) for name in _SUMMED}
+    verify = tuple(one + other for one, other in zip(earlier.verify, later.verify, strict=True))
+    return Counts(**sums, verify=verify, newest_at=later.newest_at or earlier.newest_at)
+
+
+_SUMMED = tuple(field.name for field in dataclasses.fields(Counts) if field.name not in {"verify", "newest_at"})
 
 
 def _least(one: int | None, other: int | None) -> int | None:

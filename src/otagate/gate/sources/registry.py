@@ -135,5 +135,5 @@ def _shared(
     from otagate.gate.sources.telemetry_reader import open_reader  # noqa: PLC0415 - see open_source
 
     if source.spec not in readers:
-        readers[source.spec] = OneLook(open_reader(source.spec, root=root, environ=environ))
+        readers[source.spec] = OneLook(open_reader(source.spec, root=root, environ=environ, is_for_one_look=True))
     return TelemetryMetrics(source, readers[source.spec])

@@ -8,8 +8,8 @@ import json
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,13 +19,15 @@ from otagate._clock import to_text
 from otagate.policy.model import TelemetrySpec
 from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.interface import Active, CountQuery, SideBySide
-from otagate.telemetry.model import Counts
+from otagate.telemetry.model import Counts, together
 
 if TYPE_CHECKING:
     from otagate.telemetry.interface import Telemetry
 
 
 _PLAIN = attrgetter(*PLAIN)
+_TAIL = timedelta(hours=25)
+"""A bit more than the longest maturity of the default gates, a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +86,22 @@ class TelemetryReader(Protocol):
         ...
 
 
-def open_reader(spec: TelemetrySpec, *, root: Path, environ: Mapping[str, str]) -> TelemetryReader:
+def open_reader(
+    spec: TelemetrySpec, *, root: Path, environ: Mapping[str, str], is_for_one_look: bool = False
+) -> TelemetryReader:
     """Make the reader for what the policy says. Nothing is read yet.
 
     Args:
         spec: Server or database.
         root: Where relative paths start.
         environ: Where ``env:`` references are looked up.
+        is_for_one_look: It is kept for the gates of one look only, so that what it has counted may be counted on.
     """
     if spec.server is not None:
         from otagate.gate.sources.telemetry_server import ServerReader  # noqa: PLC0415 - brings httpx
 
         return ServerReader(spec, root, environ)
-    return DatabaseReader(spec, root, environ)
+    return DatabaseReader(spec, root, environ, is_for_one_look=is_for_one_look)
 
 
 class DatabaseReader:
@@ -105,8 +110,9 @@ class DatabaseReader:
     Opening costs more than any question. Between two of them no transaction is open, and nothing is locked.
     """
 
-    def __init__(self, spec: TelemetrySpec, root: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, spec: TelemetrySpec, root: Path, environ: Mapping[str, str], *, is_for_one_look: bool = False) -> None:
         """Read ``spec.database``; a reference is looked up when it is first asked."""
+        self._heads: dict[CountQuery, tuple[datetime, Counts]] | None = {} if is_for_one_look else None
         self._database = spec.database or ""
         self._root = root
         self._environ = environ
@@ -115,8 +121,23 @@ class DatabaseReader:
 
     def counted(self, query: CountQuery) -> Counted:
         """See TelemetryReader.counted."""
-        counts = self._open().counts(query)
+        counts = self._open().counts(query) if self._heads is None else self._counts(query, self._heads)
         return Counted(counts, f"the telemetry database: {_told(query)}", digest_of(counts))
+
+    def _counts(self, query: CountQuery, heads: dict[CountQuery, tuple[datetime, Counts]]) -> Counts:
+        """Count a window that begins as others of this look do: what is older than a day is counted for all of them at once.
+
+        Gates ask for the same window with ends that differ by their maturity. A device counts in one bucket only, so that the
+        counts of two times that follow each other add up.
+        """
+        beginning = replace(query, end=query.start)
+        if beginning not in heads and query.end - query.start > 2 * _TAIL:
+            cut = query.end - _TAIL
+            heads[beginning] = (cut, self._open().counts(replace(query, end=cut)))
+        cut, head = heads.get(beginning, (query.end, Counts()))
+        if query.end <= cut:
+            return self._open().counts(query)
+        return together(head, self._open().counts(replace(query, start=cut)))
 
     def side_by_side(self, query: CountQuery, control: str) -> Compared:
         """See TelemetryReader.side_by_side."""
