@@ -88,8 +88,7 @@ class Rollouts:
 
     def holder(self, channel: ChannelName) -> Stored | None:
         """Give the active rollout that holds a channel, or None when it is free."""
-        doc = read_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA)
-        holder = str(doc.body.get("rollout", "")) if doc else ""
+        holder = _claimant(self._claim(channel))
         stored = self.load(holder) if holder else None
         return None if stored is None or stored.state.is_over else stored
 
@@ -104,31 +103,49 @@ class Rollouts:
         Raises:
             ConflictError: Another active rollout holds it, or took it at this moment.
         """
-        key = self._claim_key(channel)
-        doc = read_json(self._documents, key, CLAIM_SCHEMA)
-        if doc is not None and doc.body.get("rollout") == rollout_id:
+        doc = self._claim(channel)
+        if _claimant(doc) == rollout_id:
             return
         holder = self.holder(channel)
-        if holder is not None:
-            raise ConflictError(
-                f"channel {channel} is held by another rollout",
-                str(self._app),
-                expected=f"free for {rollout_id}",
-                found=f"{holder.state.id} ({holder.state.stage.value})",
-                remedy=f"wait until it has left the channel, or stop it: otagate pause --channel {channel}",
-            )
+        if holder is not None and holder.state.id != rollout_id:
+            raise self._held(channel, rollout_id, holder)
         still()
-        write_json(self._documents, key, CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
+        try:
+            write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
+        except ConflictError:
+            # Another machine that carries on the same rollout may have taken it.
+            if _claimant(self._claim(channel)) != rollout_id:
+                raise
 
     def release_claim(self, channel: ChannelName, rollout_id: str) -> None:
-        """Give a channel up; fine when somebody else has it by now."""
-        key = self._claim_key(channel)
-        doc = read_json(self._documents, key, CLAIM_SCHEMA)
-        if doc is not None and doc.body.get("rollout") == rollout_id:
-            write_json(self._documents, key, CLAIM_SCHEMA, {"rollout": ""}, doc)
+        """Give a channel up; fine when somebody else has it by now, or another machine gave it up for the same rollout."""
+        doc = self._claim(channel)
+        if _claimant(doc) != rollout_id:
+            return
+        try:
+            write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, {"rollout": ""}, doc)
+        except ConflictError:
+            if _claimant(self._claim(channel)) == rollout_id:
+                raise
+
+    def _claim(self, channel: ChannelName) -> JsonDoc | None:
+        return read_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA)
+
+    def _held(self, channel: ChannelName, rollout_id: str, holder: Stored) -> ConflictError:
+        return ConflictError(
+            f"channel {channel} is held by another rollout",
+            str(self._app),
+            expected=f"free for {rollout_id}",
+            found=f"{holder.state.id} ({holder.state.stage.value})",
+            remedy=f"wait until it has left the channel, or stop it: otagate pause --channel {channel}",
+        )
 
     def _key(self, rollout_id: str) -> str:
         return f"apps/{self._app}/rollouts/{rollout_id}.json"
 
     def _claim_key(self, channel: ChannelName) -> str:
         return f"apps/{self._app}/active/{channel}.json"
+
+
+def _claimant(claim: JsonDoc | None) -> str:
+    return str(claim.body.get("rollout", "")) if claim else ""
