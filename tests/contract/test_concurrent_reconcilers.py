@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otagate.errors import ConflictError, VerificationError
-from otagate.flow import actions
+from otagate.flow import actions, amending
 from otagate.flow.prepare import prepare
 from otagate.flow.publish import publish
 from otagate.model import Version, Weight
@@ -62,6 +62,10 @@ def pause(world: World, store: Store) -> object:
 
 def roll_back(world: World, store: Store) -> object:
     return actions.rollback(world.process(store), None, None, "bad").carry_out()
+
+
+def abort(world: World, store: Store) -> object:
+    return amending.abort(world.process(store), None, "not now").carry_out()
 
 
 def days_pass(world: World, store: Store) -> None:
@@ -128,6 +132,7 @@ def test_however_many_reconcile_one_step_is_taken(many: int, tmp_path: Path) -> 
     for seed in seeds(24):
         twin, turns = at_once(world, [reconcile] * many, seed)
         assert picture(twin) == wanted, seed
+        assert not turns.errors, turns.errors
         calls += len(turns.calls)
     print(f"{many} reconcilers: {len(seeds(24))} interleavings, {calls} calls, every history linearizable")
     assert wanted["ledger"]
@@ -139,8 +144,9 @@ def test_runs_and_reconciles_at_once_take_one_step(spec: object, tmp_path: Path)
     world = soaked(tmp_path, spec)
     wanted = alone(world)
     for seed in seeds(24):
-        twin, _ = at_once(world, [reconcile, run, reconcile, run], seed)
+        twin, turns = at_once(world, [reconcile, run, reconcile, run], seed)
         assert picture(twin) == wanted, seed
+        assert not turns.errors, turns.errors
 
 
 def test_while_days_pass_no_step_is_skipped_or_repeated(tmp_path: Path) -> None:
@@ -178,17 +184,40 @@ def test_a_failure_is_acted_on_once(tmp_path: Path) -> None:
     assert [kind for kind, _ in wanted["ledger"]].count("rollout.rolled_back") == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("stop", "stage"), [(pause, Stage.PAUSED), (roll_back, Stage.ROLLED_BACK)])
+@pytest.mark.parametrize(("stop", "stage"), [(pause, Stage.PAUSED), (roll_back, Stage.ROLLED_BACK), (abort, Stage.ABORTED)])
 def test_what_a_person_stops_stays_stopped(stop: Deed, stage: Stage, tmp_path: Path) -> None:
     world = soaked(tmp_path)
     for seed in seeds(40):
         twin, turns = at_once(world, [reconcile, stop, reconcile, reconcile], seed)
-        if turns.errors:
-            stop(twin, twin.store)  # it was told that others were first, and asks again
+        assert not turns.errors, turns.errors
         assert twin.state().stage is stage, seed
         channel = twin.channel("stable")
         assert channel is not None
         assert channel.paused if stage is Stage.PAUSED else channel.candidate is None
+
+
+def test_a_fix_that_takes_the_place_of_a_rollout_has_its_channel_alone(tmp_path: Path) -> None:
+    """The old one is reconciled while the fix ends it, enters its channel, and takes its first step."""
+    world = World(tmp_path, spec=TWO)
+    world.run()
+    world.clock.pass_(DAY)
+    world.reconcile(ID)
+    pause(world, world.store)
+    world.run("1.0.1")
+    world.clock.pass_(DAY)
+    for seed in seeds(40):
+        twin, _ = at_once(world, [reconcile, reconcile_fix, reconcile, reconcile_fix], seed)
+        twin.reconcile("1.0.1-production")
+        assert twin.state().stage is Stage.SUPERSEDED, seed
+        assert twin.claims()["beta"] == "1.0.1-production"
+        channel = twin.channel("beta")
+        assert channel is not None
+        assert channel.candidate is not None
+        assert (str(channel.candidate.release.version), channel.candidate.weight.bps) == ("1.0.1", 2000)
+
+
+def reconcile_fix(world: World, store: Store) -> object:
+    return world.process(store).reconciler.reconcile("1.0.1-production")
 
 
 def test_of_two_releases_that_start_at_once_one_has_the_channel(tmp_path: Path) -> None:
@@ -297,9 +326,7 @@ def test_reconcilers_on_a_store_that_loses_swaps_are_found_out(tmp_path: Path) -
         store = Store(twin.store.url, twin.store.blobs, broken)
         turns, begin = Turns(seed), standing(store)
         with suppress(VerificationError):
-            turns.run(
-                [lambda number, twin=twin, store=store, turns=turns: reconcile(twin, as_seen_by(store, turns, number))] * 3
-            )  # type: ignore[misc]
+            turns.run([partial(one_of, twin, store, turns)] * 3)
         found += bool(unexplained(turns.calls, begin))
     assert found >= 5
 
