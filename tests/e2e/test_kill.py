@@ -152,13 +152,17 @@ def test_each_verb_killed_before_a_change_to_the_store_and_run_again_ends_the_sa
     wanted, changes = settled(calm, verb), int((tmp_path / "count").read_text())
     assert changes >= 5
     points = sorted(random.Random(name).sample(range(1, changes + 1), min(MANY or 2, changes)))
+    kills = 0
     for at in points:
         killed = twin(start, tmp_path / f"killed{at}")
-        assert finish(spawn(killed, *verb.argv, OTAGATE_TEST_KILL_AT=str(at))).code == -signal.SIGKILL
+        code = finish(spawn(killed, *verb.argv, OTAGATE_TEST_KILL_AT=str(at))).code
+        assert code in {-signal.SIGKILL, said.code}  # soaks end by the clock: not every run makes as many changes
+        kills += code == -signal.SIGKILL
         again = killed(*verb.argv)
         assert again.code == said.code, (at, again.err)
         assert settled(killed, verb) == wanted, at
-    print(f"{name}: killed before {len(points)} of {changes} changes to the store")
+    print(f"{name}: killed before {kills} of {changes} changes to the store")
+    assert kills >= 1
 
 
 def settled(project: Project, verb: Verb) -> dict[str, Any]:
