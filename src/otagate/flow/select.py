@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otagate.errors import UsageError
+from otagate.errors import UsageError, VerificationError
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName
 from otagate.rollout.repository import Stored
@@ -17,13 +17,30 @@ def channel_names(workspace: Workspace) -> list[ChannelName]:
 
 
 def active_rollouts(workspace: Workspace) -> list[Stored]:
-    """Give the active rollouts, each once. Found by the exact keys of the channels that they hold."""
+    """Give the active rollouts, each once. Found by the exact keys of the channels that they hold.
+
+    Raises:
+        VerificationError: What stands there is damaged.
+    """
+    found, damaged = readable_rollouts(workspace)
+    for error in damaged.values():
+        raise error
+    return found
+
+
+def readable_rollouts(workspace: Workspace) -> tuple[list[Stored], dict[str, VerificationError]]:
+    """Give the active rollouts, and by ``channel NAME`` what is damaged: that must not keep the others from being judged."""
     found: dict[str, Stored] = {}
+    damaged: dict[str, VerificationError] = {}
     for name in channel_names(workspace):
-        holder = workspace.rollouts.holder(name)
+        try:
+            holder = workspace.rollouts.holder(name)
+        except VerificationError as error:
+            damaged[f"channel {name}"] = error
+            continue
         if holder is not None:
             found[holder.state.id] = holder
-    return list(found.values())
+    return list(found.values()), damaged
 
 
 def active_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | None:

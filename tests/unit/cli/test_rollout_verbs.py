@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from otagate.cli.commands import _junit
+from otagate.cli.render.junit import draw
+from otagate.gate.interface import SourceError
+from otagate.gate.judge import Look, LookKind, Reading, judge
+from otagate.policy.model import Judgement
 from support.project import Project
+from support.world import CRASH_RATE, DAY, NOW
 
 
 @pytest.fixture
@@ -86,3 +94,54 @@ def test_what_is_not_decided_is_skipped_and_a_source_that_fails_an_error(project
     assert 'errors="2"' in (project.folder / "gates.xml").read_text()
     missing = project("gate", "eval", "--junit", "nowhere/gates.xml")
     assert (missing.code, "no such folder" in missing.err) == (2, True)
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_what_was_done(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_junit, "atomic_write", full)
+    started = project("run", "--junit", "gates.xml")
+    assert (started.code, "the disk or the quota is full" in started.err) == (7, True)
+    assert "rollout of 1.0.0: soaking" in started.out
+    project.measure(140, 2000)
+    paused = project("reconcile", "--junit", "gates.xml")
+    assert (paused.code, "140 of 2000" in paused.out, "cannot write the JUnit report" in paused.err) == (4, True, True)
+
+
+@pytest.mark.parametrize("verb", ["run", "reconcile"])
+def test_a_report_without_a_folder_is_refused_before_anything_is_done(verb: str, project: Project) -> None:
+    refused = project(verb, "--junit", "nowhere/gates.xml")
+    assert (refused.code, "no such folder" in refused.err) == (2, True)
+    assert "no rollout is active" in project("status").out
+
+
+def test_a_damaged_rollout_does_not_keep_the_others_from_being_judged(project: Project) -> None:
+    assert project("run").code == 0
+    folder = next(project.folder.rglob("active"))
+    (folder / "stable.json").write_text("{}")
+    project.measure(140, 2000)
+    said = project("reconcile")
+    assert "channel stable could not be reconciled: a stored document is not what otagate writes there" in said.out
+    assert "140 of 2000" in said.out
+    assert said.code == 3
+    assert "paused" in project("status", "--channel", "internal").out
+    assert project("status").code == 3
+
+
+def test_a_pointer_that_cannot_be_signed_anew_does_not_hide_what_was_done(project: Project) -> None:
+    assert project("run").code == 0
+    (next(project.folder.rglob("channels")) / "odd.json").write_text("{}")
+    project.measure(140, 2000)
+    said = project("reconcile")
+    assert ("140 of 2000" in said.out, said.code) == (True, 3)
+
+
+def test_a_report_is_xml_whatever_a_source_says() -> None:
+    said = "\x00\x1b[2J\u202e\ufffe\uffff</failure>&lt; ]]> \x85"
+    look = Look(LookKind.PHASE_END, NOW, NOW + DAY)
+    reading = Reading(CRASH_RATE.metric, NOW, NOW + DAY, SourceError(said, said, found=said))
+    result = judge(CRASH_RATE, [reading], look=look, judgement=Judgement(), gating_metrics=1, now=NOW + DAY)
+    suite = ET.fromstring(draw({said: [result]})).find("testsuite")
+    assert suite is not None
+    assert (suite.get("errors"), len(suite.findall("testcase/error"))) == ("2", 2)

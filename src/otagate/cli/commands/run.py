@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from otagate._fs import scratch_folder
 from otagate._text import span
-from otagate.cli.commands._junit import add_junit, write_junit
+from otagate.cli.commands._junit import add_junit, check_junit, with_junit
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.options import add_detailed_exit, add_dry_run
 from otagate.cli.output import CommandEnv, Result
@@ -47,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Plan, publish, start the rollout and go as far as it goes."""
+    check_junit(args, env)
     workspace = open_workspace(args, env, warn=True)
     shipment = prepare(workspace, version=Version(args.version) if args.version else None)
     if args.dry_run or shipment.target is None:
@@ -62,9 +63,9 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "checksum": str(release.bundle.archive),
     }
     code = exit_code(outcome.state, detailed=args.detailed_exitcode)
-    write_junit(args, env, {outcome.state.id: outcome.results})
     data = {**outcome_data(outcome), "outputs": flat}
-    return Result("otagate/run/v1", data, outcome_view(outcome), code, flat)
+    result = Result("otagate/run/v1", data, outcome_view(outcome), code, flat)
+    return with_junit(result, args, env, {outcome.state.id: outcome.results})
 
 
 def waiting(text: str | None) -> timedelta | None:

@@ -7,6 +7,7 @@ with ``failure``, ``error`` or ``skipped``, and ``system-out``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
@@ -14,6 +15,8 @@ from otagate._text import harmless
 from otagate.gate.evidence import evidence
 from otagate.gate.judge import Check, GateResult, Verdict
 
+_NO_CHARACTERS = re.compile("[\ufffe\uffff]")
+"""Left by :func:`harmless`, and refused by XML 1.0 (section 2.2), so that the whole report could not be read."""
 _ERRORS = frozenset({Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE})
 _SKIPPED = frozenset({Verdict.INCONCLUSIVE, Verdict.INSUFFICIENT})
 
@@ -32,7 +35,8 @@ def draw(suites: Mapping[str, Sequence[GateResult]]) -> str:
     for name, results in suites.items():
         _suite(root, name, results)
     ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    text = ET.tostring(root, encoding="unicode", xml_declaration=True)
+    return _NO_CHARACTERS.sub("\ufffd", text) + "\n"
 
 
 def _suite(root: ET.Element, name: str, results: Sequence[GateResult]) -> None:
