@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ def token(name: str, text: str) -> Secret:
     return Secret(name, frozenset({text.encode(), *_encoded(text.encode())}))
 
 
+@functools.cache
 def key(name: str, pem: str) -> Secret:
     """Make a secret of a private key: its secret numbers, however they are wrapped."""
     parts = _secret_parts(pem)
@@ -96,8 +98,13 @@ def unpacked(data: bytes) -> Iterator[bytes]:
 
 def found_in(data: bytes, secrets: list[Secret]) -> list[str]:
     """Give the names of the secrets that stand in some bytes."""
+    return list(_found_in(data, tuple(secrets)))
+
+
+@functools.lru_cache(maxsize=4096)  # most files are those of the app that every test copies
+def _found_in(data: bytes, secrets: tuple[Secret, ...]) -> tuple[str, ...]:
     everything = b"\0".join(unpacked(data))
-    return [secret.name for secret in secrets if any(needle in everything for needle in secret.needles)]
+    return tuple(secret.name for secret in secrets if any(needle in everything for needle in secret.needles))
 
 
 def sweep(secrets: list[Secret], texts: dict[str, bytes], folders: list[Path], but: frozenset[str] = frozenset()) -> list[str]:
@@ -107,8 +114,10 @@ def sweep(secrets: list[Secret], texts: dict[str, bytes], folders: list[Path], b
     """
     places = dict(texts)
     for folder in folders:
-        for path in folder.rglob("*"):
-            places[f"the name of {path}"] = str(path).encode(errors="surrogateescape")
+        paths = list(folder.rglob("*"))
+        # In one go, as each search costs the same whether it is through one name or all of them.
+        places[f"the names below {folder}"] = b"\0".join(str(path).encode(errors="surrogateescape") for path in paths)
+        for path in paths:
             if path.is_file() and path.name not in but:
                 places[str(path)] = path.read_bytes()
     return [f"{place}: {name}" for place, data in places.items() for name in found_in(data, secrets)]
