@@ -202,7 +202,7 @@ def _shares_of(channels: Sequence[str]) -> dict[str, float]:
 
 
 def _follows(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float]:
-    """Read ``--follow``; what is left goes to the last channel that is not named."""
+    """Read ``--follow``; the other channels share what is left as they would share everything."""
     found: dict[str, float] = {}
     for entry in entries:
         name, _, value = entry.partition("=")
@@ -216,7 +216,8 @@ def _follows(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float
         raise UsageError(
             "these shares do not add up", "--follow", expected="100% at most, and all of it when every channel is named"
         )
-    return {**dict.fromkeys(unnamed, 0.0), **found, **({unnamed[-1]: left} if unnamed else {})}
+    rest = {name: part * left for name, part in _shares_of(unnamed).items()} if unnamed else {}
+    return {name: {**rest, **found}[name] for name in channels}
 
 
 def _known(platforms: Mapping[str, float]) -> dict[str, float]:

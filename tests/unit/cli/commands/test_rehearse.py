@@ -173,3 +173,9 @@ def test_a_chart_that_cannot_be_written_is_said(folder: Path, monkeypatch: pytes
     code, _out, err = call(folder, *FEW, "--until", "2h", "--chart", "c.svg")
     assert code == 7
     assert "the chart cannot be written" in err
+
+
+def test_channels_that_are_not_named_share_what_is_left() -> None:
+    found = verb._follows(["beta=50%"], ["internal", "beta", "stable"])
+    assert found == pytest.approx({"internal": 0.1, "beta": 0.5, "stable": 0.4})
+    assert verb._follows(["a=100%"], ["a"]) == {"a": 1.0}
