@@ -64,7 +64,8 @@ def control_of(measured: Measurement) -> tuple[int, int]:
 
 
 def _weigh_contrast(case: Case, reading: Reading, counts: tuple[int, int], log_e: float) -> Finding:
-    control = control_of(reading.outcome) if isinstance(reading.outcome, Measurement) else (0, 0)
+    rows = reading.outcome.rows if isinstance(reading.outcome, Measurement) else ()
+    control = sum(row.control_bad for row in rows), sum(row.control_total for row in rows)
     told = f"{tell(counts)}, against {control[0]} of {control[1]} control devices"
     allowed = f"{percent(case.limit.threshold)} more"
     against = beyond_doubt(case, log_e, lambda: f"{told}: beyond doubt worse than {allowed}") if is_of_window(reading) else None
@@ -75,9 +76,11 @@ def _weigh_contrast(case: Case, reading: Reading, counts: tuple[int, int], log_e
         return old
     if not case.is_due:
         return Finding(Verdict.INCONCLUSIVE, f"{told}: nothing against it so far, and its look is not due yet")
-    fewest = min(counts[1], control[1])
-    if fewest < case.spec.min_sample:
-        return Finding(Verdict.INSUFFICIENT, f"{told}: {case.spec.min_sample} of each are needed to judge it")
+    # Devices that have nobody beside them, at the same time and alike, are compared with nothing.
+    beside = sum(row.total for row in rows)
+    if min(beside, control[1]) < case.spec.min_sample:
+        said = f"{told}, {beside} of them side by side with those: {case.spec.min_sample} of each are needed to judge it"
+        return Finding(Verdict.INSUFFICIENT, said)
     return uncovered(case, reading, told) or Finding(Verdict.PASS, f"{told}: no evidence of more than {allowed}")
 
 

@@ -65,6 +65,13 @@ def test_a_contrast_acts_on_evidence_only(look: Look, measured: Any, verdict: Ve
     assert (result.verdict, result.action) == (verdict, demand)
 
 
+def test_devices_with_nobody_beside_them_are_compared_with_nothing() -> None:
+    few = replace(rows((0, 50, 0, 2000)), bad=3, total=5000)
+    found = judged(CONTRAST, few, PHASE_END)
+    assert found.verdict is Verdict.INSUFFICIENT
+    assert "50 of them side by side" in found.reason
+
+
 def test_a_mix_shift_is_no_regression() -> None:
     # iOS crashes ten times as often as Android, whatever the release; the candidate has mostly iOS, the control mostly Android.
     ios, android = ContrastRow(START, "ios 8", 90, 900, 10, 100), ContrastRow(START, "android 8", 1, 100, 9, 900)
