@@ -12,8 +12,8 @@ HEAD = """\
 # otagate doctor
 
 `otagate doctor` looks at everything that a release needs, before it is needed: the machine, the policy, the app, the keys, who
-the machine is to each cloud, the stores, the public address, telemetry, what the channels say, the mirrors, the ledger and the
-rollouts.
+the machine is to each cloud, the stores, the public address, telemetry, the sources of gates, the places of `notify`, what the
+channels say, the mirrors, the ledger and the rollouts.
 Every problem has a code that does not change, says what is wrong and on what, and names what mends it; where a command does,
 the command can be copied.
 

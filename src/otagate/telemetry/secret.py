@@ -57,7 +57,7 @@ def read_text(reference: str, environ: Mapping[str, str], base: Path, what: str)
         # Not shown: people paste the value itself.
         raise UsageError(f"{what} is not a reference", expected="env:NAME or file:PATH", remedy="name where it stands")
     if not text.strip():
-        remedy = "set the variable" if scheme == "env" else "write it into the file"
+        remedy = f"set the variable {harmless(rest)}" if scheme == "env" else "write it into the file"
         raise UsageError(f"{what} is missing", subject, found="nothing", remedy=remedy)
     return text.strip()
 

@@ -141,6 +141,13 @@ CODES: dict[str, Code] = {
         "the telemetry database holds what otagate did not write there", "put it back from a backup", ExitCode.VERIFICATION
     ),
     "telemetry.unusable": _error("telemetry cannot be asked as the policy says", "correct telemetry in the policy"),
+    "gate.source": _error(
+        "a metric source of a gate cannot be asked: the gate has no numbers, and holds every rollout",
+        "set what is named (docs/gates.md); otagate gate eval asks the source",
+    ),
+    "notify.unusable": _warning(
+        "a place of notify cannot be told; no rollout fails by that", "set what is named (docs/notifications.md)"
+    ),
     "pointer.invalid": _error(
         "a channel's pointer does not hold",
         "find out who wrote it, and put the channel's own document back",

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from otagate.errors import OtagateError
 from otagate.flow.doctor.app import check_app
 from otagate.flow.doctor.channels import check_ledger, check_mirrors, check_pointers, check_rollouts, checked
+from otagate.flow.doctor.gates import check_gates
 from otagate.flow.doctor.identity import check_identity
 from otagate.flow.doctor.keys import check_keys
 from otagate.flow.doctor.machine import check_machine
 from otagate.flow.doctor.model import Check, CheckUp
+from otagate.flow.doctor.notify import check_notify
 from otagate.flow.doctor.patient import Patient
 from otagate.flow.doctor.policy import check_policy
 from otagate.flow.doctor.stores import check_stores
@@ -24,6 +26,8 @@ _WITHOUT_STORE: tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...] = (
     ("identity", check_identity),
     ("stores", check_stores),
     ("telemetry", check_telemetry),
+    ("gates", check_gates),
+    ("notify", check_notify),
 )
 _OF_STORE: tuple[tuple[str, Callable[[Patient, Workspace], Iterator[Check]]], ...] = (
     ("pointers", check_pointers),

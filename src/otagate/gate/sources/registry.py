@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from otagate.gate.interface import MetricSource
+from otagate.gate.interface import MetricSource, SourceError
 from otagate.policy.model import CommandSource, FileSource, GateSpec, HttpSource, Source, TelemetrySource, TelemetrySpec
 from otagate.policy.source_model import (
     AzureMonitorSource,
@@ -25,6 +26,10 @@ from otagate.policy.source_model import (
 
 if TYPE_CHECKING:
     from otagate.gate.sources.telemetry_reader import TelemetryReader
+
+
+_SECRETS = frozenset({"token", "api_key", "application_key"})
+"""Fields of sources that hold a reference; values of ``headers`` may."""
 
 
 def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> MetricSource:
@@ -108,6 +113,33 @@ def _open_vendor(spec: VendorSource, root: Path, environ: Mapping[str, str]) -> 
 
             return CapgoMetrics(spec, root, environ)
     assert_never(spec)
+
+
+def unread(spec: Source, *, root: Path, environ: Mapping[str, str], subject: str) -> Iterator[SourceError]:
+    """Give what keeps the references of a source, such as its token, from being read; nothing is asked.
+
+    Args:
+        spec: As the policy says.
+        root: Where relative paths start: the app's folder.
+        environ: Where ``env:`` references are looked up.
+        subject: Names the source in messages.
+    """
+    from otagate.gate.sources._secrets import read  # noqa: PLC0415 - not needed to open sources
+
+    for reference in _references(spec):
+        try:
+            read(reference, environ, root, f"{subject}, {reference}")
+        except SourceError as error:
+            yield error
+
+
+def _references(spec: Source) -> Iterator[str]:
+    for field in fields(spec):
+        value = getattr(spec, field.name)
+        if field.name in _SECRETS:
+            yield value
+        elif field.name == "headers":
+            yield from (text for _, text in value if text.startswith(("env:", "file:")))
 
 
 def open_sources(gates: Iterable[GateSpec], *, root: Path, environ: Mapping[str, str]) -> dict[str, MetricSource]:
