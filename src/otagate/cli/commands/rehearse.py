@@ -13,24 +13,19 @@ from otagate._fs import atomic_write, translate
 from otagate._text import harmless
 from otagate.cli.commands._open import open_policy
 from otagate.cli.commands._out import output_path
+from otagate.cli.commands._rehearsed_fleet import DEVICES, fleet_of, share_of, within
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import ExitCode, UsageError
-from otagate.policy.values import percent
 from otagate.policy.values import span as length
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from otagate.flow.rehearse.model import Rehearsed, Scenario
     from otagate.policy.model import Policy
 
 HELP = "see what a policy does with a bad release, on virtual phones: weeks in seconds"
-_MOST_DEVICES = 1_000_000
 _MOST_SEEDS = 100_000
-_DEVICES = 2000
-_EARLY_SHARE = 0.2
-"""Of the devices follow each channel before the last, when nothing else is said: enough for usual gates to judge."""
-_LEAST_LAST = 0.4
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_fleet(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the fleet")
-    group.add_argument("--devices", metavar="N", type=int, help=f"how many (default: {_DEVICES})")
+    group.add_argument("--devices", metavar="N", type=int, help=f"how many (default: {DEVICES})")
     group.add_argument(
         "--follow", metavar="CHANNEL=P", action="append", help="so many follow this channel (default: 20%% each but the last)"
     )
@@ -96,9 +91,9 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.policy.model import TelemetrySpec  # noqa: PLC0415 - likewise
 
     scenario, notes = _scenario(args, env, policy)
-    count = _within("--seeds", args.seeds, _MOST_SEEDS)
+    count = within("--seeds", args.seeds, _MOST_SEEDS)
     seeds = range(args.seed, args.seed + count)
-    jobs = _within("--jobs", args.jobs or os.cpu_count() or 1, 256)
+    jobs = within("--jobs", args.jobs or os.cpu_count() or 1, 256)
     runs = rehearse_many(policy, scenario, seeds, jobs=jobs, on_done=lambda done: env.progress("rehearsals", done, count))
     summary, absent = summarise(runs), rehearsed_gates(policy, TelemetrySpec())[1]
     if chart is not None:
@@ -140,15 +135,15 @@ def _scenario(args: argparse.Namespace, env: CommandEnv, policy: Policy) -> tupl
     from otagate.flow.rehearse.stage import find_track  # noqa: PLC0415 - likewise
 
     track = find_track(policy, args.track)
-    fleet, notes = _fleet(args, env, policy, track)
+    fleet, notes = fleet_of(args, env, policy, track)
     scenario = Scenario(
         track=track,
         start=_start(args.start, env.clock.now()),
         faults=read_faults(args.fault or ()),
         is_daily=args.arrivals == "daily",
         sessions=_sessions(args.sessions),
-        crash_rate=_share("--crash-rate", args.crash_rate),
-        network_failures=_share("--network-failures", args.network_failures),
+        crash_rate=share_of("--crash-rate", args.crash_rate),
+        network_failures=share_of("--network-failures", args.network_failures),
         every=_time("--every", args.every),
         approve_after=_time("--approve-after", args.approve_after, least=timedelta(0)),
         resume_after=None if args.resume_after is None else _time("--resume-after", args.resume_after, least=timedelta(0)),
@@ -156,74 +151,6 @@ def _scenario(args: argparse.Namespace, env: CommandEnv, policy: Policy) -> tupl
         **fleet,
     )
     return scenario, notes
-
-
-def _fleet(args: argparse.Namespace, env: CommandEnv, policy: Policy, track: str) -> tuple[dict[str, Any], list[str]]:
-    """Give size, channels, platforms and plugins of the fleet, and what is to be said of them."""
-    channels = list(dict.fromkeys(str(phase.channel) for phase in policy.tracks[track].phases))
-    found: dict[str, Any] = {"devices": args.devices or _DEVICES, "follows": _shares_of(channels)}
-    notes = []
-    if args.fleet_from is not None:
-        from otagate.flow.rehearse.observed import observe  # noqa: PLC0415 - only with --fleet-from
-
-        seen = observe(policy, env.environ, env.clock.now(), policy.root)
-        follows = {name: devices for name, devices in seen.follows.items() if name in channels}
-        if not follows:
-            missing = f"none of {', '.join(channels)}; devices follow {', '.join(map(harmless, seen.follows))}"
-            raise UsageError("telemetry knows no device on a channel of this track", track, found=missing)
-        size = int(sum(follows.values()))
-        found = {"devices": min(size, args.devices or _DEVICES), "follows": follows, "platforms": _known(seen.platforms)}
-        notes.append(f"a fleet like that of {size} devices which telemetry saw on these channels within 7 days")
-    if args.follow:
-        found["follows"] = _follows(args.follow, channels)
-    _within("--devices", found["devices"], _MOST_DEVICES)
-    plugins = _plugins(policy.plugin_version)
-    return {**found, **({"plugins": plugins} if plugins else {})}, notes
-
-
-def _plugins(version: str | None) -> dict[str, float]:
-    """Give the app's own plugin version when virtual devices know it."""
-    if version is None:
-        return {}
-    from otagate.fleet.generations import generation  # noqa: PLC0415 - only this verb pays for it
-
-    try:
-        generation(version)
-    except UsageError:
-        return {}
-    return {version: 1.0}
-
-
-def _shares_of(channels: Sequence[str]) -> dict[str, float]:
-    early = min(_EARLY_SHARE, (1 - _LEAST_LAST) / max(1, len(channels) - 1))
-    shares = dict.fromkeys(channels, early)
-    shares[channels[-1]] = 1 - early * (len(channels) - 1)
-    return shares
-
-
-def _follows(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float]:
-    """Read ``--follow``; the other channels share what is left as they would share everything."""
-    found: dict[str, float] = {}
-    for entry in entries:
-        name, _, value = entry.partition("=")
-        if name not in channels:
-            expected = f"one of {', '.join(channels)}"
-            raise UsageError("the track has no such channel", "--follow", expected=expected, found=repr(harmless(name, 60)))
-        found[name] = _share("--follow", value)
-    left = 1 - sum(found.values())
-    unnamed = [name for name in channels if name not in found]
-    if left < 0 or (left > 0 and not unnamed):
-        raise UsageError(
-            "these shares do not add up", "--follow", expected="100% at most, and all of it when every channel is named"
-        )
-    rest = {name: part * left for name, part in _shares_of(unnamed).items()} if unnamed else {}
-    return {name: {**rest, **found}[name] for name in channels}
-
-
-def _known(platforms: Mapping[str, float]) -> dict[str, float]:
-    from otagate.fleet.config import PLATFORMS  # noqa: PLC0415 - only with --fleet-from
-
-    return {name: devices for name, devices in platforms.items() if name in PLATFORMS} or {"android": 1.0}
 
 
 def _start(text: str | None, now: datetime) -> datetime:
@@ -234,13 +161,6 @@ def _start(text: str | None, now: datetime) -> datetime:
     except ValueError as error:
         found = repr(harmless(text, 60))
         raise UsageError("this is not an instant", "--start", expected="such as 2027-01-04T09:00:00Z", found=found) from error
-
-
-def _share(option: str, text: str) -> float:
-    try:
-        return float(percent(text))
-    except ValueError as error:
-        raise UsageError("this is no share", option, expected=str(error), found=repr(harmless(text, 40))) from error
 
 
 def _time(option: str, text: str, least: timedelta = timedelta(minutes=1)) -> timedelta:
@@ -257,9 +177,3 @@ def _sessions(count: float) -> float:
     if not 0 < count <= 1000:  # noqa: PLR2004 - more is no phone
         raise UsageError("this number cannot be", "--sessions", expected="above 0, 1000 at most", found=str(count))
     return count
-
-
-def _within(option: str, value: int, most: int) -> int:
-    if not 1 <= value <= most:
-        raise UsageError("this number cannot be", option, expected=f"1 to {most}", found=str(value))
-    return value

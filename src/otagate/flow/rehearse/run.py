@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from otagate._fs import scratch_folder
-from otagate._text import harmless
 from otagate.errors import OtagateError
 from otagate.fleet.diary import Fact
 from otagate.flow import actions
 from otagate.flow.drive import drive
 from otagate.flow.judging import overall
 from otagate.flow.refresh import due, refresh
-from otagate.flow.rehearse.model import Ending, Moment, Rehearsed, Sample, Scenario, Stop
+from otagate.flow.rehearse.model import Ending, Rehearsed, Sample, Scenario, Stop
 from otagate.flow.rehearse.seam import Countdown, Killed, Turns
 from otagate.flow.rehearse.stage import UNDER_TEST, make_stage
+from otagate.flow.rehearse.told import ending_of, moments_of
 from otagate.flow.rehearse.world import RehearsalWorld, is_out
 from otagate.policy.model import Policy
 from otagate.rollout.reconciler import Outcome
@@ -29,7 +29,6 @@ MOST_BACK = timedelta(days=14)
 """So long after a rollback devices are waited for."""
 WATCHED = timedelta(days=1)
 """So long after a pause gates are looked at on: what paused may turn out to be bad enough to roll back."""
-_UNSAID = frozenset({"rollout", "version", "actor", "commit", "ref", "run", "spec"})
 
 
 def rehearse(policy: Policy, scenario: Scenario, seed: int) -> Rehearsed:
@@ -219,7 +218,8 @@ class _Run:
     def told(self) -> Rehearsed:
         """Give what was found."""
         state = self.state
-        ending = _ending(state)
+        ending = ending_of(state)
+        here = self.world.own.ledger.entries()
         return Rehearsed(
             seed=self.seed,
             ending=ending,
@@ -237,22 +237,6 @@ class _Run:
             looks=self.looks,
             killed=self.killed,
             errors=dict(self.errors),
-            moments=tuple(self._moments()),
+            moments=moments_of(here, self.world.rollout_id, self.scenario.start),
             samples=tuple(self.samples),
         )
-
-    def _moments(self) -> list[Moment]:
-        found = []
-        for entry in self.world.own.ledger.entries():
-            if entry.data.get("rollout") == self.world.rollout_id:
-                text = ", ".join(f"{name} {value}" for name, value in entry.data.items() if name not in _UNSAID)
-                found.append(Moment(entry.at - self.scenario.start, entry.kind, harmless(text, 400)))
-        return found
-
-
-def _ending(state: RolloutState) -> Ending:
-    if state.stage is Stage.COMPLETED:
-        return Ending.COMPLETED
-    if state.latched and state.stage in {Stage.PAUSED, Stage.ROLLED_BACK}:
-        return Ending.STOPPED
-    return Ending.HELD if state.stage is Stage.PAUSED else Ending.UNFINISHED

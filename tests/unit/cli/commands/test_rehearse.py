@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from otagate.cli.commands import _rehearsed_fleet as words
 from otagate.cli.commands import rehearse as verb
 from otagate.cli.main import build_parser, run_command
 from otagate.cli.output import CommandEnv
@@ -125,7 +126,7 @@ def test_without_the_servers_packages_the_extra_is_named(folder: Path, monkeypat
 def fleet_of(folder: Path, *argv: str) -> tuple[dict[str, Any], list[str]]:
     text = POLICY.replace('{server: "https://updates.example.com"}', '{database: "sqlite:///t.db"}')
     args = build_parser("rehearse").parse_args(["--fleet-from", "telemetry", *argv])
-    found: tuple[dict[str, Any], list[str]] = verb._fleet(
+    found: tuple[dict[str, Any], list[str]] = words.fleet_of(
         args, CommandEnv({}, folder, clock=VirtualClock(MONDAY)), small_policy(folder, text), "production"
     )
     return found
@@ -154,15 +155,15 @@ def test_a_track_on_whose_channels_nobody_is_cannot_be_like_it(folder: Path) -> 
 
 
 def test_shares_are_even_but_for_the_last_channel() -> None:
-    made: Any = verb._shares_of
+    made: Any = words.shares_of
     assert made(["only"]) == {"only": 1.0}
     assert made(["beta", "stable"]) == pytest.approx({"beta": 0.2, "stable": 0.8})
     assert made(["a", "b", "c", "d", "e"])["e"] == pytest.approx(0.4)
 
 
 def test_devices_have_the_apps_own_plugin_when_they_know_it() -> None:
-    assert verb._plugins("8.51.23") == {"8.51.23": 1.0}
-    assert verb._plugins("0.1.0") == verb._plugins(None) == {}
+    assert words.plugins_of("8.51.23") == {"8.51.23": 1.0}
+    assert words.plugins_of("0.1.0") == words.plugins_of(None) == {}
 
 
 def test_a_chart_that_cannot_be_written_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +177,6 @@ def test_a_chart_that_cannot_be_written_is_said(folder: Path, monkeypatch: pytes
 
 
 def test_channels_that_are_not_named_share_what_is_left() -> None:
-    found = verb._follows(["beta=50%"], ["internal", "beta", "stable"])
+    found = words.follows_of(["beta=50%"], ["internal", "beta", "stable"])
     assert found == pytest.approx({"internal": 0.1, "beta": 0.5, "stable": 0.4})
-    assert verb._follows(["a=100%"], ["a"]) == {"a": 1.0}
+    assert words.follows_of(["a=100%"], ["a"]) == {"a": 1.0}

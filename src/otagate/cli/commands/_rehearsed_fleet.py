@@ -1,0 +1,114 @@
+"""The fleet of a rehearsal, from the command line's words."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from otagate._text import harmless
+from otagate.cli.output import CommandEnv
+from otagate.errors import UsageError
+from otagate.policy.values import percent
+
+if TYPE_CHECKING:
+    from otagate.policy.model import Policy
+
+DEVICES = 2000
+"""When nothing else is said."""
+_MOST_DEVICES = 1_000_000
+_EARLY_SHARE = 0.2
+"""Of the devices follow each channel before the last, when nothing else is said: enough for usual gates to judge."""
+_LEAST_LAST = 0.4
+
+
+def fleet_of(args: argparse.Namespace, env: CommandEnv, policy: Policy, track: str) -> tuple[dict[str, Any], list[str]]:
+    """Give size, channels, platforms and plugins of the fleet, and what is to be said of them."""
+    channels = list(dict.fromkeys(str(phase.channel) for phase in policy.tracks[track].phases))
+    found: dict[str, Any] = {"devices": args.devices or DEVICES, "follows": shares_of(channels)}
+    notes = []
+    if args.fleet_from is not None:
+        from otagate.flow.rehearse.observed import observe  # noqa: PLC0415 - only with --fleet-from
+
+        seen = observe(policy, env.environ, env.clock.now(), policy.root)
+        follows = {name: devices for name, devices in seen.follows.items() if name in channels}
+        if not follows:
+            missing = f"none of {', '.join(channels)}; devices follow {', '.join(map(harmless, seen.follows))}"
+            raise UsageError("telemetry knows no device on a channel of this track", track, found=missing)
+        size = int(sum(follows.values()))
+        found = {"devices": min(size, args.devices or DEVICES), "follows": follows, "platforms": _known(seen.platforms)}
+        notes.append(f"a fleet like that of {size} devices which telemetry saw on these channels within 7 days")
+    if args.follow:
+        found["follows"] = follows_of(args.follow, channels)
+    within("--devices", found["devices"], _MOST_DEVICES)
+    plugins = plugins_of(policy.plugin_version)
+    return {**found, **({"plugins": plugins} if plugins else {})}, notes
+
+
+def plugins_of(version: str | None) -> dict[str, float]:
+    """Give the app's own plugin version when virtual devices know it."""
+    if version is None:
+        return {}
+    from otagate.fleet.generations import generation  # noqa: PLC0415 - only this verb pays for it
+
+    try:
+        generation(version)
+    except UsageError:
+        return {}
+    return {version: 1.0}
+
+
+def shares_of(channels: Sequence[str]) -> dict[str, float]:
+    """Give the share of each channel when nothing else is said."""
+    early = min(_EARLY_SHARE, (1 - _LEAST_LAST) / max(1, len(channels) - 1))
+    shares = dict.fromkeys(channels, early)
+    shares[channels[-1]] = 1 - early * (len(channels) - 1)
+    return shares
+
+
+def follows_of(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float]:
+    """Read ``--follow``; the other channels share what is left as they would share everything."""
+    found: dict[str, float] = {}
+    for entry in entries:
+        name, _, value = entry.partition("=")
+        if name not in channels:
+            expected = f"one of {', '.join(channels)}"
+            raise UsageError("the track has no such channel", "--follow", expected=expected, found=repr(harmless(name, 60)))
+        found[name] = share_of("--follow", value)
+    left = 1 - sum(found.values())
+    unnamed = [name for name in channels if name not in found]
+    if left < 0 or (left > 0 and not unnamed):
+        raise UsageError(
+            "these shares do not add up", "--follow", expected="100% at most, and all of it when every channel is named"
+        )
+    rest = {name: part * left for name, part in shares_of(unnamed).items()} if unnamed else {}
+    return {name: {**rest, **found}[name] for name in channels}
+
+
+def _known(platforms: Mapping[str, float]) -> dict[str, float]:
+    from otagate.fleet.config import PLATFORMS  # noqa: PLC0415 - only with --fleet-from
+
+    return {name: devices for name, devices in platforms.items() if name in PLATFORMS} or {"android": 1.0}
+
+
+def share_of(option: str, text: str) -> float:
+    """Read a share such as ``3%``.
+
+    Raises:
+        UsageError: It is none.
+    """
+    try:
+        return float(percent(text))
+    except ValueError as error:
+        raise UsageError("this is no share", option, expected=str(error), found=repr(harmless(text, 40))) from error
+
+
+def within(option: str, value: int, most: int) -> int:
+    """Give a number that is 1 or more, and not too large.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not 1 <= value <= most:
+        raise UsageError("this number cannot be", option, expected=f"1 to {most}", found=str(value))
+    return value
