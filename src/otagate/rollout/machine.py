@@ -26,7 +26,7 @@ from otagate.rollout.commands import (
     supersede,
     unwaived,
 )
-from otagate.rollout.forward import ALONE, Surroundings, closed, following, go_on, pause
+from otagate.rollout.forward import ALONE, Surroundings, closed, following, go_on, pause, waits_for_window
 from otagate.rollout.memory import lasting_trouble, latched_reason, remember
 from otagate.rollout.state import OpKind, RolloutState, Stage
 
@@ -52,6 +52,7 @@ __all__ = [
     "started",
     "supersede",
     "unwaived",
+    "waits_for_window",
 ]
 
 

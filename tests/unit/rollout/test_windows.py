@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,10 @@ from hypothesis import strategies as st
 
 from otagate.errors import UnavailableError
 from otagate.policy.model import Freeze, Window, WindowsSpec
+from otagate.rollout import machine
 from otagate.rollout.windows import HORIZON, closed, opens
+from support.rollouts import fresh
+from support.world import NOW
 
 WORKDAYS = (0, 1, 2, 3)
 OFFICE = WindowsSpec("Europe/Berlin", (Window(WORKDAYS, 9 * 60, 16 * 60),))
@@ -191,3 +195,17 @@ def test_it_is_open_when_it_opens_and_never_before(spec: WindowsSpec, now: datet
         minute += timedelta(minutes=7)
     if opening > now:
         assert closed(spec, opening - timedelta(microseconds=1)) != ""
+
+
+@pytest.mark.parametrize(
+    ("freezes", "words"),
+    [
+        ((), ""),
+        ((Freeze("2026-11-01", "2026-12-01", "sale"),), "a window, from 2026-12-02 00:00 UTC on (frozen: sale)"),
+        ((Freeze("2026-11-01", "2036-12-01", "end"),), "a window, and none comes (frozen: end)"),
+    ],
+)
+def test_a_rollout_says_until_when_it_waits(freezes: tuple[Freeze, ...], words: str) -> None:
+    state = fresh()
+    state = replace(state, spec=replace(state.spec, windows=WindowsSpec("UTC", (), freezes)))
+    assert machine.waits_for_window(state, NOW) == words

@@ -16,7 +16,8 @@ from otagate.errors import ExitCode, UsageError
 from otagate.flow.select import active_rollouts, channel_names
 from otagate.policy.model import Policy
 from otagate.policy.values import duration
-from otagate.rollout.state import RolloutState
+from otagate.rollout import machine
+from otagate.rollout.state import RolloutState, Stage
 
 _SOON = timedelta(days=3)
 """A pointer that expires within this time is pointed out."""
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     view += lag_view(lags)
     for stored in rollouts:
         view += rollout_view(stored.state)
+        window = "" if stored.state.stage is Stage.PAUSED else machine.waits_for_window(stored.state, now)
+        view += [Line(f"waiting for {window}")] if window else []
         view += [Line(f"next: {next_hint(stored.state)}", Tone.DIM)]
     late = [stored.state for stored in rollouts if most is not None and _age(stored.state, now) > most]
     for state in late:

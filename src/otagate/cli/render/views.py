@@ -100,7 +100,7 @@ def next_hint(state: RolloutState) -> str:
     channel = f" --channel {state.current.channel}" if state.current else ""
     match state.stage:
         case Stage.SOAKING | Stage.PENDING | Stage.ROLLING:
-            return "`otagate reconcile` goes on when the soak is over; let a schedule run it"
+            return "`otagate reconcile` goes on when it may; let a schedule run it"
         case Stage.AWAITING_APPROVAL:
             return f"otagate approve{channel} --reason '…', then run or reconcile again"
         case Stage.PAUSED if state.latched:

@@ -54,7 +54,7 @@ def test_an_app_that_is_well_has_no_problem(shop: Shop) -> None:
     assert data["counts"]["not checked"] == 0
     assert [one["group"] for one in data["checks"]] == sorted(
         (one["group"] for one in data["checks"]),
-        key=["machine", "policy", "app", "keys", "identity", "stores", "pointers", "ledger", "rollouts"].index,
+        key=["machine", "policy", "app", "keys", "identity", "stores", "gates", "pointers", "ledger", "rollouts"].index,
     )
 
 
