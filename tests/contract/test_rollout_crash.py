@@ -22,6 +22,9 @@ import pytest
 
 from otagate.errors import NotFoundError, UnavailableError
 from otagate.flow import actions, amending
+from otagate.flow.drive import drive_all
+from otagate.flow.refresh import due, refresh
+from otagate.flow.select import active_rollouts
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model import TrackSpec
@@ -45,8 +48,12 @@ def ship(version: str = "1.0.0") -> Command:
     return lambda world, here: world.run(version, workspace=here)
 
 
-def step(version: str = "1.0.0") -> Command:
-    return lambda _world, here: here.reconciler.reconcile(f"{version}-production")
+def go_on(_world: World, here: Workspace) -> None:
+    """Do what ``otagate reconcile`` does."""
+    driven = drive_all(here, [stored.state.id for stored in active_rollouts(here)], wait=None)
+    for error in driven.failed.values():
+        raise error
+    refresh(here, due(here))
 
 
 def by_hand(make: Callable[[Workspace], actions.Action]) -> Command:
@@ -57,8 +64,8 @@ def run(wait: timedelta = DAY, version: str = "1.0.0", **more: object) -> Move:
     return Move("run", ship(version), wait, **more)  # type: ignore[arg-type]
 
 
-def reconcile(wait: timedelta = DAY, version: str = "1.0.0", **more: object) -> Move:
-    return Move("reconcile", step(version), wait, **more)  # type: ignore[arg-type]
+def reconcile(wait: timedelta = DAY, **more: object) -> Move:
+    return Move("reconcile", go_on, wait, **more)  # type: ignore[arg-type]
 
 
 def named(name: str | None) -> ChannelName | None:
@@ -133,6 +140,9 @@ LIVES = {
     ),
     "silent until it is paused": Life(
         (run(NOW), reconcile(HOUR, says=SILENT), reconcile(4 * DAY, says=SILENT), resume(), reconcile(HOUR)), Stage.SOAKING
+    ),
+    "pointers that expire are signed anew": Life(
+        (run(NOW), run(), pause(), reconcile(20 * DAY)), Stage.PAUSED, RAMP, ("0.9.0",)
     ),
     "rolled back by hand": Life((run(NOW), run(), roll_back(), reconcile(HOUR)), Stage.ROLLED_BACK, before=("0.9.0",)),
     "paused, then superseded by the fix": Life(
@@ -260,6 +270,7 @@ CALLS = {
     },
     "reconcile": {
         "create": "active channels ledger",
+        "keys": "channels",
         "open": "blob",
         "read": "active channels ledger ledger-head looks prune releases rollouts",
         "replace": "active channels ledger-head looks rollouts",
