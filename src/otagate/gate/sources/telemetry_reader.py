@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 
 _PLAIN = attrgetter(*PLAIN)
-_TAIL = timedelta(hours=25)
-"""A bit more than the longest maturity of the default gates, a day."""
+_CUTS = (timedelta(hours=25), timedelta(hours=7), timedelta(hours=1))
+"""A bit more than the maturities of the default gates: a day, six hours, half an hour."""
+_Heads = list[tuple[datetime, Counts]]
+"""Counts from the beginning of a window to some instants in it, which itself is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class DatabaseReader:
 
     def __init__(self, spec: TelemetrySpec, root: Path, environ: Mapping[str, str], *, is_for_one_look: bool = False) -> None:
         """Read ``spec.database``; a reference is looked up when it is first asked."""
-        self._heads: dict[CountQuery, tuple[datetime, Counts]] | None = {} if is_for_one_look else None
+        self._heads: dict[CountQuery, _Heads] | None = {} if is_for_one_look else None
         self._database = spec.database or ""
         self._root = root
         self._environ = environ
@@ -124,20 +126,22 @@ class DatabaseReader:
         counts = self._open().counts(query) if self._heads is None else self._counts(query, self._heads)
         return Counted(counts, f"the telemetry database: {_told(query)}", digest_of(counts))
 
-    def _counts(self, query: CountQuery, heads: dict[CountQuery, tuple[datetime, Counts]]) -> Counts:
-        """Count a window that begins as others of this look do: what is older than a day is counted for all of them at once.
+    def _counts(self, query: CountQuery, heads: dict[CountQuery, _Heads]) -> Counts:
+        """Count a window that begins as others of this look do: what they have in common is counted once.
 
         Gates ask for the same window with ends that differ by their maturity. A device counts in one bucket only, so that the
         counts of two times that follow each other add up.
         """
         beginning = replace(query, end=query.start)
-        if beginning not in heads and query.end - query.start > 2 * _TAIL:
-            cut = query.end - _TAIL
-            heads[beginning] = (cut, self._open().counts(replace(query, end=cut)))
-        cut, head = heads.get(beginning, (query.end, Counts()))
-        if query.end <= cut:
-            return self._open().counts(query)
-        return together(head, self._open().counts(replace(query, start=cut)))
+        if beginning not in heads:
+            heads[beginning] = [(query.start, Counts())]
+            for before in _CUTS if query.end - query.start > 2 * _CUTS[0] else ():
+                at, head = heads[beginning][-1]
+                cut = query.end - before
+                further = self._open().counts(replace(query, start=at, end=cut))
+                heads[beginning].append((cut, together(head, further)))
+        at, head = max((known for known in heads[beginning] if known[0] <= query.end), key=lambda known: known[0])
+        return together(head, self._open().counts(replace(query, start=at)))
 
     def side_by_side(self, query: CountQuery, control: str) -> Compared:
         """See TelemetryReader.side_by_side."""
