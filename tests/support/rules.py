@@ -1,4 +1,4 @@
-"""The rules that a store must keep at every instant, whoever was killed when (the invariants of docs/rollouts and of the design).
+"""The rules that a store must keep at every instant, whoever was killed when.
 
 Besides those of :func:`support.world.check_invariants` (pointers name whole releases, the ledger's chain is whole, no event stands
 in it twice, serials and revisions grow by one):
