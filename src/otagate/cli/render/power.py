@@ -14,11 +14,18 @@ from otagate.gate.forecast import Forecast
 from otagate.gate.power import Outlook
 from otagate.policy.model import Action
 
+_MOST_IN_FULL = 3
+"""More limits than this are shown with a line each: eight tables would answer no question."""
 _DONE = {Action.ALERT: "alert", Action.PAUSE: "pause", Action.ROLLBACK: "roll back"}
 
 
 def power_view(forecasts: Sequence[Forecast]) -> list[Block]:
     """Show what each limit can see."""
+    if len(forecasts) > _MOST_IN_FULL:
+        return [
+            *_overview(forecasts),
+            Line("how soon, and how many devices get it: otagate gate power --metric NAME", Tone.DIM),
+        ]
     blocks: list[Block] = []
     for one in forecasts:
         blocks += [Heading(_title(one)), Facts(_facts(one)), _table(one)]
@@ -27,6 +34,30 @@ def power_view(forecasts: Sequence[Forecast]) -> list[Block]:
             blocks.append(Line(f"{missing} devices too few for the planned look: only evidence beyond doubt acts", Tone.WARN))
     said = "Exact chances, for devices that are bad independently of each other and arrive evenly, with a look each hour."
     return [*blocks, Line(said, Tone.DIM)]
+
+
+def _overview(forecasts: Sequence[Forecast]) -> list[Block]:
+    headers = ("gate", "limit", "does", "planned look", "at any look", "catches with 95%", "twice the limit", "proves below")
+    rows = tuple(_overview_row(one) for one in forecasts)
+    few = [_name(one) for one in forecasts if not one.plan.decides]
+    short = [
+        Line(f"too few devices for the planned look, so that only evidence beyond doubt acts: {', '.join(few)}", Tone.WARN)
+    ]
+    return [Heading("what these limits can see"), Table(headers, rows), *(short if few else [])]
+
+
+def _overview_row(one: Forecast) -> tuple[str, ...]:
+    plan = one.plan
+    return (
+        _name(one),
+        f"≤ {_share(plan.limit)} bad",
+        _DONE[one.action],
+        f"{plan.min_sample} devices",
+        f"from {math.exp(plan.log_e):.0f} to 1",
+        "nothing" if one.caught is None else f"{_share(one.caught)} and more",
+        "-" if one.twice is None else f"from {one.twice} devices on",
+        f"with {one.proof[0]} and none bad" if one.proof[0] is not None else "-",
+    )
 
 
 def power_data(one: Forecast) -> dict[str, Any]:
@@ -61,9 +92,12 @@ def _fixed(value: float | None) -> str | None:
     return None if value is None else f"{value:.{DIGITS}f}"
 
 
+def _name(one: Forecast) -> str:
+    return one.metric if one.limit in {"limit", one.metric} else f"{one.metric} ({one.limit})"
+
+
 def _title(one: Forecast) -> str:
-    name = one.metric if one.limit in {"limit", one.metric} else f"{one.metric} ({one.limit})"
-    return f"{name}: {_DONE[one.action]} above {_share(one.plan.limit)} bad devices"
+    return f"{_name(one)}: {_DONE[one.action]} above {_share(one.plan.limit)} bad devices"
 
 
 def _facts(one: Forecast) -> tuple[tuple[str, str], ...]:
@@ -74,8 +108,8 @@ def _facts(one: Forecast) -> tuple[tuple[str, str], ...]:
     facts = (
         ("devices", f"{plan.devices}, in {len(plan.looks)} hours; the planned look needs {plan.min_sample}"),
         ("acts at any time from", f"{math.exp(plan.log_e):.0f} to 1"),
-        ("caught with 95 %", f"releases that are bad on {caught}"),
-        ("twice the limit is caught with 95 %", twice),
+        ("caught with 95%", f"releases that are bad on {caught}"),
+        ("twice the limit is caught with 95%", twice),
         ("proven to be below", f"{none} devices when none is bad, {half} at half the limit"),
     )
     return tuple((name, value) for name, value in facts if value)
@@ -98,8 +132,8 @@ def _row(seen: Outlook) -> tuple[str, ...]:
 
 
 def _share(share: float | Fraction) -> str:
-    return f"{float(share) * 100:.4g} %"
+    return f"{float(share) * 100:.4g}%"
 
 
 def _chance(chance: float) -> str:
-    return f"{chance * 100:.2f} %"
+    return f"{chance * 100:.2f}%"
