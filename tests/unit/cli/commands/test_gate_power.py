@@ -132,7 +132,7 @@ def test_a_policy_without_gates_has_nothing_to_foresee(app: Path) -> None:
 
 def test_what_people_see(nowhere: Path) -> None:
     text = drawn(power(nowhere, "--metric crash_rate --devices 240"))
-    assert "crash_rate: pause above 2 % bad devices" in text
+    assert "crash_rate: pause above 2% bad devices" in text
     assert "crash_rate (escalate): roll back above 10 % bad devices" in text
     assert "240, in 24 hours; the planned look needs 300" in text
     assert "60 devices too few for the planned look" in text
@@ -144,7 +144,7 @@ def test_what_cannot_be_said_is_left_out(nowhere: Path) -> None:
     text = drawn(result)
     assert "releases that are bad on nothing" in text
     assert "twice the limit" not in text
-    assert "| 50 % |" in markdown(result.view)
+    assert "| 50% |" in markdown(result.view)
 
 
 def test_the_result_is_json(nowhere: Path) -> None:
@@ -152,3 +152,13 @@ def test_the_result_is_json(nowhere: Path) -> None:
     assert result.schema == "otagate/power/v1"
     (limit,) = json.loads(_canonical.dumps(dict(result.data)))["limits"]
     assert (limit["max"], limit["min_sample_for_twice"]) == ("0.00001", 525649)
+
+
+def test_many_limits_are_shown_with_a_line_each(nowhere: Path) -> None:
+    lines = drawn(power(nowhere, "--per-hour 5")).split("\n")
+    (crash,) = [line for line in lines if line.strip().startswith("crash_rate  ")]
+    for part in ("≤ 2% bad", "pause", "300 devices", "and more", "from 261 devices on"):
+        assert part in crash
+    assert "too few devices for the planned look" in lines[-3]
+    assert "device_success_rate" not in lines[-3]
+    assert lines[-2].endswith("otagate gate power --metric NAME")
