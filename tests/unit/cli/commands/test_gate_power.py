@@ -133,7 +133,7 @@ def test_a_policy_without_gates_has_nothing_to_foresee(app: Path) -> None:
 def test_what_people_see(nowhere: Path) -> None:
     text = drawn(power(nowhere, "--metric crash_rate --devices 240"))
     assert "crash_rate: pause above 2% bad devices" in text
-    assert "crash_rate (escalate): roll back above 10 % bad devices" in text
+    assert "crash_rate (escalate): roll back above 10% bad devices" in text
     assert "240, in 24 hours; the planned look needs 300" in text
     assert "60 devices too few for the planned look" in text
     assert "from 261 devices on" in text
