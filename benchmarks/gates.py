@@ -28,8 +28,8 @@ from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
 from otagate.policy.build import default_gates
 from otagate.policy.model import Action, GateSpec, Judgement, Split, TelemetrySource, TelemetrySpec
-from otagate.telemetry.fold import COUNTED, VERIFY_COLUMNS
-from otagate.telemetry.model import BUCKET_S
+from otagate.telemetry.fold import COUNTED, contribution
+from otagate.telemetry.model import BUCKET_S, Mark, Progress
 from otagate.telemetry.sql import open_telemetry
 from otagate.telemetry.tables import ACTIVE_KEY, COUNTER_KEY
 from support.servers.postgres import new_database
@@ -53,18 +53,18 @@ _RELEASE = "CASE WHEN i % 4 = 0 THEN 2 ELSE 1 END"
 _VERSION = f"CASE WHEN i % 11 = 3 THEN 'builtin' WHEN i % 4 = 0 THEN '{RELEASE}' ELSE '{CONTROL}' END"
 _HOUR = f"{int(NOW.timestamp()) // 3600} - i % 48"
 _TARGET = f"CASE WHEN i % 4 = 0 THEN '{RELEASE}' ELSE '{CONTROL}' END"
-_COUNTS = {
-    "devices": "COUNT(*)",
-    "offered": "COUNT(*)",
-    "success": "SUM(CASE WHEN marks IN (31, 1055, 2079) THEN 1 ELSE 0 END)",
-    "network": "SUM(CASE WHEN marks = 67 THEN 1 ELSE 0 END)",
-    "boot": "SUM(CASE WHEN marks = 271 THEN 1 ELSE 0 END)",
-    "ran": "SUM(CASE WHEN marks <> 67 THEN 1 ELSE 0 END)",
-    "crashed": "SUM(CASE WHEN marks = 1055 THEN 1 ELSE 0 END)",
-    "errored": "SUM(CASE WHEN marks = 2079 THEN 1 ELSE 0 END)",
-    "adopted_24h": "SUM(CASE WHEN marks IN (31, 1055, 2079) THEN 1 ELSE 0 END)",
-    VERIFY_COLUMNS[3]: "SUM(CASE WHEN marks <> 67 THEN 1 ELSE 0 END)",
-}
+_MARKED = (31, 67, 271, 1055, 2079)
+"""What :data:`_MARKS` gives: success; a broken download; a failed boot; success and a crash; success and an error."""
+
+
+def _summed(name: str) -> str:
+    """Give the SQL that sums a column of counters, as the rows count for it."""
+    counted = []
+    for marks in _MARKED:
+        is_loaded, is_success = marks != 67, marks not in (67, 271)
+        progress = Progress(Mark(marks), 0 if is_loaded else None, 7000 if is_loaded else None, 0 if is_success else None)
+        counted += [str(marks)] if contribution(progress, 0).get(name) else []
+    return f"SUM(CASE WHEN marks IN ({', '.join(counted)}) THEN 1 ELSE 0 END)" if counted else "0"
 
 
 def statements(devices: int, *, is_postgres: bool) -> list[str]:
@@ -74,7 +74,7 @@ def statements(devices: int, *, is_postgres: bool) -> list[str]:
     else:
         numbers = f"(WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {devices - 1}) SELECT i FROM n)"
         key, no = "CAST(printf('%016d', i) AS BLOB)", "0"
-    sums = ", ".join(_COUNTS.get(name, "0") for name in COUNTED)
+    sums = ", ".join(map(_summed, COUNTED))
     where = f"'{CHANNEL}', {_PLATFORM}, {_PLUGIN}"
     began, done = "CASE WHEN i % 11 = 3 THEN NULL ELSE 0 END", "CASE WHEN i % 11 = 3 THEN NULL ELSE 7000 END"
     success = f"CASE WHEN i % 11 = 3 OR {_MARKS} = 271 THEN NULL ELSE {_WHERE} END"
