@@ -5,7 +5,8 @@ in it twice, serials and revisions grow by one):
 
 * at most one active rollout stands on a channel;
 * what a channel shows is never more than what a rollout recorded before, or a person asked for;
-* what is terminal stays so, and a latched failure stays until it is waived.
+* what is terminal stays so, and a latched failure stays until it is waived;
+* what a rollout did stands in the ledger, or will.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ def check_rules(world: World, by_hand: ByHand | None = None) -> None:
     _check_one_per_channel(world, there)
     for name, channel in documents(world, "channels"):
         _check_exposure(name, channel, there, by_hand or {})
+    _check_told(world, there)
     _check_lives(world)
 
 
@@ -114,6 +116,15 @@ def _check_one_per_channel(world: World, there: dict[str, dict[str, Any]]) -> No
             )
             assert channel not in standing, f"{name} and {standing[channel]} both stand on {channel}"
             standing[channel] = name
+
+
+def _check_told(world: World, there: dict[str, dict[str, Any]]) -> None:
+    """What a rollout has told stands in the ledger, or is still to be written there."""
+    known = {value["id"] for _, value in documents(world, "ledger")}
+    for name, rollout in there.items():
+        queued = {event["id"] for event in rollout["events"]}
+        lost = {f"{name}#{number + 1}" for number in range(rollout["told"])} - known - queued
+        assert not lost, f"the ledger will never hear of {lost}"
 
 
 def _check_lives(world: World) -> None:
