@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from support import js
+from support.measured import unmeasured
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(js.INSTALL_SECONDS)]
 
@@ -50,7 +51,7 @@ class Told:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """Give the tour once, in a folder of its own, as on a CI that has opinions about branches."""
     place = tmp_path_factory.mktemp("first-light")
-    environ = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/elsewhere", "GITHUB_SHA": "0" * 40}
+    environ = {**unmeasured(), "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/elsewhere", "GITHUB_SHA": "0" * 40}
     argv: list[str | Path] = [js.tool("python"), "-c", ELSEWHERE, str(SOURCE / "demo.py"), str(place)]
     done = subprocess.run(argv, cwd=place, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -40,6 +40,7 @@ from otagate.telemetry.secret import device_key
 from otagate.telemetry.sql import open_telemetry
 from otagate.telemetry.token_store import TokenStore
 from otagate.telemetry.tokens import Limit, Scope, Verb
+from support.measured import unmeasured
 from support.served import BundlesInMemory, Views, channel, release, view
 
 SECRET = bytes(range(32))
@@ -104,12 +105,12 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, workers: int = 1) -> Iterator[Served]:
-    """Run one until the end, which must be calm."""
+def served(folder: Path, workers: int = 1, *, measures: bool = True) -> Iterator[Served]:
+    """Run one until the end, which must be calm; ``measures``: the coverage of what it does."""
     command = [sys.executable, "-c", "from support.served_process import main; main()", str(folder), str(workers)]
-    tests = str(Path(__file__).parents[1])
+    tests, environ = str(Path(__file__).parents[1]), dict(os.environ) if measures else unmeasured()
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log, env={**os.environ, "PYTHONPATH": tests})
+        process = subprocess.Popen(command, stderr=log, env={**environ, "PYTHONPATH": tests})
     try:
         ready = _ready(folder, process)
         yield Served(ready["url"], (folder / "token").read_text(), folder)

@@ -144,6 +144,7 @@ class UpdateServer:
         environ: Beyond what the app needs, such as the variables that references name.
         port: 0: a free one, kept from the first start on.
         is_killed: It will be, and would leave a broken file of measurements behind.
+        measures: The coverage of what it does, which makes it slower.
     """
 
     app: ServedApp
@@ -152,6 +153,7 @@ class UpdateServer:
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     port: int = 0
     is_killed: bool = False
+    measures: bool = True
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="otagate-served-")))
     process: subprocess.Popen[bytes] | None = None
 
@@ -201,7 +203,7 @@ class UpdateServer:
         raise RuntimeError(f"the server did not get ready: {self.log.read_text(errors='replace')[-4000:]}")
 
     def _measures(self, name: str) -> bool:
-        return name.startswith("COVERAGE_") and not self.is_killed
+        return name.startswith("COVERAGE_") and self.measures and not self.is_killed
 
     def stop(self, timeout: float = 20.0) -> int:
         """End it as an operator does; give its exit code."""

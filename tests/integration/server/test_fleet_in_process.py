@@ -1,7 +1,11 @@
-"""Thousands of virtual devices against the real service and the real database, under a virtual clock."""
+"""Many virtual devices against the real service and the real database, under a virtual clock.
+
+``OTAGATE_TEST_DEVICES=10000`` lets ten thousand live their day, instead of a part of them.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
@@ -26,6 +30,7 @@ from support.recount import audit_counters
 from support.update_server import APP, CHANNEL, ServedApp
 
 pytestmark = pytest.mark.integration
+SIZE = int(os.environ.get("OTAGATE_TEST_DEVICES", "2500"))
 GENERATIONS = ("5.9.5", "5.50.2", "6.14.26", "6.51.16", "7.0.50", "7.27.9", "7.51.21", "8.41.2", "8.45.10", "8.51.23")
 HOUR = 3600.0
 
@@ -96,7 +101,7 @@ def test_what_is_counted_is_what_happened_to_the_devices(app: ServedApp) -> None
     faults = {"1.1.0": Faults(boot=0.2, crash=0.1, error=0.1), "1.2.0": Faults(integrity=0.1)}
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         app.publish(version)
-    world = open_world(app, 1500, faults=faults, loss=0.02, emulators=0.05, chooses={"beta": 0.1}, leaves=0.1, skew_s=300.0)
+    world = open_world(app, 900, faults=faults, loss=0.02, emulators=0.05, chooses={"beta": 0.1}, leaves=0.1, skew_s=300.0)
     world.app.promote("1.0.0")
     world.app.promote("1.2.0", "beta")
     world.go(6)
@@ -118,7 +123,7 @@ def test_what_is_counted_is_what_happened_to_the_devices(app: ServedApp) -> None
     for channel in (CHANNEL, "beta"):
         assert world.counted("1.2.0", channel) == diary.counts("1.2.0", channel)
     bad = diary.counts("1.1.0")
-    assert bad["boot"] > 40
+    assert bad["boot"] > 24
     assert bad["crashed"] > 10
     assert diary.counts("1.2.0")["integrity"] > 5
     assert isinstance(world.parts.telemetry, SqlTelemetry)
@@ -154,11 +159,11 @@ def test_nobody_gets_what_the_pointer_does_not_name_for_him(app: ServedApp) -> N
     assert seen > 600
 
 
-def test_ten_thousand_devices_live_a_day_in_seconds(app: ServedApp) -> None:
+def test_thousands_of_devices_live_a_day_in_seconds(app: ServedApp) -> None:
     app.publish("1.0.0")
-    world = open_world(app, 10_000, sessions_per_day=2.0, keep_answers=False)
+    world = open_world(app, SIZE, sessions_per_day=2.0, keep_answers=False)
     world.app.promote("1.0.0")
     world.go(24)
     counted = world.counted("1.0.0")
     assert counted == world.fleet.diary.counts("1.0.0")
-    assert counted["success"] > 4000
+    assert counted["success"] > 0.4 * SIZE

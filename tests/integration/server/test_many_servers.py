@@ -40,7 +40,7 @@ from support.update_server import APP, CHANNEL, NO_RATES, Moved, ServedApp, Upda
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-SIZE = int(os.environ.get("OTAGATE_TEST_DEVICES", "240"))
+SIZE = int(os.environ.get("OTAGATE_TEST_DEVICES", "128"))
 SERVERS = 3
 FLEETS = 16
 """Threads with a part of the devices each: a report waits until it is durable, so that many at once are what a server needs."""
@@ -204,7 +204,7 @@ def _is_named(app: ServedApp, part: Part, answer: Answer) -> bool:
 @contextlib.contextmanager
 def _servers(app: ServedApp, database: str) -> Iterator[list[UpdateServer]]:
     options = ("--secret", "env:DEVICE_SECRET", "--poll", f"{POLL_S * 1000:.0f}ms", *NO_RATES)
-    servers = [UpdateServer(app, database, options, {"DEVICE_SECRET": SECRET.hex()}) for _ in range(SERVERS)]
+    servers = [UpdateServer(app, database, options, {"DEVICE_SECRET": SECRET.hex()}, measures=False) for _ in range(SERVERS)]
     try:
         yield [server.start() for server in servers]
     finally:

@@ -146,7 +146,7 @@ def _database(kind: str, folder: Path) -> tuple[str, Engine]:
 
 
 def _kills(share: float) -> int:
-    return max(2, round(int(os.environ.get("OTAGATE_TEST_KILLS", "20")) * share))
+    return max(2, round(int(os.environ.get("OTAGATE_TEST_KILLS", "12")) * share))
 
 
 @pytest.mark.parametrize(

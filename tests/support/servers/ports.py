@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
@@ -13,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from support.measured import unmeasured
 
 READY_SECONDS = 60.0
 
@@ -65,7 +66,7 @@ def running(command: Sequence[object], is_ready: Callable[[], bool], log: Path) 
             stdout=out,
             stderr=out,
             cwd=log.parent,
-            env={**os.environ, "TMPDIR": str(log.parent)},
+            env={**unmeasured(), "TMPDIR": str(log.parent)},
         )
     try:
         wait(process, is_ready, log)

@@ -1,0 +1,35 @@
+"""Which tests run without being traced for coverage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+UNTRACED = frozenset({
+    "contract/test_concurrent_reconcilers.py",
+    "contract/test_crash_points.py",
+    "contract/test_prune_schedules.py",
+    "contract/test_rollout_crash.py",
+    "e2e/test_disk.py",
+    "e2e/test_secrets.py",
+    "e2e/test_secrets_stores.py",
+    "integration/server/test_fleet_in_process.py",
+    "integration/server/test_many_servers.py",
+    "unit/bundle/test_roundtrip.py",
+    "unit/flow/test_forged_documents.py",
+    "unit/policy/test_junk.py",
+    "unit/rollout/test_lives.py",
+    "unit/rollout/test_properties.py",
+    "unit/seal/test_gcm.py",
+    "unit/server/http/test_hostile.py",
+})  # fmt: skip
+"""Modules that do what others do, too, many times over: tracing each line of it doubles their time and finds nothing new."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them for pytest-cov."""
+    for item in items:
+        if item.path.relative_to(TESTS).as_posix() in UNTRACED:
+            item.add_marker(pytest.mark.no_cover)
