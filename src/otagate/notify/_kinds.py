@@ -35,7 +35,7 @@ class Said:
     def because(self, otherwise: str = "") -> str:
         """End a sentence, with the reason when there is one."""
         reason = self("reason", otherwise).rstrip(".")
-        if self("actor") and reason in {f"{deed} by {self('actor')}" for deed in ("paused", "rolled back", "aborted")}:
+        if reason in {"resumed by hand", *(f"{deed} by {self('actor')}" for deed in ("paused", "rolled back", "aborted"))}:
             return "."  # nobody gave a reason, and who did it is said already
         return f": {reason}." if reason else "."
 
@@ -60,8 +60,8 @@ def _where(said: Said) -> str:
 
 def _goes_back(said: Said) -> str:
     channels = said("channels")
-    served = f" Channels {channels} serve the release before it again." if channels else " It had not reached a channel."
-    return f"The rollout of {said.subject} was ended{said.by()}{said.because()}{served}"
+    served = f"; {channels} {'serve' if ', ' in channels else 'serves'} the release before it again" if channels else ""
+    return f"{said.subject} is rolled back{said.by()}{served or '; it had not reached a channel'}{said.because()}"
 
 
 KINDS: dict[str, Kind] = {
@@ -78,7 +78,7 @@ KINDS: dict[str, Kind] = {
     "rollout.lowered": Kind(
         Level.WARNING,
         lambda said: f"{said.subject} goes down to {_where(said)}",
-        lambda said: f"{said.subject} is offered to fewer devices{said.by()}: {_where(said)}{said.because()}",
+        lambda said: f"{said.subject} was taken down to {_where(said)}{said.by()}{said.because()}",
     ),
     "rollout.paused": Kind(
         Level.WARNING,
@@ -109,7 +109,7 @@ KINDS: dict[str, Kind] = {
     "rollout.amended": Kind(
         Level.INFO,
         lambda said: f"{said.subject}: its rollout was amended",
-        lambda said: f"The rollout of {said.subject} goes on under another policy, amended{said.by()}{said.because()}",
+        lambda said: f"The rollout of {said.subject} goes on by the policy as it is now, amended{said.by()}{said.because()}",
     ),
     "rollout.superseded": Kind(
         Level.INFO,
