@@ -10,6 +10,7 @@ TESTS = Path(__file__).parent
 UNTRACED = frozenset({
     "contract/test_concurrent_reconcilers.py",
     "contract/test_crash_points.py",
+    "contract/test_mirror_faults.py",
     "contract/test_prune_schedules.py",
     "contract/test_rollout_crash.py",
     "e2e/test_disk.py",
@@ -20,6 +21,7 @@ UNTRACED = frozenset({
     "unit/bundle/test_roundtrip.py",
     "unit/flow/test_forged_documents.py",
     "unit/policy/test_junk.py",
+    "unit/rollout/test_interleaving.py",
     "unit/rollout/test_lives.py",
     "unit/rollout/test_properties.py",
     "unit/seal/test_gcm.py",

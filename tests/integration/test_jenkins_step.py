@@ -113,7 +113,7 @@ def test_a_failure_ends_the_build_with_the_code(tmp_path: Path, step: Step) -> N
     assert "Traceback" not in answer["console"]
 
 
-@pytest.mark.parametrize("value", ["$(touch pwned)", '"; touch pwned; "', "`touch pwned`", "'; touch pwned; '"])
+@pytest.mark.parametrize("value", ['$(touch pwned)`touch pwned`"; touch pwned; "', "'; touch pwned; '"])
 def test_hostile_values_are_only_values(tmp_path: Path, step: Step, value: str) -> None:
     app = make_app(tmp_path)
     answer = step(app, {"command": "pause", "reason": value, "channel": "stable", "dry-run": True})

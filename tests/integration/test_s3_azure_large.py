@@ -58,7 +58,7 @@ def unfinished(prefix: str) -> list[str]:
 
 def killed(place: tuple[str, dict[str, str]], source: Path, digest: Digest) -> BlobStore:
     """Kill an upload in its middle."""
-    worker = start(place, "send", str(source), digest.hex, killed=True)
+    worker = start(place, "send", str(source), digest.hex)
     assert worker.stdout is not None
     assert worker.stdout.readline() == "sending\n"
     worker.send_signal(signal.SIGKILL)

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from support.measured import unmeasured
+
 WORKER = Path(__file__).parent / "store_worker.py"
 
 
-def start(place: tuple[str, Mapping[str, str]], deed: str, *arguments: str, killed: bool = False) -> subprocess.Popen[str]:
-    """Start a worker. ``killed``: it will be, and then would leave a broken file of measurements behind."""
+def start(place: tuple[str, Mapping[str, str]], deed: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a worker."""
     url, environ = place
-    inherited = {name: value for name, value in os.environ.items() if not (killed and name.startswith("COVERAGE_"))}
     process = subprocess.Popen(
         [sys.executable, str(WORKER), deed, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=inherited,
+        env=unmeasured(),  # one that is killed would leave a broken file of measurements behind
     )
     assert process.stdin is not None
     # Not as an argument: keys would stand in the list of processes.
