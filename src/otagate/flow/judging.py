@@ -16,7 +16,8 @@ from otagate.gate.sources.registry import open_sources
 from otagate.model import FULL_WEIGHT, ChannelName, Version
 from otagate.policy.model import Action, GateSpec, Judgement
 from otagate.rollout import machine
-from otagate.rollout.state import RolloutState
+from otagate.rollout.memory import believable
+from otagate.rollout.state import RolloutState, Total
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Case:
         subject: What is measured, or None for counts that a person gave.
         readings: What was measured.
         streaks: What gates on plain numbers remember.
+        totals: The most devices that sources told of.
     """
 
     gates: tuple[GateSpec, ...]
@@ -40,12 +42,13 @@ class Case:
     subject: Subject | None
     readings: tuple[Reading, ...] = ()
     streaks: Mapping[str, Streak] = field(default_factory=dict)
+    totals: Mapping[str, Total] = field(default_factory=dict)
 
     def judged(self, now: datetime) -> tuple[GateResult, ...]:
         """Judge every gate that is shown."""
         return judge_all(
             self.gates,
-            self.readings,
+            believable(self.totals, self.readings),
             look=self.look,
             judgement=self.judgement,
             gating_metrics=self.gating,
@@ -141,7 +144,8 @@ def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None)
         weight_since=state.entered_at,
         control=state.control or None,
     )
-    return Case(state.gates, count_gating(state.spec.gates), state.spec.judgement, look, subject, streaks=state.streaks)
+    gating = count_gating(state.spec.gates)
+    return Case(state.gates, gating, state.spec.judgement, look, subject, streaks=state.streaks, totals=state.totals)
 
 
 def of_release(workspace: Workspace, channel: ChannelName, release: Version, look: Look) -> Case:

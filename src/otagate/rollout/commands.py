@@ -165,6 +165,7 @@ def amend(state: RolloutState, spec: RolloutSpec, reason: str, actor: str, now: 
         # Whether an approval is still waited for is for the next reconcile to say.
         stage=(Stage.SOAKING if state.exposed else Stage.PENDING) if waited else state.stage,
         awaiting="",
+        totals={},  # another source may count otherwise
     )
     changed = {"was": str(state.spec.digest), "spec": str(spec.digest)}
     return told(amended, "rollout.amended", now, reason=reason, actor=actor, **changed)

@@ -1,23 +1,60 @@
-"""What a rollout keeps of what its gates said: failures that latch, silences, streaks, looks that were. Pure."""
+"""What a rollout keeps of what its gates said: failures that latch, silences, streaks, totals, looks that were. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from otagate._text import span
-from otagate.gate.judge import Demand, GateResult, Verdict, combine
+from otagate.gate.interface import Measurement, SourceError
+from otagate.gate.judge import CheckKind, Demand, GateResult, Reading, Verdict, combine
 from otagate.policy.model import Evaluate
 from otagate.rollout._told import told
-from otagate.rollout.state import Note, RolloutState
+from otagate.rollout.state import Note, RolloutState, Total
 
+FALL, FEW = 0.8, 10
+"""A total below this share of the highest, and by more than so few devices, is no late revision."""
+_CUMULATIVE = {CheckKind.SHARE, CheckKind.CONTRAST}
 _TROUBLES = {Verdict.NO_DATA: "no_data_grace", Verdict.STALE: "no_data_grace", Verdict.ERROR: "error_grace"}
 
 
 def remember(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
     """Take in one look at all gates."""
     return _remember_looks(_remember_troubles(_latch(state, results, now), results, now), results)
+
+
+def believable(totals: Mapping[str, Total], readings: Sequence[Reading]) -> list[Reading]:
+    """Give the readings, with an error instead of those whose counters went backwards.
+
+    Windows begin at one instant and grow, so that a device which was counted once is counted at every look. A source that
+    has lost many of them has lost the bad ones, too; late revisions and estimates move totals by less (:data:`FALL`).
+    """
+    return [_doubted(totals.get(_question(one.metric, one.over)), one) for one in readings]
+
+
+def counted(state: RolloutState, results: Sequence[GateResult]) -> RolloutState:
+    """Keep the highest totals of a look, for :func:`believable` at the next."""
+    totals = dict(state.totals)
+    for result in results:
+        for check in result.checks:
+            if check.kind not in _CUMULATIVE or check.verdict is Verdict.ERROR or not check.total or check.start is None:
+                continue
+            question = f"{result.metric} {check.name}" if check.name.startswith("over ") else result.metric
+            known = totals.get(question)
+            if known is None or known.start != check.start or known.devices < check.total:
+                totals[question] = Total(check.start, check.total)
+    return state if totals == state.totals else replace(state, totals=totals)
+
+
+def _doubted(known: Total | None, reading: Reading) -> Reading:
+    measured = reading.outcome
+    if known is None or known.start != reading.start or not isinstance(measured, Measurement) or measured.total is None:
+        return reading
+    if measured.total >= min(known.devices * FALL, known.devices - FEW):
+        return reading
+    found = f"{measured.total} devices, {known.devices} at an earlier look in the same window"
+    return replace(reading, outcome=SourceError("the counters of this source went backwards", found=found))
 
 
 def latched_reason(state: RolloutState, action: Demand) -> str:
@@ -63,6 +100,10 @@ def _remember_troubles(state: RolloutState, results: Sequence[GateResult], now: 
 
 def _is_silent(state: RolloutState, result: GateResult) -> bool:
     return result.is_gating and result.verdict in _TROUBLES and result.metric not in state.overrides
+
+
+def _question(metric: str, over: timedelta | None) -> str:
+    return metric if over is None else f"{metric} over {span(over)}"
 
 
 def _remember_looks(state: RolloutState, results: Sequence[GateResult]) -> RolloutState:

@@ -20,6 +20,7 @@ from otagate.release.fitness import refuse_unfit
 from otagate.rollout import machine
 from otagate.rollout.effects import Effects, is_left_paused
 from otagate.rollout.ledger import Ledger
+from otagate.rollout.memory import believable, counted
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import OpKind, RolloutState, Stage
 
@@ -99,6 +100,7 @@ class Reconciler:
     def _decide(self, state: RolloutState, *, record: bool = False) -> Outcome:
         now = self.effects.clock.now()
         results = self._judge(state, now, record=record)
+        state = counted(state, results)
         try:
             world = self._surroundings(state, now)
         except VerificationError:
@@ -189,7 +191,7 @@ class Reconciler:
             self.record(state, look, readings)
         return judge_all(
             state.gates,
-            readings,
+            believable(state.totals, readings),
             look=look,
             judgement=state.spec.judgement,
             gating_metrics=count_gating(state.spec.gates),
@@ -272,7 +274,7 @@ def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: st
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
     held = [f"{result.metric}: {result.reason}" for result in results if result.holds]
-    return held_by or "; ".join(held) or machine.closed(state, now)
+    return held_by or "; ".join(held) or machine.waits_for_window(state, now)
 
 
 def _next_look(state: RolloutState, now: datetime) -> datetime | None:

@@ -18,6 +18,7 @@ from otagate.gate.measure import asks
 from otagate.policy.model import GateSpec, Judgement
 from otagate.rollout import machine
 from otagate.rollout.looks import KeptLook
+from otagate.rollout.memory import believable, counted
 from otagate.rollout.state import Note, RolloutState, Stage
 
 
@@ -157,7 +158,7 @@ class _Simulated:
 
     def __init__(self, state: RolloutState, gates: Sequence[GateSpec], judgement: Judgement) -> None:
         spec = replace(state.spec, gates=tuple(gates), judgement=judgement)
-        self._state = replace(state, spec=spec, latched={}, troubles={}, seen=(), streaks={})
+        self._state = replace(state, spec=spec, latched={}, troubles={}, seen=(), streaks={}, totals={})
         self._gating = count_gating(gates)
         self.lacking: set[str] = set()
 
@@ -170,16 +171,21 @@ class _Simulated:
         planned = machine.look_of(state, look.at) or Look(look.kind, look.entered_at, look.not_before)
         results = judge_all(
             state.gates,
-            readings,
+            believable(state.totals, readings),
             look=planned,
             judgement=state.spec.judgement,
             gating_metrics=self._gating,
             now=look.at,
             streaks=state.streaks,
         )
-        after = machine.decide(state, results, look.at)
+        after = machine.decide(counted(state, results), results, look.at)
         self._state = replace(
-            self._state, latched=after.latched, troubles=after.troubles, seen=after.seen, streaks=after.streaks
+            self._state,
+            latched=after.latched,
+            troubles=after.troubles,
+            seen=after.seen,
+            streaks=after.streaks,
+            totals=after.totals,
         )
         would = _would(state, after)
         return ReplayedLook(look, planned.kind, results, would, Deed.WAIT, _reason(after, results, would))

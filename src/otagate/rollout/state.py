@@ -88,6 +88,14 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """The most devices that a source has told of, in the window that begins then."""
+
+    start: datetime
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutSpec:
     """The part of the policy that a rollout runs by, frozen when it starts; only ``otagate amend`` changes it."""
 
@@ -131,6 +139,7 @@ class RolloutState:
         control: Version that the present channel served when the phase was entered, or "": the built-in bundle.
         seen: Gates with ``evaluate: at_age`` whose planned look was in the present phase.
         streaks: Metric to how often in a row its plain number was out of bounds.
+        totals: The most devices that were told of, by what was asked: cumulative counts do not fall.
         superseding: A run by a rule with ``supersede``: it ends rollouts that hold the channels it enters, paused or not.
     """
 
@@ -165,6 +174,7 @@ class RolloutState:
     control: str = ""
     seen: tuple[str, ...] = ()
     streaks: dict[str, Streak] = field(default_factory=dict)
+    totals: dict[str, Total] = field(default_factory=dict)
     superseding: bool = False
 
     @property

@@ -57,8 +57,10 @@ def test_waiting_says_for_what(world: World) -> None:
     assert outcome.waiting_for == "the soak, until 2026-11-22 09:30:00 UTC"
 
 
-def test_waiting_for_more_devices_names_the_gate(world: World) -> None:
+def test_waiting_for_more_devices_names_the_gate(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
     world.devices.says = {"crash_rate": (0, 3), "success": (0, 3000)}
+    world.run()
     world.clock.pass_(DAY)
     assert world.reconcile().waiting_for.startswith("crash_rate: 0 of 3 devices bad (0%): 297 more devices are needed")
 

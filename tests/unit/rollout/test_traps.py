@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,21 @@ import pytest
 
 from otagate.errors import VerificationError
 from otagate.flow import actions, amending
+from otagate.flow.replay import replay_rollout
 from otagate.gate.interface import Measurement
-from otagate.gate.judge import Reading
+from otagate.gate.judge import Look, LookKind, Reading, Verdict, judge_all
 from otagate.model import Weight
-from otagate.policy.model import Action, BranchRule, GateSpec, OnInsufficient, TrustSpec, ValueLimit
+from otagate.policy.model import Action, BranchRule, GateSpec, Judgement, Limit, OnInsufficient, TrustSpec, ValueLimit
+from otagate.rollout.codec import decode, encode
 from otagate.rollout.effects import Effects
+from otagate.rollout.memory import believable, counted
 from otagate.rollout.state import RolloutState, Stage
-from support.world import APP, BAD, DAY, HOUR, World, check_invariants, phase, shown, track
+from support.rollouts import fresh
+from support.world import APP, BAD, DAY, HOUR, NOW, World, check_invariants, phase, shown, track
 
 RAMP = track(phase("stable", 5, 50, 100))
 TWO = track(phase("beta"), phase("stable"))
+LONG = timedelta(seconds=120)
 
 
 class KilledError(BaseException):
@@ -77,6 +82,68 @@ def test_a_number_out_of_bounds_is_looked_at_once_a_reconcile(tmp_path: Path) ->
         assert slow.looks == looks
     assert world.state().stage is Stage.PAUSED
     assert "3 looks in a row" in world.state().paused_by
+
+
+@pytest.mark.parametrize(("total", "is_lost"), [(2500, False), (2000, False), (1601, False), (1599, True), (40, True)])
+def test_counters_that_went_backwards_are_not_believed(total: int, is_lost: bool, tmp_path: Path) -> None:
+    """Who has lost devices has lost the bad ones first of all: neither a pass nor a fail."""
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.clock.pass_(DAY)
+    world.devices.says = {"crash_rate": (0, total), "success": (0, 2000)}
+    outcome = world.reconcile()
+    said = {result.metric: result.reason for result in outcome.results}["crash_rate"]
+    assert ("went backwards" in said, outcome.state.step) == (is_lost, 0 if is_lost else 1)
+    assert not is_lost or f"{total} devices, 2000 at an earlier look" in outcome.waiting_for
+    again = replay_rollout(world.process(), "1.0.0-production", ask_again=False).replay
+    assert [look.results[0].verdict for look in again.looks][-1] is (Verdict.ERROR if is_lost else Verdict.PASS)
+
+
+def test_lost_counters_pause_after_a_grace_and_do_not_roll_back(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.devices.says = {"crash_rate": (40, 60), "success": (10, 2000)}
+    for _ in range(2):
+        world.clock.pass_(HOUR)
+        assert world.reconcile().state.stage is Stage.SOAKING
+    world.clock.pass_(2 * HOUR)
+    assert "no usable answer for longer than 2h" in world.reconcile().state.paused_by
+    actions.resume(world.process(), None, {"crash_rate": "the store was moved"}, "").carry_out()
+    world.devices.says = {"crash_rate": (2, 60), "success": (10, 2000)}
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.step == 1
+
+
+def test_totals_begin_anew_with_each_phase_and_with_an_amendment(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO)
+    world.run()
+    world.clock.pass_(DAY)
+    world.devices.says = {"crash_rate": (1, 400), "success": (1, 400)}
+    amending.amend(world.process(), None, "another source").carry_out()
+    assert world.reconcile().state.phase == 0, "the same policy changes nothing"
+    world.policy = replace(world.policy, judgement=Judgement(no_data_grace=HOUR))
+    amending.amend(world.process(), None, "another source").carry_out()
+    assert world.reconcile().state.phase == 1
+    world.devices.says = {"crash_rate": (1, 300), "success": (1, 300)}
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.stage is Stage.COMPLETED
+
+
+def test_each_limit_of_a_length_of_time_has_its_own_total() -> None:
+    gate = GateSpec(
+        "time", limits=(Limit(timedelta(seconds=45), Decimal("0.1"), Action.PAUSE), Limit(LONG, Decimal("0.1"), Action.PAUSE))
+    )
+    readings = [
+        Reading("time", NOW, NOW + DAY, Measurement(0, total, None, "scripted"), over)
+        for over, total in ((timedelta(seconds=45), 900), (LONG, 500))
+    ]
+    look = Look(LookKind.INTERIM, NOW, NOW + DAY)
+    results = judge_all([gate], readings, look=look, judgement=Judgement(), gating_metrics=1, now=NOW + DAY)
+    state = counted(fresh(), results)
+    assert {name: total.devices for name, total in state.totals.items()} == {"time over 45s": 900, "time over 2m": 500}
+    assert believable(state.totals, readings) == readings
+    assert counted(state, results) is state
+    assert decode(RolloutState, encode(state)) == state
 
 
 # --- killed half-way -----------------------------------------------------------------------------------------------------
