@@ -4,7 +4,8 @@ A life is a list of commands. A killed command is simply run again, by a process
 be in a state that may be seen; after the command it must look as if nothing had happened. Since time does not pass in between, a
 command that ends in the same store makes the rest of the life the same, so each command is looked at by itself.
 
-``OTAGATE_TEST_SCHEDULES=all`` carries out every schedule of two kills with real exceptions, too (some minutes).
+``OTAGATE_TEST_SCHEDULES=all`` goes through all lives with real exceptions, too, and through ten times as many pairs of them
+(half an hour).
 """
 
 from __future__ import annotations
@@ -462,6 +463,7 @@ def test_a_process_that_unwinds_leaves_no_more_than_a_killed_one(name: str, live
     assert schedules >= 15
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", LIVES if ALL else ["a bad release is rolled back"])
 def test_two_real_exceptions_in_a_row(name: str, lived: Lived) -> None:
     schedules = 0
@@ -479,10 +481,10 @@ def test_two_real_exceptions_in_a_row(name: str, lived: Lived) -> None:
 
 
 def pairs(start: World, move: Move) -> Iterator[tuple[int, int]]:
-    """Give pairs of operations to die at, all of them or some that are spread over all."""
+    """Give pairs of operations to die at, spread over all."""
     many = len(operations(start, move))
     every = [(at, second) for at in range(many) for second in range(many)]
-    yield from every if ALL else every[::71]
+    yield from every[:: 7 if ALL else 71]
 
 
 @pytest.mark.parametrize("fault", [Fault.LOST_ANSWER, Fault.DUPLICATE, Fault.UNAVAILABLE, Fault.UNAVAILABLE_AFTER])

@@ -129,7 +129,7 @@ class Lives(RuleBasedStateMachine):
         for name in self.held():
             before = rollouts(self.world)[name]
             is_told = self.do("reconcile", lambda here, name=name: here.reconciler.reconcile(name), dies)  # type: ignore[misc]
-            if is_told and self.saying == "bad" and before["entered_at"]:
+            if is_told and self.saying == "bad" and before["entered_at"] and before["stage"] not in TERMINAL:
                 after = rollouts(self.world)[name]
                 assert after["stage"] == "rolled_back", f"{name} is {after['stage']} while devices crash"
 
@@ -275,7 +275,9 @@ class Lives(RuleBasedStateMachine):
                 actions.resume(here, channel, dict.fromkeys(state.latched, "known"), "go on").carry_out()
             if state.awaiting:
                 actions.approve(here, channel, None, "fine").carry_out()
-            here.reconciler.reconcile(name)
+            waits = here.reconciler.reconcile(name).waiting_for
+            if "is paused: otagate resume --channel" in waits:  # what paused it was ended, and the pause left
+                actions.resume(here, ChannelName(waits.split()[-1]), {}, "go on").carry_out()
         except ConflictError:
             actions.rollback(here, channel, None, "no way on").carry_out()
 
