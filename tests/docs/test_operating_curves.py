@@ -77,9 +77,9 @@ def test_what_the_text_says_of_the_budget() -> None:
         cell = rows[str(speed), rate][CURVES.CRASH_HEAD.index(column)]
         return 0.0 if cell.startswith("<") else float(cell.split(" ")[0])
 
-    # Continuous looking stays far below the budget of the gate, 5 % over four gates, even exactly at the limit.
+    # Continuous looking stays far below the budget of the gate, 5 % over three gates, even exactly at the limit.
     assert max(stopped(speed, rate, "ours, any look") for speed in CURVES.SPEEDS for rate in ("0.5 %", "1 %")) <= 0.02
-    assert max(stopped(speed, "2 %", "ours, any look") for speed in CURVES.SPEEDS) <= 0.34
+    assert max(stopped(speed, "2 %", "ours, any look") for speed in CURVES.SPEEDS) <= 0.4
     others = CURVES.CRASH_HEAD[4:]
     acting = [stopped(speed, "2 %", name) for speed in CURVES.SPEEDS for name in others if stopped(speed, "30 %", name)]
     assert min(acting) >= 13

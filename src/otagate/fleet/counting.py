@@ -72,7 +72,7 @@ def summed(rows: Iterable[Row]) -> dict[str, Any]:
         total[result] += 1
         total["offered"] += bool(marks & Told.OFFERED)
         total["ran"] += has_run
-        total["crashed"] += has_run and bool(marks & Told.CRASHED)
+        total["crashed"] += bool(marks & (Told.CRASHED | Told.BOOT))
         total["errored"] += has_run and bool(marks & Told.ERRORED)
         is_early = row.success_s is not None and row.success_s < row.bucket + DAY_S
         total["adopted_24h"] += bool(marks & Told.OFFERED) and result == "success" and is_early

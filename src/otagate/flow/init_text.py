@@ -75,7 +75,7 @@ metrics:
 #   crash_rate: {{max: 2%, action: pause, min_sample: 300, escalate: {{above: 10%, action: rollback}}}}
 #   error_rate: {{max: 0.5%, action: alert, min_sample: 1000}}
 #   device_success_rate: {{min: 85%, target: 98%, action: rollback, min_sample: 30, maturity: 30m}}
-#   rollout_completion: {{min: 95%, target: 98%, action: pause, evaluate: phase_end, maturity: 6h}}
+#   rollout_completion: {{min: 95%, target: 98%, action: alert, evaluate: phase_end, maturity: 24h}}
 #   verification_time:
 #     limits:
 #       - {{over: 45s, max_share: 5%, action: alert}}

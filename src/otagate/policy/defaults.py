@@ -3,7 +3,8 @@
 **Source:** the thresholds are those of DESIGN.md §5: crash rate above 2 %, error rate above 0.5 %, device success below 85 %,
 completion below 95 % (target 98 %), verification above 45 s and 120 s, adoption below 50 % (target 75 %) after 24 hours.
 How long a device needs until its fate is known is ours (docs/gates.md, "What telemetry counts"): the plugin applies an update
-when the app goes to the background, so half an hour shows whether it works, and six hours whether it arrived.
+when the app goes to the background, so half an hour shows whether it works, and a day whether it arrived. That it has not arrived says
+as much of people who do not open the app as of the release, so completion alerts, as adoption does (docs/adr/0016-gates.md).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ DEFAULT_GATES: dict[str, dict[str, Any]] = {
     "crash_rate": {"max": "2%", "action": "pause", "min_sample": 300, "escalate": {"above": "10%", "action": "rollback"}},
     "error_rate": {"max": "0.5%", "action": "alert", "min_sample": 1000},
     "device_success_rate": {"min": "85%", "target": "98%", "action": "rollback", "min_sample": 30, "maturity": "30m"},
-    "rollout_completion": {"min": "95%", "target": "98%", "action": "pause", "evaluate": "phase_end", "maturity": "6h"},
+    "rollout_completion": {"min": "95%", "target": "98%", "action": "alert", "evaluate": "phase_end", "maturity": "24h"},
     "verification_time": {
         "limits": [
             {"over": "45s", "max_share": "5%", "action": "alert"},

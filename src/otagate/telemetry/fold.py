@@ -62,7 +62,8 @@ def _contribution(marks: int, verify_bin: int, is_in_time: bool) -> Mapping[str,
     for name, holds in (
         ("offered", is_offered),
         ("ran", has_run),
-        ("crashed", has_run and Mark.CRASHED in progress.marks),
+        # A start that does not come to its end is a crash too, told by another event.
+        ("crashed", bool(progress.marks & (Mark.CRASHED | Mark.BOOT))),
         ("errored", has_run and Mark.ERRORED in progress.marks),
         ("adopted_24h", is_offered and is_in_time and progress.outcome.value == "success"),
     ):

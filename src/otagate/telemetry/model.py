@@ -185,7 +185,7 @@ class Counts:
         offered: The server named it to them.
         success: With that outcome; likewise the next five.
         ran: Devices that started it.
-        crashed: Of ``ran``.
+        crashed: Of ``ran``: crashed, hung, or did not come up (outcome ``boot``).
         errored: Of ``ran``.
         adopted_24h: Of ``offered``: had success within 24 hours of being first seen with it.
         verify: Devices by time to verify, one more than ``VERIFY_BOUNDS_S``.

@@ -66,7 +66,7 @@ def test_a_device_counts_once_whatever_comes_twice() -> None:
     assert counted(made) == {"devices": 1, "offered": 1, "success": 1, "ran": 1, "adopted_24h": 1}
     assert made.counts("1.0.0")["verify"][3] == 1
     tell(made, "update_fail")
-    assert counted(made) == {"devices": 1, "offered": 1, "boot": 1, "ran": 1}
+    assert counted(made) == {"devices": 1, "offered": 1, "boot": 1, "ran": 1, "crashed": 1}
 
 
 def test_a_day_later_is_too_late_for_adoption() -> None:

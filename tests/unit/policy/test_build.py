@@ -208,7 +208,8 @@ def test_the_default_gates_are_the_published_thresholds() -> None:
             "rollout_completion",
             min=share("0.95"),
             target=share("0.98"),
-            maturity=timedelta(hours=6),
+            action=Action.ALERT,
+            maturity=timedelta(hours=24),
             evaluate=Evaluate.PHASE_END,
         ),
         GateSpec(

@@ -70,14 +70,19 @@ LONGEST: dict[str, Source] = {
 
 @pytest.mark.parametrize(("text", "expected"), [*SHORTEST.items(), *LONGEST.items()])
 def test_each_source_is_read(text: str, expected: Source, tmp_path: Path) -> None:
-    policy = load(tmp_path, f"gates: {{mine: {{max: 5%, action: pause, source: {{{text}}}}}}}\n")
+    name = "crash_rate" if text.startswith("capgo") else "mine"  # Capgo knows few metrics
+    policy = load(tmp_path, f"gates: {{{name}: {{max: 5%, escalate: null, action: pause, source: {{{text}}}}}}}\n")
     assert policy.gates[0].source == expected
     assert policy.warnings == ()
 
 
 @pytest.mark.parametrize("text", SHORTEST)
 def test_each_source_can_be_the_default_one(text: str, tmp_path: Path) -> None:
-    policy = load(tmp_path, f"metrics: {{{text}}}\ngates: {{mine: {{max: 5%}}, other: {{min: 5%}}}}\n")
+    known = text.startswith("capgo")  # it knows few metrics
+    names = ("crash_rate", "device_success_rate") if known else ("mine", "other")
+    shapes = "{max: 5%, escalate: null}, ", "{min: 5%, action: pause}"
+    gates = f"{names[0]}: {shapes[0]}{names[1]}: {shapes[1]}"
+    policy = load(tmp_path, f"metrics: {{{text}}}\ngates: {{{gates}}}\n")
     assert [gate.source for gate in policy.gates] == [SHORTEST[text]] * 2
 
 

@@ -161,7 +161,7 @@ def test_every_default_gate_is_counted_by_telemetry_without_a_word(tmp_path: Pat
     assert {gate.metric for gate in policy.gates} == set(METRICS)
     assert {gate.source for gate in policy.gates} == {TelemetrySource(SPEC)}
     ages = {gate.metric: gate.maturity for gate in policy.gates}
-    assert (ages["adoption_24h"], ages["rollout_completion"]) == (timedelta(hours=24), timedelta(hours=6))
+    assert (ages["adoption_24h"], ages["rollout_completion"]) == (timedelta(hours=24), timedelta(hours=24))
     assert warnings(policy) == []
 
 

@@ -197,7 +197,7 @@ def test_gates_that_act_need_a_source_and_the_message_says_what_to_write(tmp_pat
         "version: 1\napp: {id: com.example.app}\nbranches: {main: {track: t}}\ntracks:\n  t: [{phase: beta, channel: beta}]\n"
     )
     found = the_problem(tmp_path, text)
-    assert "crash_rate, device_success_rate, rollout_completion, verification_time" in found
+    assert "crash_rate, device_success_rate, verification_time" in found
     assert "write `telemetry:`, or `metrics:` with a source (docs/gates.md), or `gates: {}`" in found
     assert load_policy(write(tmp_path, text + "gates: {}\n")).gates == ()
     assert load_policy(write(tmp_path, text + "metrics: {file: m.json}\n")).gates[0].source is not None
@@ -235,20 +235,20 @@ def test_what_is_unwise_is_a_warning_with_a_place(line: str, said: str, tmp_path
 @pytest.mark.parametrize(
     ("phase", "more", "late"),
     [
-        ("soak: 30m", "", "device_success_rate, rollout_completion"),
-        ("soak: 31m", "", "rollout_completion"),
-        ("soak: 6h", "", "rollout_completion"),
-        ("soak: 3h1m, weights: [5%, 100%]", "", None),
-        ("soak: 31m", "evaluation: {settle: 1m}", "device_success_rate, rollout_completion"),
-        ("soak: 1m", "evaluation: {settle: 1m}", "crash_rate, device_success_rate, rollout_completion, verification_time"),
+        ("soak: 30m", "", "device_success_rate"),
+        ("soak: 31m", "", None),
+        ("soak: 6h", "gates: {rollout_completion: {action: pause, maturity: 6h}}", "rollout_completion"),
+        ("soak: 3h1m, weights: [5%, 100%]", "gates: {rollout_completion: {action: pause, maturity: 6h}}", None),
+        ("soak: 31m", "evaluation: {settle: 1m}", "device_success_rate"),
+        ("soak: 1m", "evaluation: {settle: 1m}", "crash_rate, device_success_rate, verification_time"),
         (
             "soak: 1m, weights: [5%, 100%]",
             "evaluation: {settle: 1m}",
-            "crash_rate, device_success_rate, rollout_completion, verification_time",
+            "crash_rate, device_success_rate, verification_time",
         ),
         ("soak: 1m", "gates: {mine: {max: 5%, maturity: 1h, dry_run: true}}", None),
         ("soak: 1m", "gates: {mine: {max: 5%, maturity: 1h, action: alert}}", None),
-        ("soak: 0s", "", "device_success_rate, rollout_completion"),
+        ("soak: 0s", "", "device_success_rate"),
     ],
 )
 def test_a_soak_in_which_no_device_can_mature_is_a_warning(phase: str, more: str, late: str | None, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,11 @@ from sqlalchemy import inspect, text
 from otagate.errors import NotFoundError, UsageError
 from otagate.telemetry.engine import Engines, place_of
 from otagate.telemetry.migrate import STEPS, migrate, newest, require_schema, version_of
+from otagate.telemetry.model import DeviceFacts, Mark, Observation
+from otagate.telemetry.sql import open_telemetry
 from otagate.telemetry.tables import METADATA
 from otagate.telemetry.token_tables import TOKENS
+from support.recount import audit_counters
 
 ALL_TABLES = {*METADATA.tables, TOKENS.name}
 
@@ -130,3 +135,23 @@ def test_many_at_once_take_turns(tmp_path: Path) -> None:
     assert {state(engines)[0] for engines in opened} == {newest()}
     for engines in opened:
         engines.close()
+
+
+def test_sums_of_old_databases_follow_what_a_crash_is_now(tmp_path: Path) -> None:
+    now = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
+    url = f"sqlite:///{tmp_path}/old.db"
+    whole = Mark.OFFERED | Mark.SET
+    with closing(open_telemetry(url, {})) as telemetry:
+        for number, marks in enumerate([whole | Mark.READY, whole | Mark.BOOT, whole | Mark.BOOT | Mark.CRASHED, whole]):
+            facts = DeviceFacts(
+                "com.example.app", bytes([number]) * 16, "ios", "8.51.4", "stable", is_test=False, native="1.0.0"
+            )
+            telemetry.record([Observation(facts, "1.0.0", marks, now)])
+        assert audit_counters(telemetry) == []
+        with telemetry.engines.write() as connection:
+            connection.execute(text("UPDATE counters SET crashed = 1"))  # as the last version counted them
+            connection.execute(text("UPDATE otagate_schema SET version_num = '0002'"))
+    with closing(open_telemetry(url, {})) as telemetry:
+        assert audit_counters(telemetry) == []
+        with telemetry.engines.read() as connection:
+            assert connection.execute(text("SELECT sum(crashed) FROM counters")).scalar() == 2
