@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from html import escape
 
@@ -48,7 +49,7 @@ _MARKS = {
 
 def drawn(run: Rehearsed) -> str:
     """Draw a rehearsal with letters and bars, for a terminal."""
-    samples = _columns(run.samples)
+    samples = _columns(_served(run))
     if not samples:
         return "no look was made"
     most = max(1, *(sample.exposed for sample in samples))
@@ -64,6 +65,12 @@ def drawn(run: Rehearsed) -> str:
     lines.append(f"{'':<9}  0{end:>{len(samples) - 1}}")
     lines.append("p pass, w warn, F fail, · nothing against it yet, i too few devices, n no data, s stale, E source failed")
     return "\n".join(lines)
+
+
+def _served(run: Rehearsed) -> list[Sample]:
+    """Give the samples with the weight that phones are served: none after a rollback, where a rollout remembers its last."""
+    back = min((moment.at for moment in run.moments if moment.kind == "rollout.rolled_back"), default=timedelta.max)
+    return [replace(one, weight_bps=0) if one.at >= back else one for one in run.samples]
 
 
 def _columns(samples: Sequence[Sample]) -> list[Sample]:
@@ -134,13 +141,14 @@ def _weights(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
     def y(sample: Sample) -> float:
         return top + tall * (1 - sample.weight_bps / _FULL)
 
-    before = run.samples[0]
+    samples = _served(run)
+    before = samples[0]
     points = [f"{_LEFT},{top + tall}", f"{_LEFT},{y(before):.1f}"]
-    for sample in run.samples:
+    for sample in samples:
         points += [f"{x(sample.at):.1f},{y(before):.1f}", f"{x(sample.at):.1f},{y(sample):.1f}"]
         before = sample
     points.append(f"{x(before.at):.1f},{top + tall}")
-    parts = [*_scale("weight", top, tall, ("0 %", "100 %"))]
+    parts = [*_scale("weight", top, tall, ("0%", "100%"))]
     parts.append(f'<polygon points="{" ".join(points)}" fill="#4c7bd9" fill-opacity=".3" stroke="#3565c4"/>')
     phase, ends = "", -1000.0
     for sample in run.samples:
@@ -160,17 +168,20 @@ def _devices(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
     top, tall = _TOP["devices"], _TALL["devices"]
     most = max(1, *(sample.exposed for sample in run.samples))
 
+    def y(count: int) -> float:
+        return top + tall * (1 - count / most)
+
     def line(value: Callable[[Sample], int], colour: str) -> str:
-        points = " ".join(f"{x(one.at):.1f},{top + tall * (1 - value(one) / most):.1f}" for one in run.samples)
+        points = " ".join(f"{x(one.at):.1f},{y(value(one)):.1f}" for one in run.samples)
         return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
 
-    last = run.samples[-1]
+    last, right = run.samples[-1], WIDTH - _RIGHT - 8
     return [
         *_scale("devices", top, tall, ("0", str(most))),
         line(lambda one: one.exposed, "#3565c4"),
         line(lambda one: one.met, "#c62f2f"),
-        _text(_LEFT + 10, top + 16, f"ran the release: {last.exposed}", fill="#3565c4"),
-        _text(_LEFT + 10, top + 34, f"met the fault: {last.met}", fill="#c62f2f"),
+        _text(right, top + 16, f"ran the release: {last.exposed}", anchor="end", fill="#3565c4"),
+        _text(right, max(y(last.met) - 8, top + 34), f"met the fault: {last.met}", anchor="end", fill="#c62f2f"),
     ]
 
 

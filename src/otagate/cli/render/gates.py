@@ -56,7 +56,8 @@ def _deed(results: Sequence[GateResult]) -> str:
 
 
 def _name(result: GateResult, check: Check) -> str:
-    return result.metric if check.name == "limit" else f"{result.metric} ({check.name})"
+    is_only = check.name in {"limit", result.metric} or check.kind in {CheckKind.CONTRAST, CheckKind.SPLIT}
+    return result.metric if is_only else f"{result.metric} ({check.name})"
 
 
 def _limit(check: Check) -> str:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_ROWS = 20
+_FEW = (
+    "`otagate gate power` says how many devices a limit needs: rehearse with as many as you have (--devices), or give phases a"
+    " higher first weight, a longer max_wait or another on_insufficient"
+)
 _TONES = {Ending.COMPLETED: Tone.GOOD, Ending.STOPPED: Tone.BAD, Ending.HELD: Tone.WARN, Ending.UNFINISHED: Tone.WARN}
 
 
@@ -110,9 +114,19 @@ def _one(run: Rehearsed) -> list[Block]:
     return [
         Line(verdict_line(run), _TONES[run.ending]),
         Facts(tuple(_found(run))),
+        *_advice(run),
         Code(drawn(run)),
-        Table(("at", "what", ""), rows),
+        Table(("at", "kind", "what"), rows),
     ]
+
+
+def _advice(run: Rehearsed) -> list[Line]:
+    """Say what to do about an end that no gate and no fault of the release brought about."""
+    if run.ending is not Ending.HELD:
+        return []
+    if "too few devices" in run.outcome:
+        return [Line(_FEW, Tone.DIM)]
+    return [Line("to have such a pause lifted, as somebody would: --resume-after 12h", Tone.DIM)]
 
 
 def _found(run: Rehearsed) -> list[tuple[str, str]]:
@@ -146,7 +160,7 @@ def _several(runs: Sequence[Rehearsed], summary: Summary) -> list[Block]:
     ]
     shown = tuple((name, *values) for name, values in rows if values)
     lines = tuple((str(run.seed), str(run.exposed), str(run.met), verdict_line(run)) for run in runs[:_MOST_ROWS])
-    blocks: list[Block] = [Facts(tuple(facts)), Table(("", "median", "90 %"), shown)]
+    blocks: list[Block] = [Facts(tuple(facts)), Table(("", "median", "90%"), shown)]
     blocks.append(Table(("seed", "exposed", "met the fault", "how it ended"), lines))
     if len(runs) > _MOST_ROWS:
         blocks.append(Line(f"and {len(runs) - _MOST_ROWS} more: --format json has all", Tone.DIM))

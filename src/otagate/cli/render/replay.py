@@ -43,7 +43,7 @@ def replay_view(state: RolloutState, replay: Replay) -> list[Block]:
     left_out = [("not measured then, left out", ", ".join(replay.lacking))] if replay.lacking else []
     facts = (("rollout", state.id), ("looks", str(len(replay.looks))), *left_out)
     rows = tuple(_row(state, look) for look in _telling(replay.looks))
-    table = Table(("at", "phase", "weight", "look", "gates", "this policy would", "what happened"), rows)
+    table = Table(("at", "phase", "weight", "look", "this policy would", "what happened", "gates"), rows)
     return [Line(_headline(state, difference), tone), Facts(tuple(facts)), table]
 
 
@@ -72,18 +72,22 @@ def _row(state: RolloutState, look: ReplayedLook) -> tuple[str, ...]:
         _phase(state, look),
         str(look.look.weight),
         "interim" if look.judged_as is LookKind.INTERIM else "planned",
-        _verdicts(look) or "-",
         look.would.value if look.would else "-",
         look.did.value + (" (!)" if look.differs else ""),
+        _verdicts(look) or "-",
     )
 
 
 def _verdicts(look: ReplayedLook) -> str:
-    """Name the gates that do not pass, worst first; a single word when they all say the same."""
+    """Name the gates that do not pass by what they say, the worst first; a single word when they all say the same."""
     said = sorted(look.results, key=lambda one: -one.verdict.severity)
     if len({one.verdict for one in said}) == 1:
-        return f"all {said[0].verdict.value}" if len(said) > 1 else f"{said[0].metric} {said[0].verdict.value}"
-    return ", ".join(f"{one.metric} {one.verdict.value}" for one in said if one.verdict is not Verdict.PASS)
+        return f"all {said[0].verdict.value}" if len(said) > 1 else f"{said[0].verdict.value}: {said[0].metric}"
+    found: dict[str, list[str]] = {}
+    for one in said:
+        if one.verdict is not Verdict.PASS:
+            found.setdefault(one.verdict.value, []).append(one.metric)
+    return "; ".join(f"{verdict}: {', '.join(metrics)}" for verdict, metrics in found.items())
 
 
 def _phase(state: RolloutState, look: ReplayedLook) -> str:
