@@ -147,7 +147,7 @@ def check_sums(telemetry: SqlTelemetry, sent: set[int]) -> None:
             network=outcomes["network"],
             boot=outcomes["boot"],
             ran=sum(row.has_run for row in rows),
-            crashed=sum(Mark.CRASHED in row.marks for row in rows),
+            crashed=sum(bool(row.marks & (Mark.CRASHED | Mark.BOOT)) for row in rows),
             adopted_24h=sum(Mark.OFFERED in row.marks and row.outcome.value == "success" for row in rows),
             newest_at=T0 + timedelta(minutes=5),
         )
