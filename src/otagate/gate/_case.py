@@ -143,4 +143,5 @@ def _from_the_future(newest: datetime | None, now: datetime) -> str | None:
 
 def _one_line(error: SourceError) -> str:
     parts = (error.what, error.subject, error.found)
-    return harmless(": ".join(part for part in parts if part), 400)
+    said = ": ".join(part for part in parts if part)
+    return harmless(f"{said}; {error.remedy}" if error.remedy else said, 400)
