@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red", Tone.DIM: "dim"}
 
+_LONGEST_RULE = 100
 _PROSE = frozenset({"reason", "detail", "about", "what", "gates"})
 """Columns whose cells need no header to be understood, when they stand below their row."""
 
@@ -56,7 +57,8 @@ def plain(block: Block) -> list[str]:
 def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    # A reason may be hundreds of letters long; the rule below the headers need not be.
+    lines.insert(1, "  ".join("-" * min(width, _LONGEST_RULE) for width in widths))
     return ["  " + line for line in lines]
 
 
