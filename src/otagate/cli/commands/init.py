@@ -68,6 +68,8 @@ def init_result(done: Initialised, tried: str | None = None, *, dry_run: bool) -
         view.append(blocks.Line(tried))
     if done.changes and not dry_run:
         view.append(blocks.Items(next_steps(done), numbered=True))
+    elif not dry_run:
+        view.append(blocks.Line("next: otagate doctor says what is left to do", blocks.Tone.DIM))
     data = {
         "folder": str(done.folder),
         "app": done.app_id,
