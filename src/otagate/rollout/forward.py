@@ -144,6 +144,7 @@ def _enter(state: RolloutState, index: int, now: datetime, world: Surroundings) 
         control=world.serves,
         seen=(),
         streaks={},
+        alerted=(),
         intent=intent(ops, Stage.SOAKING),
     )
     return told(entered, "rollout.advanced", now)

@@ -21,7 +21,8 @@ _TROUBLES = {Verdict.NO_DATA: "no_data_grace", Verdict.STALE: "no_data_grace", V
 
 def remember(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
     """Take in one look at all gates."""
-    return _remember_looks(_remember_troubles(_latch(state, results, now), results, now), results)
+    told_of = _alert(_latch(state, results, now), results, now)
+    return _remember_looks(_remember_troubles(told_of, results, now), results)
 
 
 def believable(totals: Mapping[str, Total], readings: Sequence[Reading]) -> list[Reading]:
@@ -86,6 +87,18 @@ def _latch(state: RolloutState, results: Sequence[GateResult], now: datetime) ->
         note = Note(now, result.reason, "", result.action.value)
         state = replace(state, latched={**state.latched, result.metric: note})
         state = told(state, "gate.failed", now, metric=result.metric, action=result.action.value, reason=result.reason)
+    return state
+
+
+def _alert(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
+    """Tell of failures that only alert, each once a phase: they are no step, so the rollout's own count stays."""
+    phase = state.current
+    for result in results:
+        if phase is None or result.action is not Demand.ALERT or result.metric in state.alerted:
+            continue
+        said = told(state, "gate.failed", now, metric=result.metric, action=result.action.value, reason=result.reason)
+        event = replace(said.events[-1], id=f"{state.id}#{phase.name}:{result.metric}")
+        state = replace(state, events=(*state.events, event), alerted=(*state.alerted, result.metric))
     return state
 
 

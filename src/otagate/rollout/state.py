@@ -139,6 +139,7 @@ class RolloutState:
         control: Version that the present channel served when the phase was entered, or "": the built-in bundle.
         seen: Gates with ``evaluate: at_age`` whose planned look was in the present phase.
         streaks: Metric to how often in a row its plain number was out of bounds.
+        alerted: Metrics whose failure, one that only alerts, was told of in the present phase.
         totals: The most devices that were told of, by what was asked: cumulative counts do not fall.
         superseding: A run by a rule with ``supersede``: it ends rollouts that hold the channels it enters, paused or not.
     """
@@ -174,6 +175,7 @@ class RolloutState:
     control: str = ""
     seen: tuple[str, ...] = ()
     streaks: dict[str, Streak] = field(default_factory=dict)
+    alerted: tuple[str, ...] = ()
     totals: dict[str, Total] = field(default_factory=dict)
     superseding: bool = False
 

@@ -23,7 +23,7 @@ from otagate.rollout.effects import Effects
 from otagate.rollout.memory import believable, counted
 from otagate.rollout.state import RolloutState, Stage
 from support.rollouts import fresh
-from support.world import APP, BAD, DAY, HOUR, NOW, World, check_invariants, phase, shown, track
+from support.world import APP, BAD, DAY, GATES, HOUR, NOW, World, check_invariants, phase, shown, track
 
 RAMP = track(phase("stable", 5, 50, 100))
 TWO = track(phase("beta"), phase("stable"))
@@ -97,6 +97,26 @@ def test_counters_that_went_backwards_are_not_believed(total: int, is_lost: bool
     assert not is_lost or f"{total} devices, 2000 at an earlier look" in outcome.waiting_for
     again = replay_rollout(world.process(), "1.0.0-production", ask_again=False).replay
     assert [look.results[0].verdict for look in again.looks][-1] is (Verdict.ERROR if is_lost else Verdict.PASS)
+
+
+def test_a_failure_that_only_alerts_is_told_once_a_phase_and_stops_nothing(tmp_path: Path) -> None:
+    gate = GateSpec("error_rate", max=Decimal("0.005"), action=Action.ALERT, min_sample=100)
+    dry = GateSpec("dry", max=Decimal("0.005"), action=Action.ALERT, min_sample=100, dry_run=True)
+    world = World(tmp_path, spec=TWO, gates=(*GATES, gate, dry))
+    world.devices.says |= {"error_rate": (400, 2000), "dry": (400, 2000)}
+    world.run()
+    for _ in range(4):
+        world.clock.pass_(DAY / 2)
+        world.run()
+    said = [entry.data for entry in world.ledger() if entry.kind == "gate.failed"]
+    assert [(one["metric"], one["action"], one["phase"]) for one in said] == [
+        ("error_rate", "alert", "beta"),
+        ("error_rate", "alert", "stable"),
+    ]
+    assert "400 of 2000" in said[0]["reason"]
+    assert (world.state().stage, world.state().latched) == (Stage.COMPLETED, {})
+    assert replay_rollout(world.process(), "1.0.0-production", ask_again=False).replay.first_difference is None
+    check_invariants(world)
 
 
 def test_lost_counters_pause_after_a_grace_and_do_not_roll_back(tmp_path: Path) -> None:
