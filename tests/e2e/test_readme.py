@@ -138,7 +138,7 @@ def test_commands_in_code_style_are_understood() -> None:
         for page in pages
         for line in re.findall(
             r"(?:`|^\$ |^(?=otagate [a-z]+(?:\s+[-#]|$)))(otagate [a-z][^`\n…]*)",
-            re.sub(r"\\\n\s*", "", page.read_text("utf-8")),
+            re.sub(r"\\\n\s*", "", page.read_text("utf-8")).replace("'…'", "'why'"),
             re.MULTILINE,
         )
     }

@@ -26,7 +26,7 @@ from otagate.telemetry.metrics import METRICS
 NATIVE, BEFORE, UNDER_TEST = "1.0.0", "1.0.1", "1.0.2"
 """The app in the store; the release that all devices run; the release that is rolled out."""
 BRANCH = "main"
-_KEY = "OTAGATE_REHEARSAL_KEY"
+_KEY = "REHEARSAL_SIGNING_KEY"
 _PAGE = "<!doctype html><title>{version}</title><script src='app.js'></script>"
 _SCRIPT = "CapacitorUpdater.notifyAppReady() // {version}"
 

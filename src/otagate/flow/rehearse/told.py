@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from otagate._text import harmless
 from otagate.flow.rehearse.model import Ending, Moment
+from otagate.notify.message import Happening, compose
 from otagate.rollout.ledger_entry import LedgerEntry
 from otagate.rollout.state import RolloutState, Stage
 
-_UNSAID = frozenset({"rollout", "version", "actor", "commit", "ref", "run", "spec"})
-"""What says nothing in a rehearsal: it is always the same."""
+_UNSAID = frozenset({"actor", "run"})
+"""What says nothing in a rehearsal: nobody real did it."""
 
 
 def ending_of(state: RolloutState) -> Ending:
@@ -28,6 +28,7 @@ def moments_of(entries: Iterable[LedgerEntry], rollout_id: str, start: datetime)
     found = []
     for entry in entries:
         if entry.data.get("rollout") == rollout_id:
-            text = ", ".join(f"{name} {value}" for name, value in entry.data.items() if name not in _UNSAID)
-            found.append(Moment(entry.at - start, entry.kind, harmless(text, 400)))
+            data = {name: value for name, value in entry.data.items() if name not in _UNSAID}
+            said = compose(Happening("", entry.seq, entry.at, entry.kind, data)).sentence
+            found.append(Moment(entry.at - start, entry.kind, said))
     return tuple(found)
