@@ -42,12 +42,14 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     state = machine.started(_first_state(workspace, shipment, track, ref), workspace.store_clock.now())
     workspace.releases.refuse_condemned(workspace.releases.resolve(ref), workspace.clock.now())
     try:
-        return workspace.rollouts.create(state)
+        created = workspace.rollouts.create(state)
     except ConflictError:
         found = workspace.rollouts.load(shipment.rollout_id)
         if found is None:
             raise
         return found
+    workspace.rollouts.confirm(first, shipment.rollout_id)
+    return created
 
 
 def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef) -> RolloutState:

@@ -16,6 +16,8 @@ from otagate.store.jsondoc import JsonDoc, read_json, write_json
 
 ROLLOUT_SCHEMA = "otagate/rollout/v1"
 CLAIM_SCHEMA = "otagate/active/v1"
+_TRIES = 5
+"""How often a claim is confirmed anew after somebody else wrote it in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,26 @@ class Rollouts:
             # Another machine that carries on the same rollout may have taken it.
             if _claimant(self._claim(channel)) != rollout_id:
                 raise
+
+    def confirm(self, channel: ChannelName, rollout_id: str) -> None:
+        """Write the claim once more, now that its rollout exists.
+
+        A claim without a rollout is free. Who found ours free just before must not be able to take it after.
+
+        Raises:
+            ConflictError: Another active rollout took it.
+        """
+        for attempt in range(1, _TRIES + 1):
+            doc, holder = self._claim(channel), self.holder(channel)
+            if holder is not None and holder.state.id != rollout_id:
+                raise self._held(channel, rollout_id, holder)
+            try:
+                write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
+            except ConflictError:
+                if attempt == _TRIES:
+                    raise
+            else:
+                return
 
     def release_claim(self, channel: ChannelName, rollout_id: str) -> None:
         """Give a channel up; fine when somebody else has it by now, or another machine gave it up for the same rollout."""
