@@ -24,7 +24,8 @@ T = TypeVar("T")
 _MILLISECOND = timedelta(milliseconds=1)
 _LONGEST = timedelta(days=36_600)
 """A hundred years. No policy has a hundredth of it; longer times, added to an instant, may be none."""
-_YEARS = range(1970, 9000)
+YEARS = range(1970, 9000)
+"""Of every instant that is stored: one can add any length of time to it."""
 _TEXT_TYPES = (Version, ChannelName, AppId)
 
 
@@ -160,7 +161,7 @@ def _finite(number: Decimal, place: str) -> Decimal:
 
 
 def _near(instant: datetime, place: str) -> datetime:
-    if instant.year not in _YEARS:
+    if instant.year not in YEARS:
         message = f"{place}: no instant that otagate writes"
         raise ValueError(message)
     return instant

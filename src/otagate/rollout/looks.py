@@ -6,6 +6,7 @@ that could not be kept is missing from a replay and from nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from otagate.gate.judge import MOST_DEVICES, Look, LookKind, Reading
 from otagate.gate.measure import asks
 from otagate.model import AppId, Weight
 from otagate.rollout._sound import is_number
-from otagate.rollout.codec import decode, encode
+from otagate.rollout.codec import YEARS, decode, encode
 from otagate.rollout.state import RolloutState, Stage
 from otagate.store.interface import DocumentStore
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
@@ -133,6 +134,8 @@ def _kept(reading: Reading, ask: Ask) -> KeptReading:
     if not all(count is None or (type(count) is int and 0 <= count <= MOST_DEVICES) for count in counts):
         # The types promise it; a source may break the promise, and not everything can be written down.
         return replace(kept, error="the source said what is no count of devices")
+    if not _is_sane(outcome):
+        return replace(kept, error="the source said what is no number or no instant")
     return replace(
         kept,
         bad=outcome.bad,
@@ -141,6 +144,11 @@ def _kept(reading: Reading, ask: Ask) -> KeptReading:
         newest_at=outcome.newest_at,
         rows=_compact(outcome.rows),
     )
+
+
+def _is_sane(outcome: Measurement) -> bool:
+    is_number = outcome.value is None or math.isfinite(outcome.value)
+    return is_number and (outcome.newest_at is None or outcome.newest_at.year in YEARS)
 
 
 def _compact(rows: Sequence[ContrastRow]) -> tuple[tuple[int, ...], ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -129,6 +130,21 @@ def test_what_a_source_cannot_have_counted_is_kept_as_an_error(bad: Any) -> None
     outcome = look(HOUR, reading(bad=bad)).readings[0].reading().outcome
     assert isinstance(outcome, SourceError)
     assert "no count of devices" in outcome.what
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(Measurement(1, 2, None, "", value=value) for value in (math.nan, math.inf)),
+        *(Measurement(1, 2, datetime(year, 1, 1, tzinfo=UTC), "") for year in (1, 1969, 9999)),
+    ],
+)
+def test_what_could_not_be_read_again_is_kept_as_an_error(looks: Looks, said: Measurement) -> None:
+    """One such reading would make the whole page unreadable, and with it every look behind it."""
+    odd = Reading("crash_rate", NOW, NOW + HOUR, said)
+    assert looks.append("r", look(HOUR, odd))
+    (kept,) = looks.all("r")
+    assert isinstance(kept.readings[0].reading().outcome, SourceError)
 
 
 @pytest.mark.parametrize(
