@@ -24,7 +24,6 @@ UNTRACED = frozenset({
     "unit/rollout/test_interleaving.py",
     "unit/rollout/test_lives.py",
     "unit/rollout/test_properties.py",
-    "unit/seal/test_gcm.py",
     "unit/server/http/test_hostile.py",
 })  # fmt: skip
 """Modules that do what others do, too, many times over: tracing each line of it doubles their time and finds nothing new."""
