@@ -48,7 +48,7 @@ def call(folder: Path, *argv: str) -> tuple[int, str, str]:
 def test_one_rehearsal_is_told_with_a_chart(folder: Path) -> None:
     code, out, _err = call(folder, *FEW, "--fault", "boot_crash=60%", "--chart", "c.svg", "--expect", "stopped")
     assert code == 0
-    assert "by device_success_rate, in beta at 100%" in out
+    assert "by crash_rate, in beta at 100%" in out  # a start that fails is a crash
     assert "met the fault" in out
     assert "weight    |" in out
     assert "gate.failed" in out
