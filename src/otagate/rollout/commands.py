@@ -129,10 +129,16 @@ def lower(state: RolloutState, weight: Weight, reason: str, actor: str, now: dat
         stage=stage,
         step=phase.ramp.index(weight),
         awaiting="",
+        approvals=_without_few(state),
         unfinished=(),
         intent=intent([Op(OpKind.LOWER, phase.channel, weight), *pausing], stage),
     )
     return told(lowered, "rollout.lowered", now, reason=reason, actor=actor)
+
+
+def _without_few(state: RolloutState) -> dict[str, Note]:
+    """Give the approvals without those of too few devices: the next soak has others, and steps may be counted anew."""
+    return {key: note for key, note in state.approvals.items() if not key.startswith("insufficient:")}
 
 
 def refuse_amendment(state: RolloutState, spec: RolloutSpec) -> str:
@@ -165,6 +171,7 @@ def amend(state: RolloutState, spec: RolloutSpec, reason: str, actor: str, now: 
         # Whether an approval is still waited for is for the next reconcile to say.
         stage=(Stage.SOAKING if state.exposed else Stage.PENDING) if waited else state.stage,
         awaiting="",
+        approvals=_without_few(state),
         totals={},  # another source may count otherwise
     )
     changed = {"was": str(state.spec.digest), "spec": str(spec.digest)}

@@ -194,6 +194,27 @@ def test_an_approval_of_too_few_devices_is_the_same_twice(tmp_path: Path) -> Non
     assert world.reconcile().state.phase == 1
 
 
+def test_an_approval_of_too_few_devices_is_for_one_soak(tmp_path: Path) -> None:
+    """Who lowers a weight, or amends the weights, is asked again."""
+    small = {"crash_rate": (0, 5), "success": (0, 5)}
+    spec = track(phase("stable", 5, 50, 100, on_insufficient=OnInsufficient.APPROVE, max_wait=HOUR))
+    world = World(tmp_path, spec=spec)
+    world.devices.says = dict(small)
+    world.run()
+    world.clock.pass_(DAY + 2 * HOUR)
+    assert world.reconcile().state.awaiting == "insufficient:stable:0"
+    actions.approve(world.process(), None, None, "a small fleet").carry_out()
+    assert world.reconcile().state.step == 1
+    amending.lower(world.process(), None, Weight(500), "a look").carry_out()
+    world.clock.pass_(DAY + 2 * HOUR)
+    assert world.reconcile().state.awaiting == "insufficient:stable:0"
+    actions.approve(world.process(), None, None, "a small fleet").carry_out()
+    fewer = track(phase("stable", 5, 100, on_insufficient=OnInsufficient.APPROVE, max_wait=HOUR))
+    world.policy = replace(world.policy, tracks={"production": fewer})
+    amending.amend(world.process(), None, "fewer steps").carry_out()
+    assert world.reconcile().state.awaiting == "insufficient:stable:0"
+
+
 # --- damaged and expired -------------------------------------------------------------------------------------------------
 
 
