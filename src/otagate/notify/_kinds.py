@@ -58,6 +58,10 @@ def _where(said: Said) -> str:
     return f"{weight} of {channel}" if weight else channel
 
 
+def _at(said: Said) -> str:
+    return f" at {_where(said)}" if said("weight") and said("channel") else ""
+
+
 def _goes_back(said: Said) -> str:
     channels = said("channels")
     served = f"; {channels} {'serve' if ', ' in channels else 'serves'} the release before it again" if channels else ""
@@ -83,7 +87,9 @@ KINDS: dict[str, Kind] = {
     "rollout.paused": Kind(
         Level.WARNING,
         lambda said: f"{said.subject} is paused",
-        lambda said: f"{said.subject} is paused{said.by()}{said.because()} Devices that have it keep it; no others get it.",
+        lambda said: (
+            f"{said.subject} is paused{_at(said)}{said.by()}{said.because()} Devices that have it keep it; no others get it."
+        ),
     ),
     "rollout.resumed": Kind(
         Level.INFO,

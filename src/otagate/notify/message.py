@@ -110,7 +110,7 @@ def compose(happening: Happening) -> Message:
         level=level,
         title=_short(f"{title} · {happening.app}", MAX_TITLE_CHARS),
         sentence=_short(sentence, MAX_SENTENCE_CHARS),
-        facts=_facts(happening, said),
+        facts=_facts(happening, said, sentence),
         link=run if len(run) <= _MAX_LINK_CHARS and _WEB.fullmatch(run) else "",
         details=_details(happening.data),
     )
@@ -146,12 +146,14 @@ _FACTS = {
     "rollout": "rollout",
 }
 """Field of an entry to its name for people, in the order of a message."""
-_QUIET = frozenset({"serial", "statement", "blob", "bundle", "bundles", "bytes", "run"})
+_QUIET = frozenset({"serial", "statement", "blob", "bundle", "bundles", "bytes", "run", "spec", "was"})
 
 
-def _facts(happening: Happening, said: Said) -> tuple[tuple[str, str], ...]:
+def _facts(happening: Happening, said: Said, sentence: str) -> tuple[tuple[str, str], ...]:
     others = sorted(set(said.data) - set(_FACTS) - _QUIET)
-    named = [(label, said(name)) for name, label in _FACTS.items()]
+    # A reason is long, and mostly said already.
+    is_said = bool(said("reason")) and said("reason").rstrip(".") in sentence
+    named = [(label, said(name)) for name, label in _FACTS.items() if not (name == "reason" and is_said)]
     named += [(harmless(name, 40), said(name)) for name in others]
     found = [("app", happening.app), *((label, value) for label, value in named if value)]
     when = ("at", f"{happening.at:%Y-%m-%d %H:%M:%S} UTC")

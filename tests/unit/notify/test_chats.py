@@ -42,13 +42,13 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_slack_gets_blocks_and_a_text_for_what_cannot_show_them() -> None:
-    body = json.loads(slack.body_of(message(reason="a < b & c > d", actor="ana", run="https://ci.example.com/1?a=1&b=2")))
+    body = json.loads(slack.body_of(message(reason="a < b & c > d", actor="ana", metric="x < y", run="https://ci.example.com/1?a=1&b=2")))
     sentence = "1.4.2 is paused by ana: a &lt; b &amp; c &gt; d. Devices that have it keep it; no others get it."
     assert body["text"] == f"🟠 1.4.2 is paused · com.example.app: {sentence}"
     header, section, fields, context = body["blocks"]
     assert header["text"] == {"type": "plain_text", "text": "🟠 1.4.2 is paused · com.example.app", "emoji": False}
     assert section["text"] == {"type": "mrkdwn", "text": sentence, "verbatim": True}
-    assert [field["text"] for field in fields["fields"]][:3] == ["*app*\ncom.example.app", "*version*\n1.4.2", "*reason*\na &lt; b &amp; c &gt; d"]  # fmt: skip
+    assert [field["text"] for field in fields["fields"]][:3] == ["*app*\ncom.example.app", "*version*\n1.4.2", "*gate*\nx &lt; y"]  # fmt: skip
     assert context["elements"][0]["text"] == "<https://ci.example.com/1?a=1&amp;b=2|The CI run>"
 
 
@@ -86,7 +86,7 @@ def test_no_escape_is_cut_in_the_middle(text: str, limit: int, shown: str) -> No
 
 
 def test_teams_gets_a_card_of_runs() -> None:
-    body = json.loads(teams.body_of(message(reason="see [here](https://evil.example)", run="https://ci.example.com/1")))
+    body = json.loads(teams.body_of(message(metric="see [here](https://evil.example)", run="https://ci.example.com/1")))
     assert body["type"] == "message"
     (attachment,) = body["attachments"]
     assert (attachment["contentType"], attachment["contentUrl"]) == ("application/vnd.microsoft.card.adaptive", None)
@@ -97,7 +97,7 @@ def test_teams_gets_a_card_of_runs() -> None:
     assert card["actions"] == [{"type": "Action.OpenUrl", "title": "The CI run", "url": "https://ci.example.com/1"}]
     said = ["".join(run["text"] for run in block["inlines"]) for block in card["body"]]
     assert said[0] == "1.4.2 is paused · com.example.app"
-    assert "reason: see [here](https://evil.example)" in said
+    assert "gate: see [here](https://evil.example)" in said
     assert "actions" not in json.loads(teams.body_of(message()))["attachments"][0]["content"]
 
 

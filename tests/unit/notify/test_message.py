@@ -40,6 +40,7 @@ def made(kind: str, /, **data: Any) -> Any:
         ("rollout.paused", {**ROLLOUT, "reason": "crash_rate: 9%", "actor": "ana"}, "warning", "1.4.2 is paused", "1.4.2 is paused by ana: crash_rate: 9%. Devices that have it keep it; no others get it."),
         ("rollout.resumed", {**ROLLOUT, "reason": "resumed by hand"}, "info", "1.4.2 goes on", "The rollout of 1.4.2 was resumed."),
         ("rollout.paused", {**ROLLOUT, "reason": "paused by ana", "actor": "ana"}, "warning", "1.4.2 is paused", "1.4.2 is paused by ana. Devices that have it keep it; no others get it."),
+        ("rollout.paused", {**ROLLOUT, "channel": "stable", "weight": "5%", "reason": "9%"}, "warning", "1.4.2 is paused", "1.4.2 is paused at 5% of stable: 9%. Devices that have it keep it; no others get it."),
         ("rollout.awaiting_approval", {**ROLLOUT, "what": "phase:stable"}, "warning", "1.4.2 waits for an approval", "1.4.2 does not go on before somebody approves phase stable: otagate approve"),
         ("rollout.approved", {**ROLLOUT, "what": "phase:stable", "actor": "ana", "reason": "looks good."}, "info", "1.4.2 is approved", "1.4.2 was approved for phase stable by ana: looks good."),
         ("rollout.rolled_back", {**ROLLOUT, "reason": "too bad", "channels": "stable, beta"}, "bad", "1.4.2 is rolled back", "1.4.2 is rolled back; stable, beta serve the release before it again: too bad."),
@@ -78,12 +79,14 @@ def test_every_kind_that_is_written_is_known() -> None:
 
 def test_facts_are_in_order_and_noise_is_left_out() -> None:
     message = made(
-        "rollout.paused", zebra="z", actor="ana", serial="9", statement="sha256:x", **ROLLOUT, reason="r", extra=["a", 1]
+        "rollout.paused", zebra="z", actor="ana", serial="9", spec="sha256:x", **ROLLOUT, reason="bad", extra=["a", 1]
     )
-    assert [name for name, _ in message.facts] == ["app", "version", "reason", "by", "rollout", "extra", "zebra", "at"]
+    assert [name for name, _ in message.facts] == ["app", "version", "by", "rollout", "extra", "zebra", "at"]
     assert dict(message.facts)["extra"] == "a, 1"
     assert dict(message.facts)["at"] == "2026-11-21 09:30:15 UTC"
     assert dict(message.details)["serial"] == "9"
+    # A reason that no sentence holds stays.
+    assert dict(made("some.news", version="1.4.2", reason="why so").facts)["reason"] == "why so"
 
 
 def test_texts_are_harmless_and_short() -> None:
