@@ -46,7 +46,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     rollouts = ([holder] if holder else []) if only else active_rollouts(workspace)
     now = env.clock.now()
     view: list[Block] = [_heading(workspace.policy)]
-    view.append(channel_rows(readings, now) if readings else Line(f"channel {only} has not been moved yet" if only else "no channel has been moved yet"))
+    nothing = f"channel {only} has not been moved yet" if only else "no channel has been moved yet"
+    view.append(channel_rows(readings, now) if readings else Line(nothing))
     for reading in readings:
         if reading.expires - now < _SOON:
             when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
