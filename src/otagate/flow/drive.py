@@ -96,7 +96,8 @@ def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, a
             remedy=f"wait until it has left the channel; or stop it first: otagate pause --channel {channel}; or let fixes"
             " end it: `supersede: true` in their rule of `branches`",
         )
-    workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, rollout_id, workspace.actor, now))
+    by = (rollout_id, workspace.actor)
+    workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, *by, now, keep=channel))
 
 
 def drive(

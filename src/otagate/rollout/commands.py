@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from otagate.model import Weight
+from otagate.model import ChannelName, Weight
 from otagate.rollout._told import told
 from otagate.rollout.forward import intent
 from otagate.rollout.state import Note, Op, OpKind, RolloutSpec, RolloutState, Stage
@@ -73,12 +73,25 @@ def roll_back(state: RolloutState, reason: str, actor: str, now: datetime) -> Ro
     return told(ended, "rollout.rolled_back", now, reason=reason, actor=actor, channels=", ".join(map(str, reached)))
 
 
-def supersede(state: RolloutState, by: str, actor: str, now: datetime) -> RolloutState:
-    """End a rollout because a newer one takes its place. Its channels are left as they are: the newer one moves them."""
+def supersede(state: RolloutState, by: str, actor: str, now: datetime, *, keep: ChannelName | None = None) -> RolloutState:
+    """End a rollout because a newer one takes its place. Its channels are left as they are: the newer one moves them.
+
+    Args:
+        state: A rollout that is not over.
+        by: The newer one.
+        actor: Who does it.
+        now: The time.
+        keep: The channel that the newer one takes over; another one, that it was just entering, is left to nobody and so
+            stops offering the release.
+    """
     if state.is_terminal:
         return state
     reason = f"superseded by {by}"
-    ended = replace(state, stage=Stage.SUPERSEDED, outcome=reason, awaiting="", intent=None)
+    begun = (*(state.intent.ops if state.intent else ()), *state.unfinished)
+    left = [op.channel for op in begun if op.kind is OpKind.CLAIM and keep is not None and op.channel != keep]
+    kinds = (OpKind.DROP, OpKind.UNPAUSE) if state.stage is Stage.PAUSED else (OpKind.DROP,)
+    ops = [Op(kind, name) for name in left for kind in kinds]
+    ended = replace(state, stage=Stage.SUPERSEDED, outcome=reason, awaiting="", intent=intent(ops, Stage.SUPERSEDED))
     return told(ended, "rollout.superseded", now, reason=reason, actor=actor)
 
 

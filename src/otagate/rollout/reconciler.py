@@ -238,7 +238,10 @@ class Reconciler:
         for op in state.intent.ops if state.intent else ():
             holder = self.effects.rollouts.holder(op.channel) if op.kind is OpKind.CLAIM else None
             if holder is not None and holder.state.id != state.id and _gives_way(holder.state, state):
-                self.command(holder.state.id, lambda held, now: machine.supersede(held, state.id, "", now))
+                self._end(holder.state.id, state.id, op.channel)
+
+    def _end(self, rollout_id: str, by: str, channel: ChannelName) -> None:
+        self.command(rollout_id, lambda held, now: machine.supersede(held, by, "", now, keep=channel))
 
 
 def _gives_way(holder: RolloutState, newer: RolloutState) -> bool:

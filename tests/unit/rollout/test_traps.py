@@ -16,11 +16,12 @@ from otagate.flow import actions, amending
 from otagate.flow.replay import replay_rollout
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import Look, LookKind, Reading, Verdict, judge_all
-from otagate.model import Weight
+from otagate.model import ChannelName, Weight
 from otagate.policy.model import Action, BranchRule, GateSpec, Judgement, Limit, OnInsufficient, TrustSpec, ValueLimit
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.effects import Effects
 from otagate.rollout.memory import believable, counted
+from otagate.rollout.repository import Rollouts
 from otagate.rollout.state import RolloutState, Stage
 from support.rollouts import fresh
 from support.world import APP, BAD, DAY, GATES, HOUR, NOW, World, check_invariants, phase, shown, track
@@ -285,3 +286,35 @@ def test_a_slow_process_does_not_bring_back_what_was_superseded(tmp_path: Path) 
     assert stable is not None
     assert (stable["candidate"], stable["paused"]) == (("1.0.1", 2000), False)
     check_invariants(world)
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_what_is_superseded_half_way_to_the_next_channel_is_offered_to_nobody_there(is_paused: bool, tmp_path: Path) -> None:
+    """Killed between two channels, and ended from the first: on the second nobody would look at it any more."""
+    world = World(tmp_path, spec=TWO)
+    hotfix = track(phase("fix", 20, 100, channel="beta"), name="hotfix")
+    rules = (*world.policy.branches, BranchRule("hotfix/*", track="hotfix", supersede=True))
+    world.policy = replace(world.policy, branches=rules, tracks={**world.policy.tracks, "hotfix": hotfix})
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Rollouts, "release_claim", _die)
+        with pytest.raises(KilledError):
+            world.reconcile()
+    assert (shown(world.channel("stable")) or {})["candidate"] == ("1.0.0", 10_000)
+    if is_paused:
+        actions.pause(world.process(), ChannelName("stable"), "a look").carry_out()
+    world.run("1.0.1", branch="hotfix/login")
+    stable, beta = shown(world.channel("stable")), shown(world.channel("beta"))
+    assert stable is not None
+    assert beta is not None
+    assert (stable["stable"], stable["candidate"], stable["paused"], stable["blocked"]) == ("0.9.0", None, False, [])
+    assert beta["candidate"] == ("1.0.1", 2000)
+    assert (world.state().stage, world.state().intent) == (Stage.SUPERSEDED, None)
+    assert world.claims() == {"beta": "1.0.1-hotfix", "stable": ""}
+    check_invariants(world)
+
+
+def _die(*_args: object) -> None:
+    raise KilledError
