@@ -191,15 +191,17 @@ def pause(state: RolloutState, reason: str, actor: str, now: datetime) -> Rollou
     """Expose no further devices; those that have the release keep it."""
     if state.is_terminal or state.stage is Stage.PAUSED:
         return state
-    ops = (Op(OpKind.PAUSE, state.exposed[-1]),) if state.exposed else ()
     pending = state.intent.ops if state.intent else ()
+    # What takes the release from devices does not wait for the resume.
+    ops = tuple(op for op in pending if op.kind is OpKind.LOWER)
+    ops += (Op(OpKind.PAUSE, state.exposed[-1]),) if state.exposed else ()
     paused = replace(
         state,
         stage=Stage.PAUSED,
         paused_by=reason,
         paused_actor=actor,
         awaiting="",
-        unfinished=tuple(op for op in pending if op.kind not in {OpKind.PAUSE, OpKind.UNPAUSE}),
+        unfinished=tuple(op for op in pending if op.kind not in {OpKind.LOWER, OpKind.PAUSE, OpKind.UNPAUSE}),
         intent=intent(ops, Stage.PAUSED),
     )
     return told(paused, "rollout.paused", now, reason=reason, actor=actor)
