@@ -398,6 +398,23 @@ def test_after_any_kill_a_rollback_by_hand_works_at_once(lived: Lived) -> None:
     assert tried >= 50
 
 
+def test_after_any_kill_a_pause_and_a_resume_lose_nothing(lived: Lived) -> None:
+    """What had been decided and not done when it was paused is done after it."""
+    tried = 0
+    for name in ("all the way", "approved", "lowered"):
+        for one in lived(name):
+            for left in one.found.stores.values():
+                world = left.twin()
+                if rollouts(world).get("1.0.0-production", {"stage": "completed"})["stage"] in TERMINAL:
+                    continue
+                for move in (pause(), resume()):
+                    move.command(world, world.process())
+                    check_rules(world, one.by_hand)
+                tried += 1
+    print(f"paused and resumed from {tried} stores that a kill had left")
+    assert tried >= 50
+
+
 def test_after_any_kill_a_bad_release_is_taken_back_by_the_next_reconciles(lived: Lived) -> None:
     """The bad numbers come while nothing runs. What was decided may be finished, and nothing more is exposed."""
     tried = 0

@@ -5,6 +5,7 @@ in it twice, serials and revisions grow by one):
 
 * at most one active rollout stands on a channel;
 * what a channel shows is never more than what a rollout recorded before, or a person asked for;
+* where nothing is left to be done, a channel shows just that;
 * what is terminal stays so, and a latched failure stays until it is waived;
 * what a rollout did stands in the ledger, or will.
 """
@@ -61,6 +62,7 @@ def check_rules(world: World, by_hand: ByHand | None = None) -> None:
     _check_one_per_channel(world, there)
     for name, channel in documents(world, "channels"):
         _check_exposure(name, channel, there, by_hand or {})
+    _check_shown(world, there)
     _check_told(world, there)
     _check_lives(world)
 
@@ -110,12 +112,25 @@ def _check_one_per_channel(world: World, there: dict[str, dict[str, Any]]) -> No
         if rollout["stage"] in TERMINAL or rollout["phase"] < 0:
             continue
         channel = rollout["spec"]["track"]["phases"][rollout["phase"]]["channel"]
-        if rollout["intent"] is None:
+        if not rollout["intent"] and not rollout["unfinished"]:
             assert claims.get(channel) == name, (
                 f"{name} stands on {channel}, which {claims.get(channel) or 'nobody'} has claimed"
             )
             assert channel not in standing, f"{name} and {standing[channel]} both stand on {channel}"
             standing[channel] = name
+
+
+def _check_shown(world: World, there: dict[str, dict[str, Any]]) -> None:
+    """Where nothing is left to be done, a channel shows what its rollout says."""
+    channels = dict(documents(world, "channels"))
+    for name, rollout in there.items():
+        if rollout["stage"] in TERMINAL or rollout["phase"] < 0 or rollout["intent"] or rollout["unfinished"]:
+            continue
+        channel = channels[rollout["spec"]["track"]["phases"][rollout["phase"]]["channel"]]
+        version, candidate = rollout["release"]["version"], channel["candidate"] or {"version": "", "weight": 0}
+        is_all = (channel["stable"] or {"version": ""})["version"] == version
+        shown = FULL if is_all else candidate["weight"] if candidate["version"] == version else 0
+        assert is_all or shown == weight_of(rollout), f"{name} is at {weight_of(rollout)}, its channel shows {shown}"
 
 
 def _check_told(world: World, there: dict[str, dict[str, Any]]) -> None:
