@@ -64,10 +64,10 @@ def test_default_thresholds_without_a_policy(nowhere: Path) -> None:
         ("verification_time", "over 2m"),
         ("adoption_24h", "limit"),
     ]
-    assert (data["hours"], data["gating_metrics"]) == (24, 4)
+    assert (data["hours"], data["gating_metrics"]) == (24, 3)
     crash = data["limits"][0]
     assert (crash["devices"], crash["min_sample"], crash["min_sample_for_twice"]) == (300, 300, 261)
-    assert crash["devices_to_prove"] == {"none_bad": 254, "half_the_limit": 1938}
+    assert crash["devices_to_prove"] == {"none_bad": 238, "half_the_limit": 1837}
 
 
 def test_only_the_policys_gates_that_limit_a_share(app: Path) -> None:
