@@ -149,10 +149,23 @@ def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None)
 
 
 def of_release(workspace: Workspace, channel: ChannelName, release: Version, look: Look) -> Case:
-    """Judge any release on any channel by the policy's present gates. Nothing is read yet; the soak is the window."""
+    """Judge any release on any channel by the policy's present gates; the soak is the window.
+
+    Of the store only the channel is read, and only for a gate that compares with the release that it serves.
+    """
     policy = workspace.policy
-    subject = Subject(str(policy.app), str(channel), str(release), look.soak_start, FULL_WEIGHT)
+    control = (
+        _served_beside(workspace, channel, release) if any(gate.max_increase is not None for gate in policy.gates) else None
+    )
+    subject = Subject(str(policy.app), str(channel), str(release), look.soak_start, FULL_WEIGHT, control=control)
+    look = replace(look, has_control=control is not None)
     return Case(policy.gates, count_gating(policy.gates), policy.judgement, look, subject)
+
+
+def _served_beside(workspace: Workspace, channel: ChannelName, release: Version) -> str | None:
+    reading = workspace.channels_read_only.read(channel)
+    stable = reading.state.stable if reading else None
+    return str(stable.version) if stable is not None and stable.version != release else None
 
 
 def read_sources(case: Case, workspace: Workspace, now: datetime, *, only: str | None) -> Case:

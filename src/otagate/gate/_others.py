@@ -42,7 +42,7 @@ SHORTEST_STREAK = timedelta(minutes=15)
 def find_contrast(case: Case, reading: Reading | None) -> Finding:
     """Judge a release against the devices that are served another one at the same time."""
     if not case.look.has_control:
-        said = "the channel's other devices have the built-in bundle: there is nothing to compare with"
+        said = "the channel serves no other release, or the built-in bundle, beside this one: there is nothing to compare with"
         return Finding(Verdict.WARN if case.is_due else Verdict.INCONCLUSIVE, said)
     nothing = without_counts(case, reading)
     if nothing is not None or reading is None or not isinstance(reading.outcome, Measurement):

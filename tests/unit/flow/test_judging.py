@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otagate.errors import ExitCode, UsageError
-from otagate.flow.judging import exit_code, find_gate, of_counts, of_rollout, overall
+from otagate.flow.judging import exit_code, find_gate, of_counts, of_release, of_rollout, overall
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, judge
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Version, Weight
 from otagate.policy.model import Action, Evaluate, GateSpec, Judgement, Limit, PhaseSpec, TrackSpec
 from otagate.rollout.state import RolloutSpec, RolloutState, Stage
+from support.world import World
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 START = NOW - timedelta(hours=6)
@@ -163,3 +165,18 @@ def test_window_may_begin_elsewhere() -> None:
 def test_rollout_that_exposed_nothing_cannot_be_judged() -> None:
     with pytest.raises(UsageError, match=r"nothing to measure"):
         of_rollout(rollout(phase=-1, phase_since=None, entered_at=None, not_before=None, stage=Stage.PENDING), NOW)
+
+
+@pytest.mark.parametrize(("release", "control"), [("1.0.0", None), ("1.1.0", "1.0.0")])
+def test_any_release_is_compared_with_the_one_that_its_channel_serves(
+    tmp_path: Path, release: str, control: str | None
+) -> None:
+    world = World(tmp_path)
+    assert world.to_completion().state.stage is Stage.COMPLETED
+    beside = GateSpec("beside", max_increase=Decimal("0.5"))
+    world.policy = replace(world.policy, gates=(*world.policy.gates, beside))
+    channel = world.policy.tracks["production"].phases[-1].channel
+    look = Look(LookKind.PHASE_END, START, NOW)
+    case = of_release(world.process(), channel, Version(release), look)
+    assert case.subject is not None
+    assert (case.subject.control, case.look.has_control) == (control, control is not None)

@@ -208,3 +208,13 @@ def test_people_see_the_evidence(app: Path) -> None:
 def test_the_answer_stands_first(app: Path, line: str, begins: str) -> None:
     (app / "otagate.yml").write_text(POLICY + "  device_success_rate: {}\n")
     assert shown(evaluate(app, line)).startswith(begins)
+
+
+def test_a_comparison_needs_another_release_on_the_channel(app: Path) -> None:
+    text = POLICY.partition("gates:")[0] + 'telemetry: {server: "https://updates.example.com"}\n'
+    (app / "otagate.yml").write_text(
+        text + "gates:\n  beside: {max_increase: 50%, source: {telemetry: {metric: crash_rate}}}\n"
+    )
+    result = evaluate(app, "--channel beta --release 1.4.2")
+    assert shown(result).startswith("warn: a rollout would go on\n")
+    assert "the channel serves no other release" in shown(result)
