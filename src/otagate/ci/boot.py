@@ -36,7 +36,7 @@ STORE_LOCKS = (
     (re.compile(r"\bdatabase\b"), "server.txt"),
     (re.compile(r"\bapprise\b"), "notify.txt"),
 )
-"""What in a policy asks for the libraries of a cloud, of telemetry's database or of notifications; other jobs do without them."""
+"""What in a policy asks for the libraries of a cloud, of telemetry's database or of notifications; others do without them."""
 POLICY_NAMES = ("otagate.yml", "otagate.yaml")
 _COMMENT = re.compile(r"(?m)(?:^|\s)#.*")
 _MAX_POLICY = 256 * 1024

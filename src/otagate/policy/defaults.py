@@ -3,8 +3,9 @@
 **Source:** the thresholds are those of DESIGN.md §5: crash rate above 2 %, error rate above 0.5 %, device success below 85 %,
 completion below 95 % (target 98 %), verification above 45 s and 120 s, adoption below 50 % (target 75 %) after 24 hours.
 How long a device needs until its fate is known is ours (docs/gates.md, "What telemetry counts"): the plugin applies an update
-when the app goes to the background, so half an hour shows whether it works, and a day whether it arrived. That it has not arrived says
-as much of people who do not open the app as of the release, so completion alerts, as adoption does (docs/adr/0016-gates.md).
+when the app goes to the background, so half an hour shows whether it works, and a day whether it arrived. That it has not
+arrived says as much of people who do not open the app as of the release, so completion alerts, as adoption does
+(docs/adr/0016-gates.md).
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def test_slack_gets_blocks_and_a_text_for_what_cannot_show_them() -> None:
-    body = json.loads(slack.body_of(message(reason="a < b & c > d", actor="ana", metric="x < y", run="https://ci.example.com/1?a=1&b=2")))
+    body = json.loads(
+        slack.body_of(message(reason="a < b & c > d", actor="ana", metric="x < y", run="https://ci.example.com/1?a=1&b=2"))
+    )
     sentence = "1.4.2 is paused by ana: a &lt; b &amp; c &gt; d. Devices that have it keep it; no others get it."
     assert body["text"] == f"🟠 1.4.2 is paused · com.example.app: {sentence}"
     header, section, fields, context = body["blocks"]

@@ -117,7 +117,8 @@ def _config(args: argparse.Namespace, env: CommandEnv) -> FleetConfig:
     versions = {version for found in shares.values() for version in found if version}
 
     def faults_of(version: str) -> Faults:
-        return Faults(**{name: found.get(version, found.get("", 0.0)) for name, found in shares.items()})
+        given: dict[str, Any] = {name: found.get(version, found.get("", 0.0)) for name, found in shares.items()}
+        return Faults(**given)
 
     chooses = {name: _share("--choose", value) for name, value in _pairs("--choose", args.choose or ())}
     return FleetConfig(
