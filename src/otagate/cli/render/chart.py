@@ -12,7 +12,8 @@ from otagate.flow.rehearse.model import Rehearsed, Sample
 
 WIDTH, HEIGHT = 920, 560
 _LEFT, _RIGHT = 74, 26
-_COLUMNS = 64
+_COLUMNS = 48
+"""With names, numbers and an indent within 80."""
 _BARS = " ▁▂▃▄▅▆▇█"
 _FULL = 10_000
 _LETTERS = {
@@ -63,7 +64,8 @@ def drawn(run: Rehearsed) -> str:
     lines = [f"{name:<9} |{bars:<{_COLUMNS}}| {text}".rstrip() for name, bars, text in rows]
     end = span(samples[-1].at)
     lines.append(f"{'':<9}  0{end:>{len(samples) - 1}}")
-    lines.append("p pass, w warn, F fail, · nothing against it yet, i too few devices, n no data, s stale, E source failed")
+    lines.append("p pass, w warn, F fail, · nothing against it yet, i too few devices,")
+    lines.append("n no data, s stale, E source failed")
     return "\n".join(lines)
 
 
