@@ -55,7 +55,7 @@ class Effects:
         stored = self.rollouts.load(state.id)
         return stored is not None and stored.state.intent == state.intent
 
-    def _still(self, state: RolloutState) -> None:
+    def refuse_if_replaced(self, state: RolloutState) -> None:
         """Refuse to go on with an intent that was replaced: a slow machine must not undo what was decided after it.
 
         Called between reading what is to be changed and the swap. Whoever replaced the intent changes the same document, so
@@ -68,7 +68,7 @@ class Effects:
         def fenced(channel: ChannelState) -> ChannelState:
             after = change(channel)
             if after is not channel:
-                self._still(state)
+                self.refuse_if_replaced(state)
             return after
 
         self._move(name, fenced)
@@ -76,7 +76,7 @@ class Effects:
     def _do(self, state: RolloutState, op: Op) -> None:
         match op.kind:
             case OpKind.CLAIM:
-                self.rollouts.claim(op.channel, state.id, lambda: self._still(state))
+                self.rollouts.claim(op.channel, state.id, lambda: self.refuse_if_replaced(state))
             case OpKind.RELEASE_CLAIM:
                 self.rollouts.release_claim(op.channel, state.id)
             case OpKind.OFFER:

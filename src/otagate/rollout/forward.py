@@ -81,9 +81,9 @@ def go_on(state: RolloutState, results: Sequence[GateResult], now: datetime, wor
     return _complete(state, now)
 
 
-def intent(ops: Sequence[Op], then: Stage) -> Intent | None:
-    """Give an intent, or None when there is nothing to do."""
-    return Intent(tuple(ops), then) if ops else None
+def intent(ops: Sequence[Op], then: Stage, now: datetime | None = None) -> Intent | None:
+    """Give an intent, or None when there is nothing to do. ``now`` goes with what raises exposure."""
+    return Intent(tuple(ops), then, now) if ops else None
 
 
 def _is_waived(state: RolloutState, result: GateResult) -> bool:
@@ -145,7 +145,7 @@ def _enter(state: RolloutState, index: int, now: datetime, world: Surroundings) 
         seen=(),
         streaks={},
         alerted=(),
-        intent=intent(ops, Stage.SOAKING),
+        intent=intent(ops, Stage.SOAKING, now),
     )
     return told(entered, "rollout.advanced", now)
 
@@ -171,7 +171,7 @@ def _raise(state: RolloutState, now: datetime) -> RolloutState:
         stage=Stage.ROLLING,
         step=state.step + 1,
         peak=max(state.peak, weight),
-        intent=intent([Op(OpKind.OFFER, phase.channel, weight)], Stage.SOAKING),
+        intent=intent([Op(OpKind.OFFER, phase.channel, weight)], Stage.SOAKING, now),
     )
     return told(raised, "rollout.advanced", now)
 

@@ -39,6 +39,7 @@ __all__ = [
     "closed",
     "decide",
     "finish_intent",
+    "halt",
     "look_kind",
     "look_of",
     "lower",
@@ -51,6 +52,7 @@ __all__ = [
     "roll_back",
     "started",
     "supersede",
+    "undone",
     "unwaived",
     "waits_for_window",
 ]
@@ -90,6 +92,14 @@ def decide(state: RolloutState, results: Sequence[GateResult], now: datetime, wo
     Returns:
         The next state; equal to ``state`` when nothing is to be done but wait.
     """
+    halted = halt(state, results, now)
+    if halted.is_terminal or halted.stage is Stage.PAUSED:
+        return halted
+    return go_on(halted, results, now, world)
+
+
+def halt(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
+    """Take in a look, and stop if it demands so: the half of :func:`decide` that never raises exposure."""
     state = remember(state, results, now)
     if any(note.action == Demand.ROLLBACK.value for note in state.latched.values()):
         return roll_back(state, latched_reason(state, Demand.ROLLBACK), "", now)
@@ -98,9 +108,23 @@ def decide(state: RolloutState, results: Sequence[GateResult], now: datetime, wo
     if state.latched:
         return pause(state, latched_reason(state, Demand.PAUSE), "", now)
     trouble = lasting_trouble(state, results, now)
-    if trouble:
-        return pause(state, trouble, "", now)
-    return go_on(state, results, now, world)
+    return pause(state, trouble, "", now) if trouble else state
+
+
+def undone(state: RolloutState, now: datetime) -> RolloutState | None:
+    """Give the rollout as devices still see it, when it was killed before raising exposure, longer ago than one looks anew.
+
+    None: there is no such intent, or it is fresh and simply finished.
+    """
+    decided = state.intent.raised_at if state.intent else None
+    if decided is None or state.is_terminal or now - decided <= state.spec.judgement.evaluate_every:
+        return None
+    enters = any(op.kind is OpKind.CLAIM for op in state.intent.ops) if state.intent else False
+    if not enters:
+        return replace(state, intent=None, stage=Stage.SOAKING, step=state.step - 1)
+    phase = state.phase - 1
+    step = len(state.spec.track.phases[phase].ramp) - 1 if phase >= 0 else 0
+    return replace(state, intent=None, stage=Stage.SOAKING, phase=phase, step=step)
 
 
 def finish_intent(state: RolloutState, now: datetime) -> RolloutState:

@@ -130,13 +130,35 @@ class Reconciler:
         raise AssertionError
 
     def _step(self, stored: Stored) -> Outcome:
+        halted = self._look_again(stored)
+        if halted is not None:
+            return halted
         stored = self._settle_or_pause(stored)
         if stored.state.is_terminal:
             return Outcome(stored.state, waiting_for=stored.state.outcome)
         decision = self._decide(stored.state, record=True)
-        self._supersede(decision.state)
         after = self._settle(self._save(stored, replace(decision.state, last_reconcile_at=self.effects.clock.now())))
         return replace(decision, state=after.state)
+
+    def _look_again(self, stored: Stored) -> Outcome | None:
+        """Judge anew before exposure is raised that somebody decided on long ago and was killed. None: finish it.
+
+        What was good then may be bad now, and the windows may have closed.
+        """
+        state, now = stored.state, self.effects.clock.now()
+        seen = machine.undone(state, now)
+        if seen is None:
+            return None
+        results = self._judge(seen, now, record=True)
+        halted = machine.halt(counted(state, results), results, now)
+        if halted.told != state.told:
+            after = self._settle(self._save(stored, replace(halted, last_reconcile_at=now)))
+            return Outcome(after.state, results, changed=True, waiting_for=_waiting_for(after.state, results, "", now))
+        shut = machine.closed(seen, now)
+        if not shut:
+            return None
+        after = self._save(stored, replace(halted, last_reconcile_at=now))
+        return Outcome(after.state, results, waiting_for=shut, next_look=_next_look(after.state, now))
 
     def _settle_or_pause(self, stored: Stored) -> Stored:
         """Finish the intent; when what it would expose no longer holds, pause instead, so that gates go on being judged.
@@ -170,6 +192,7 @@ class Reconciler:
 
     def _act(self, state: RolloutState) -> None:
         try:
+            self._supersede(state)
             self.effects.carry_out(state)
         except ConflictError as conflict:
             if not self.effects.is_current(state):
@@ -238,6 +261,7 @@ class Reconciler:
         for op in state.intent.ops if state.intent else ():
             holder = self.effects.rollouts.holder(op.channel) if op.kind is OpKind.CLAIM else None
             if holder is not None and holder.state.id != state.id and _gives_way(holder.state, state):
+                self.effects.refuse_if_replaced(state)
                 self._end(holder.state.id, state.id, op.channel)
 
     def _end(self, rollout_id: str, by: str, channel: ChannelName) -> None:

@@ -75,6 +75,8 @@ class Intent:
     ops: tuple[Op, ...]
     then: Stage
     """The stage once all of them are done."""
+    raised_at: datetime | None = None
+    """When it was decided, if it raises exposure: what was decided long ago is looked at again before it is done."""
 
 
 @dataclass(frozen=True, slots=True)

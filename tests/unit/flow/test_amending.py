@@ -13,7 +13,9 @@ from otagate.flow.drive import drive_all
 from otagate.gate.judge import Look, Reading
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model import BranchRule, Freeze, WindowsSpec
+from otagate.rollout import machine
 from otagate.rollout.state import RolloutState, Stage
+from support.rollouts import PASS
 from support.world import BAD, DAY, GATES, HOUR, World, check_invariants, phase, shown, track
 
 STABLE = ChannelName("stable")
@@ -229,3 +231,61 @@ def test_every_look_is_handed_to_whoever_records_it(world: World) -> None:
     here.reconciler.reconcile("1.0.0-production")
     here.reconciler.foresee(world.state())
     assert looks == [("interim", 2)], "foreseeing writes nothing"
+
+
+# --- killed before raising, and found days later -------------------------------------------------------------------------
+
+
+def killed_before_raising(world: World) -> World:
+    """Bring a release to 5 % of stable, and have its next weight decided by a process that is killed at once."""
+    world.to_completion("0.9.0")
+    world.run()
+    world.clock.pass_(DAY)
+    world.reconcile()
+    world.clock.pass_(DAY)
+    here = world.process()
+    stored = here.rollouts.load("1.0.0-production")
+    assert stored is not None
+    decided = machine.decide(stored.state, PASS, world.clock.now())
+    assert str(decided.intent.ops[0] if decided.intent else "") == "offer stable at 50%"
+    here.rollouts.save(stored, decided)
+    return world
+
+
+def weight(world: World) -> int:
+    stable = world.channel("stable")
+    assert stable is not None
+    return stable.candidate.weight.bps if stable.candidate else 0
+
+
+def test_what_was_decided_a_moment_ago_is_finished(world: World) -> None:
+    killed_before_raising(world).reconcile()
+    assert weight(world) == 5000
+
+
+def test_what_was_decided_days_ago_is_judged_anew_first(world: World) -> None:
+    killed_before_raising(world).clock.pass_(2 * DAY)
+    world.devices.says = dict(BAD)
+    before = len(world.store.writes)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
+    shown_weights = [body for name, body in world.store.writes[before:] if "/channels/stable" in name and b"5000" in body]
+    assert (weight(world), shown_weights) == (0, [])
+
+
+def test_what_was_decided_days_ago_and_is_still_good_goes_on(world: World) -> None:
+    killed_before_raising(world).clock.pass_(2 * DAY)
+    assert world.reconcile().state.weight == Weight(5000)
+    assert weight(world) == 5000
+
+
+def test_what_was_decided_before_a_freeze_waits_for_its_end(world: World) -> None:
+    world.policy = replace(world.policy, windows=WindowsSpec(freezes=(Freeze("2026-12-01", "2026-12-02", "a fair"),)))
+    killed_before_raising(world)
+    while world.clock.now().month < 12:
+        world.clock.pass_(HOUR)
+    waits = world.reconcile()
+    assert (weight(world), waits.changed, "a fair" in waits.waiting_for) == (500, False, True)
+    world.clock.pass_(3 * DAY)
+    world.reconcile()
+    assert weight(world) == 5000
+    check_invariants(world)
