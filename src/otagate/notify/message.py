@@ -14,8 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from otagate._text import harmless
-from otagate.notify._kinds import KINDS as _KINDS
-from otagate.notify._kinds import Level, Said
+from otagate.notify._kinds import KINDS, Level, Said
 
 __all__ = ["Happening", "Level", "Message", "compose", "event_id"]
 
@@ -94,7 +93,7 @@ class Happening:
 def compose(happening: Happening) -> Message:
     """Make the message of a ledger entry; a kind that is not known gets a general one."""
     said = Said({name: _flat(value) for name, value in happening.data.items()})
-    known = _KINDS.get(happening.kind)
+    known = KINDS.get(happening.kind)
     if known is not None:
         level, title, sentence = known.level, known.title(said), known.sentence(said)
     else:

@@ -99,7 +99,8 @@ def test_a_cdn_that_serves_nobody_is_paused_when_nobody_was_heard_to_have_it(tmp
     for hour in range(9):
         world.clock.pass_(HOUR)
         tell(world, [30 * MINUTE] * 60, Mark.OFFERED | Mark.STARTED | Mark.NETWORK, first=100 * hour)
-        found = world.reconcile().state
+        world.reconcile()
+    found = world.state()
     assert found.stage is Stage.PAUSED
     assert "no usable answer" in found.paused_by
     assert found.latched == {}, "nothing is said against the release"

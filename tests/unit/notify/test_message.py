@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import otagate
+from otagate.notify._kinds import KINDS
 from otagate.notify.message import (
-    _KINDS,
     MAX_FACT_CHARS,
     MAX_FACTS,
     MAX_SENTENCE_CHARS,
@@ -74,7 +74,7 @@ def test_every_kind_that_is_written_is_known() -> None:
     texts = [path.read_text("utf-8") for path in paths if path.parent.name != "doctor"]  # its codes look alike
     written = {kind for text in texts for kind in re.findall(r'"((?:rollout|gate|channel|release|notify)\.[a-z_]+)"', text)}
     assert len(written) > 12
-    assert (written | set(EVENTS)) - set(_KINDS) == set()
+    assert (written | set(EVENTS)) - set(KINDS) == set()
 
 
 def test_facts_are_in_order_and_noise_is_left_out() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from otagate.notify import message
+from otagate.notify._kinds import KINDS
 from otagate.policy.check_windows import EVENTS
 from otagate.policy.model import Freeze, NotifyKind, NotifySpec, Window, WindowsSpec
 from support.policies import load, the_problem
@@ -115,4 +115,4 @@ def test_an_event_that_nobody_knows_is_warned_about(tmp_path: Path) -> None:
 
 
 def test_the_events_are_those_that_there_are_messages_for() -> None:
-    assert set(EVENTS) == set(message._KINDS)
+    assert set(EVENTS) == set(KINDS)
