@@ -27,7 +27,7 @@ from otagate.release.repository import PublishedRelease
 from otagate.rollout import machine
 from otagate.rollout.reconciler import Command
 from otagate.rollout.repository import Stored
-from otagate.rollout.state import RolloutState, Stage
+from otagate.rollout.state import OpKind, RolloutState, Stage
 
 BUILTIN = "builtin"
 """How people write the bundle that is built into the native app."""
@@ -112,6 +112,7 @@ def resume(workspace: Workspace, name: ChannelName | None, overrides: Mapping[st
         channel = _named(name)
         return _channel_action(workspace, channel, transitions.unpause, StepKind.RESUME, reason)
     _check_overrides(held.state, overrides)
+    _refuse_raising_now(workspace, held.state)
     return commanded(workspace, held, lambda state, now: machine.resume(state, overrides, workspace.actor, now))
 
 
@@ -408,6 +409,18 @@ def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:
             state.id,
             details=reasons,
             remedy=f"publish a fix; or, to go on knowingly: otagate resume --override {left[0]} --reason '…'",
+        )
+
+
+def _refuse_raising_now(workspace: Workspace, state: RolloutState) -> None:
+    """Refuse to resume what was paused in the middle of a raise while weights may not rise: resuming would finish it."""
+    shut = machine.closed(state, workspace.store_clock.now())
+    if state.stage is Stage.PAUSED and shut and any(op.kind is OpKind.OFFER for op in state.unfinished):
+        raise ConflictError(
+            "this rollout was paused while its weight rose, and weights do not rise now",
+            state.id,
+            found=shut,
+            remedy="resume it when they may; or end it: otagate abort, otagate rollback",
         )
 
 

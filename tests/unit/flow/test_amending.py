@@ -278,6 +278,20 @@ def test_what_was_decided_days_ago_and_is_still_good_goes_on(world: World) -> No
     assert weight(world) == 5000
 
 
+def test_a_resume_finishes_no_raise_in_a_freeze(world: World) -> None:
+    world.policy = replace(world.policy, windows=WindowsSpec(freezes=(Freeze("2026-12-01", "2026-12-02", "a fair"),)))
+    killed_before_raising(world)
+    actions.pause(world.process(), None, "a look").carry_out()
+    while world.clock.now().month < 12:
+        world.clock.pass_(HOUR)
+    with pytest.raises(ConflictError, match="do not rise now") as refused:
+        actions.resume(world.process(), None, {}, "")
+    assert "a fair" in str(refused.value)
+    world.clock.pass_(3 * DAY)
+    actions.resume(world.process(), None, {}, "").carry_out()
+    assert weight(world) == 5000
+
+
 def test_what_was_decided_before_a_freeze_waits_for_its_end(world: World) -> None:
     world.policy = replace(world.policy, windows=WindowsSpec(freezes=(Freeze("2026-12-01", "2026-12-02", "a fair"),)))
     killed_before_raising(world)
