@@ -1,4 +1,4 @@
-"""A fleet like the one that an update server knows: size, channels, platforms and, where told, plugin versions."""
+"""A fleet like the one that an update server knows: size, channels, platforms. When apps are opened, telemetry does not tell."""
 
 from __future__ import annotations
 
