@@ -1,4 +1,4 @@
-"""A fleet like the one that an update server knows: size, channels, platforms. When apps are opened, telemetry does not tell."""
+"""A fleet like the one that an update server knows: size, channels, platforms. It does not tell when apps are opened."""
 
 from __future__ import annotations
 
