@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from otagate._clock import to_text
+from otagate.gate.stats import clopper_pearson
 from otagate.gate.verdict import Check, CheckKind, GateResult
 
 DIGITS = 6
@@ -21,9 +22,10 @@ def evidence(result: GateResult) -> dict[str, object]:
         "reason": str, "checks": [...]}``; each check has ``name``, ``verdict``, ``action``, ``demand``, ``bad``, ``total``
         (integers or null), ``estimate``, ``interval``, ``threshold``, ``target`` (shares 0..1 as text, or null), ``log_e``,
         ``log_e_pause``, ``log_e_rollback`` (natural logarithms as text, or null), ``missing`` (devices), ``window``
-        (``start``, ``end``) and ``newest_at`` (RFC 3339 or null), ``query``, ``digest`` and ``reason``, ``kind``; ``sequence``
-        (always-valid interval, shares as text, or null); and where they belong ``log_e_below``, ``control`` (``bad``,
-        ``total``), ``value`` (text) and ``streak`` (looks).
+        (``start``, ``end``) and ``newest_at`` (RFC 3339 or null), ``query``, ``digest``, ``reason`` and ``kind``; ``sequence``
+        (interval that is valid at any look, shares as text, or null), ``exact_interval`` (of this one look, 95 %, by Clopper
+        and Pearson, likewise); and where they belong ``log_e_below``, ``control`` (``bad``, ``total``), ``value`` (text) and
+        ``streak`` (looks).
     """
     return {
         "metric": result.metric,
@@ -76,7 +78,15 @@ def _common(check: Check) -> dict[str, object]:
         "reason": check.reason,
         "kind": check.kind.value,
         "sequence": None if check.sequence is None else [_fixed(end) for end in check.sequence],
+        "exact_interval": _exact(check),
     }
+
+
+def _exact(check: Check) -> list[str | None] | None:
+    # Reckoned here, not at each look: it takes milliseconds where there are millions of devices.
+    if check.kind is not CheckKind.SHARE or check.bad is None or not check.total:
+        return None
+    return [_fixed(end) for end in clopper_pearson(check.bad, check.total)]
 
 
 def _fixed(value: float | None) -> str | None:

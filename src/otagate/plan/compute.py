@@ -41,7 +41,7 @@ class Snapshot:
         is_published: The version is in the store already.
         progress: This release's own rollout along the track, or None.
         holders: Channel to the other rollout that holds it, such as ``1.4.1-production (soaking)``.
-        superseded: The paused rollout that this one would replace, or "".
+        superseded: The rollout that this one would replace, or "": one that is paused, or any with `supersede` in the rule.
     """
 
     is_published: bool = False
@@ -121,11 +121,16 @@ def _refusal(context: Context, track: TrackSpec, snapshot: Snapshot) -> str:
     return ""
 
 
+def _why_superseded(snapshot: Snapshot, track: TrackSpec) -> str:
+    holder = (snapshot.holders or {}).get(str(track.phases[0].channel), "")
+    return "it is paused" if holder.endswith("(paused)") else "it is under way; this commit's rule has `supersede`"
+
+
 def _steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapshot) -> Iterator[Step]:
     yield from _making_steps(policy, version, Status.DONE if snapshot.is_published else Status.TODO)
     if snapshot.progress is None:
         if snapshot.superseded:
-            yield Step(StepKind.SUPERSEDE, f"supersede {snapshot.superseded}", Status.TODO, "it is paused")
+            yield Step(StepKind.SUPERSEDE, f"supersede {snapshot.superseded}", Status.TODO, _why_superseded(snapshot, track))
         yield Step(StepKind.START, f"start the rollout along {track.name}")
     yield from _phase_steps(policy, version, track, snapshot.progress)
 

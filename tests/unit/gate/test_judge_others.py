@@ -229,5 +229,7 @@ def test_the_evidence_of_every_kind_is_canonical_json() -> None:
     assert told[0]["control"] == {"bad": 20, "total": 2000}
     assert (told[2]["value"], told[2]["streak"]) == ("300", 1)
     assert told[3]["log_e_below"] is not None
+    assert told[3]["exact_interval"] == ["0.000000", "0.036217"], "1 - 0.025 ** (1 / 100)"
+    assert told[0]["exact_interval"] is None, "a contrast is no share"
     low, high = map(float, told[3]["sequence"])
     assert low == 0 < high < 0.1

@@ -133,6 +133,13 @@ def test_a_held_channel_refuses(policy: Policy) -> None:
     )
 
 
+def test_a_fix_says_that_it_ends_what_is_under_way(policy: Policy) -> None:
+    plan = planned(policy, Snapshot(holders={"internal": "0.9.0-production (soaking)"}, superseded="0.9.0-production"))
+    assert [step.detail for step in plan.steps if step.kind is StepKind.SUPERSEDE] == [
+        "it is under way; this commit's rule has `supersede`"
+    ]
+
+
 def test_a_paused_holder_is_superseded(policy: Policy) -> None:
     plan = planned(policy, Snapshot(holders={"internal": "0.9.0-production (paused)"}, superseded="0.9.0-production"))
     assert plan.refusal == ""

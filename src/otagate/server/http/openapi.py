@@ -6,6 +6,7 @@ and :mod:`otagate.server.admin`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -431,7 +432,13 @@ def _without_body(status: str, answer: Json) -> Json:
 
 
 def _admin_paths() -> Json:
-    tag = "operators"
+    def operation(name: str, summary: str, ok: Json, **rest: Any) -> Json:
+        return _operation(name, "operators", summary, _answers(ok, *_ADMIN), security=_TOKEN, **rest)
+
+    return {"/device": _device_path(operation), **_count_paths(operation)}
+
+
+def _device_path(operation: Callable[..., Json]) -> Json:
     pages = [
         _query("cursor", {"type": "string", "pattern": "^key:[0-9a-f]{32}$"}),
         _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}),
@@ -445,6 +452,18 @@ def _admin_paths() -> Json:
         device_id=_DEVICE_NAME,
         channel=_CHANNEL,
     )
+    done = _json(_ref("EventTaken"), "Done.")
+    named = [_APP_AND_DEVICE[0], {**_APP_AND_DEVICE[1], "required": True}]
+    return {
+        "get": operation(
+            "getDevice", "One device, or a page of them", _json(shown, "Devices."), parameters=[*_APP_AND_DEVICE, *pages]
+        ),
+        "post": operation("setOverride", "Give a device a channel", done, requestBody=_body(override)),
+        "delete": operation("unsetOverride", "Take a device's override back", done, parameters=named),
+    }
+
+
+def _count_paths(operation: Callable[..., Json]) -> Json:
     counted = [
         _APP,
         _query("release", _VERSION, required=True),
@@ -454,46 +473,16 @@ def _admin_paths() -> Json:
         _query("plugin", {"type": "string", "pattern": "^[0-9]{1,9}\\.[0-9]{1,9}\\.[0-9]{1,9}$"}),
         _query("test", _WORD, description="Emulators and development builds instead of real devices."),
     ]
-    done = _json(_ref("EventTaken"), "Done.")
-
-    def operation(name: str, summary: str, ok: Json, **rest: Any) -> Json:
-        return _operation(name, tag, summary, _answers(ok, *_ADMIN), security=_TOKEN, **rest)
-
+    control = _query("control", _VERSION, required=True, description="The other release.")
+    both = _json(_ref("SideBySide"), "Devices first seen with either at the same time; a row where both have some.")
+    summary = "Counts of two releases, by time and kind of device"
+    newest = _json(_ref("Releases"), "Newest first.")
     return {
-        "/device": {
-            "get": operation(
-                "getDevice", "One device, or a page of them", _json(shown, "Devices."), parameters=[*_APP_AND_DEVICE, *pages]
-            ),
-            "post": operation("setOverride", "Give a device a channel", done, requestBody=_body(override)),
-            "delete": operation(
-                "unsetOverride",
-                "Take a device's override back",
-                done,
-                parameters=[
-                    _APP_AND_DEVICE[0],
-                    {**_APP_AND_DEVICE[1], "required": True},
-                ],
-            ),
-        },
         "/api/v1/metrics": {
             "get": operation("getCounts", "Counts of one release", _json(_ref("Counts"), "Counts."), parameters=counted)
         },
-        "/api/v1/side-by-side": {
-            "get": operation(
-                "getSideBySide",
-                "Counts of two releases, by time and kind of device",
-                _json(_ref("SideBySide"), "Devices first seen with either at the same time; a row where both have some."),
-                parameters=[*counted, _query("control", _VERSION, required=True, description="The other release.")],
-            )
-        },
-        "/api/v1/releases": {
-            "get": operation(
-                "getReleases",
-                "Releases with new devices",
-                _json(_ref("Releases"), "Newest first."),
-                parameters=[_APP, *_PERIOD],
-            )
-        },
+        "/api/v1/side-by-side": {"get": operation("getSideBySide", summary, both, parameters=[*counted, control])},
+        "/api/v1/releases": {"get": operation("getReleases", "Releases with new devices", newest, parameters=[_APP, *_PERIOD])},
         "/api/v1/active": {
             "get": operation("getActive", "Devices by what they run", _json(_ref("Active"), "Devices."), parameters=_SINCE)
         },
