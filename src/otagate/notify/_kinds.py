@@ -158,7 +158,7 @@ KINDS: dict[str, Kind] = {
     "release.published": Kind(
         Level.INFO,
         lambda said: f"{said('version')} is published",
-        lambda said: f"{said('version')} is published; no channel serves it by that.",
+        lambda said: f"{said('version')} is published; no channel serves it yet.",
     ),
     "release.pruned": Kind(
         Level.INFO,

@@ -54,7 +54,7 @@ def made(kind: str, /, **data: Any) -> Any:
         ("channel.rolled_back", {"channel": "beta", "to": "1.4.1", "from": "1.4.2", "reason": "r"}, "bad", "beta is rolled back", "Channel beta serves 1.4.1 again instead of 1.4.2: r."),
         ("channel.paused", {"channel": "beta", "actor": "ana"}, "warning", "beta is paused", "Channel beta was paused by ana."),
         ("channel.resumed", {"channel": "beta"}, "info", "beta goes on", "Channel beta was resumed."),
-        ("release.published", {"version": "1.4.2"}, "info", "1.4.2 is published", "1.4.2 is published; no channel serves it by that."),
+        ("release.published", {"version": "1.4.2"}, "info", "1.4.2 is published", "1.4.2 is published; no channel serves it yet."),
         ("release.pruned", {"bundles": "3", "actor": "ana"}, "info", "bundles were removed", "3 bundles that nothing needs any more were removed by ana."),
         ("notify.failed", {"name": "team", "reason": "HTTP 410"}, "warning", "team cannot be told", "Messages to team of `notify` do not get through: HTTP 410. The oldest are given up."),
         ("notify.test", {"actor": "ana"}, "info", "a test", "This place is told what happens. Nothing has happened: it is a test by ana."),
