@@ -39,9 +39,9 @@ telemetry:
   database: sqlite:///.otagate/telemetry.db # what `otagate serve` counts
 gates:
   device_success_rate: {{min: 90%, action: rollback, min_sample: 6, maturity: 0s}}
-  crash_rate: {{max: 5%, action: pause, min_sample: 6}}
+  crash_rate: {{max: 5%, action: rollback, min_sample: 6}}
 evaluation:
-  alpha_pause: 1% # as alpha_rollback: what is bad enough to pause goes back at once
+  alpha_pause: 1% # as alpha_rollback: what is bad enough to pause goes back at once, whichever gate sees it first
 """
 _PAGE = "<!doctype html>\n<title>demo {version}</title>\n<script src='app.js'></script>\n"
 _SCRIPT = "// {version}\nCapacitorUpdater.notifyAppReady()\n"

@@ -15,6 +15,7 @@ from otagate.flow.demo.counted import UpToNow
 from otagate.flow.demo.shop import APP_ID, open_shop
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.policy.load import load_policy
+from otagate.policy.model import Action
 
 NOW = datetime(2027, 1, 4, 9, 2, tzinfo=UTC)
 
@@ -26,6 +27,9 @@ def test_the_demos_app_can_be_shipped_and_its_policy_says_nothing_unwise(tmp_pat
     assert policy.trust.keys == (shop.keys.trust,)
     assert [phase.name for phase in policy.tracks["production"].phases] == ["beta", "stable"]
     assert stat.S_IMODE((tmp_path / ".otagate" / "keys" / "signing.pem").stat().st_mode) == 0o600
+    # Whichever gate sees the bad release first, the demo ends the same way.
+    assert {gate.action for gate in policy.gates} == {Action.ROLLBACK}
+    assert policy.judgement.alpha_pause == policy.judgement.alpha_rollback
     shop.build("1.1.0")
     assert "notifyAppReady" in (tmp_path / "dist" / "app.js").read_text()
     assert "1.1.0" in (tmp_path / "package.json").read_text()
