@@ -27,7 +27,8 @@ from otagate.gate.judge import GateResult, Look, LookKind, judge_all
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
 from otagate.policy.build import default_gates
-from otagate.policy.model import Action, GateSpec, Judgement, Split, TelemetrySource, TelemetrySpec
+from otagate.policy.model.gates import Action, GateSpec, Judgement, Split
+from otagate.policy.model.sources import TelemetrySource, TelemetrySpec
 from otagate.telemetry.fold import COUNTED, contribution
 from otagate.telemetry.model import BUCKET_S, Mark, Progress
 from otagate.telemetry.sql import open_telemetry

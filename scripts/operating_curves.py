@@ -19,7 +19,7 @@ from otagate.gate.judge import Look, LookKind, Reading, count_gating, judge
 from otagate.gate.power import even_looks
 from otagate.gate.stats import wilson
 from otagate.policy.build import default_gates
-from otagate.policy.model import GateSpec, Judgement
+from otagate.policy.model.gates import GateSpec, Judgement
 
 TARGET = Path(__file__).parent.parent / "docs" / "gates.md"
 HOURS = 24

@@ -17,7 +17,7 @@ from otagate.errors import ExitCode
 from otagate.notify.interface import Notifier, NotifyError
 from otagate.notify.message import Happening, Message, compose
 from otagate.notify.registry import Wire, open_notifier
-from otagate.policy.model import NotifyKind, NotifySpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
 from support.metric_server import send, serving
 from support.tls import self_signed
 
@@ -155,14 +155,16 @@ def test_no_redirect_is_followed(ours: Place) -> None:
 
 
 def test_a_place_that_is_silent_is_given_up_in_time(place: Place) -> None:
-    place.answers = [lambda _request: time.sleep(0.6)]
-    begun = time.monotonic()
-    assert place.fails(timeout_s=0.2).retryable
-    assert time.monotonic() - begun < 3
+    given_up = threading.Event()
+    place.answers = [lambda _request: given_up.wait(60) and None]
+    try:
+        assert place.fails(timeout_s=0.2).retryable
+    finally:
+        given_up.set()
 
 
 def drip(request: BaseHTTPRequestHandler) -> None:
-    for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 40:
+    for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 2000:
         request.wfile.write(bytes([byte]))
         time.sleep(0.02)
 
@@ -171,7 +173,7 @@ def test_a_place_that_drips_is_given_up_in_time(ours: Place) -> None:
     ours.answers = [drip]
     begun = time.monotonic()
     assert ours.fails(match="no answer within 0.3s", timeout_s=0.3).retryable
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 30  # the whole answer takes 40 s
 
 
 def test_a_place_that_is_not_there(place: Place) -> None:

@@ -28,7 +28,7 @@ from otagate.flow.refresh import due, refresh
 from otagate.flow.select import active_rollouts
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
-from otagate.policy.model import TrackSpec
+from otagate.policy.model.tracks import TrackSpec
 from otagate.rollout.state import Stage
 from support.crashes import Command, Explored, Move, begun, explore
 from support.faulty import Crash, Fault, FaultyStore, Plan

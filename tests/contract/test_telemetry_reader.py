@@ -14,7 +14,7 @@ from otagate.errors import OtagateError
 from otagate.gate.interface import SourceError
 from otagate.gate.sources.telemetry_reader import DatabaseReader, TelemetryReader
 from otagate.gate.sources.telemetry_server import ServerReader
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.interface import Active, CountQuery
 from otagate.telemetry.model import Mark
 from otagate.telemetry.tokens import Limit, Verb

@@ -24,7 +24,7 @@ from otagate._bucket_url import BucketUrl
 from otagate._retry import Patience
 from otagate.errors import AccessError, NotFoundError, UnavailableError, VerificationError
 from otagate.identity.interface import AwsKeys, Bearer, Identity, Kind, Link
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store.cdn import Cdn, open_cdn
 from otagate.store.invalidate._post import Wire
 from otagate.store.invalidate.cloud_cdn import CloudCdn

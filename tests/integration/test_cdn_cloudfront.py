@@ -12,7 +12,7 @@ import pytest
 
 from otagate._bucket_url import parse_bucket_url
 from otagate.errors import NotFoundError
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store.cdn import Cdn, open_cdn
 from support.servers import moto_s3
 

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from otagate.gate.interface import MetricQuery, SourceError
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.http import HttpMetrics
-from otagate.policy.model import HttpSource
+from otagate.policy.model.sources import HttpSource
 from support.metric_server import send, serving
 
 pytestmark = pytest.mark.integration

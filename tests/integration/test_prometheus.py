@@ -12,7 +12,7 @@ import pytest
 from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources.registry import open_source
 from otagate.policy.load import load_policy
-from otagate.policy.source_model import Asked, PrometheusSource
+from otagate.policy.model.vendors import Asked, PrometheusSource
 from support.servers import prometheus
 from support.servers.prometheus import HOSTILE, START
 

@@ -14,7 +14,7 @@ from otagate.bundle.archive import write_archive
 from otagate.bundle.build import run_build
 from otagate.bundle.collect import collect
 from otagate.model import Bundle
-from otagate.policy.model import BuildSpec, BundleSpec
+from otagate.policy.model.bundles import BuildSpec, BundleSpec
 from support import js
 
 # The first to run installs npm packages, which takes as long as the network takes.

@@ -9,7 +9,7 @@ from typing import Any
 
 from otagate.errors import UnavailableError
 from otagate.model import AppId, Candidate, ChannelName, ChannelState, Digest, Release, ReleaseRef, Version, Weight
-from otagate.policy.model import ChannelRules, ServerSpec
+from otagate.policy.model.server import ChannelRules, ServerSpec
 from otagate.server.interface import AppView, ChannelView
 from otagate.server.service import PluginService
 from support.releases import full_release

@@ -10,7 +10,7 @@ from pathlib import Path
 from otagate.bundle.archive import write_archive
 from otagate.bundle.collect import collect
 from otagate.model import Bundle, Sealed
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 from otagate.seal.capgo import seal_capgo
 from otagate.seal.keys import CreatedKeys, create_keys, load_rsa_private
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from otagate.model import AppId, ChannelName, ChannelState
-from otagate.policy.model import ServerSpec
+from otagate.policy.model.server import ServerSpec
 from otagate.server.admin.api import AdminApi
 from otagate.server.choices import PolledChoices
 from otagate.server.interface import AppView, ChannelView, Reply

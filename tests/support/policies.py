@@ -8,7 +8,7 @@ import pytest
 
 from otagate.errors import PolicyError
 from otagate.policy import load_policy
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 HEAD = """\
 version: 1

@@ -14,7 +14,7 @@ from otagate.flow.prune import Pruned, Pruning, prune
 from otagate.flow.prune_plan import Request
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Digest, Version
-from otagate.policy.model import KeepSpec
+from otagate.policy.model.stores import KeepSpec
 from otagate.store.interface import BlobStore, OnProgress, Store, StoredBlob
 from support.faulty import Plan
 from support.world import DAY, HOUR, JumpClock, World

@@ -9,7 +9,7 @@ from typing import Any
 from otagate.flow.rehearse.faults import read_faults
 from otagate.flow.rehearse.model import Ending, Rehearsed, Scenario
 from otagate.policy.load import load_policy
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 MONDAY = datetime(2027, 1, 4, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)

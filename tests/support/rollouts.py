@@ -9,7 +9,8 @@ from typing import Any
 
 from otagate.gate.judge import Check, Demand, GateResult, Verdict
 from otagate.model import Digest, ReleaseRef, Version
-from otagate.policy.model import Action, GateSpec, Judgement, TrackSpec
+from otagate.policy.model.gates import Action, GateSpec, Judgement
+from otagate.policy.model.tracks import TrackSpec
 from otagate.rollout import machine
 from otagate.rollout.state import RolloutSpec, RolloutState
 from support.world import APP, GATES, NOW, phase, track

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from otagate.errors import UnavailableError
 from otagate.model import AppId, Candidate, ChannelName, ChannelState, Digest, Release, ReleaseRef, Version, Weight
-from otagate.policy.model import ChannelRules, ServerSpec
+from otagate.policy.model.server import ChannelRules, ServerSpec
 from otagate.server.http.links import ServerLinks
 from otagate.server.interface import AppView, Assign, ChannelView, IntakeFullError, Reply
 from otagate.server.parts import AdminRequest, ServerParts

@@ -13,7 +13,7 @@ from typing import Any
 
 from otagate.fleet.interface import Response
 from otagate.model import AppId, Candidate, ChannelName, ChannelState, Digest, Release, ReleaseRef, Version, Weight
-from otagate.policy.model import ChannelRules, ServerSpec
+from otagate.policy.model.server import ChannelRules, ServerSpec
 from otagate.seal.capgo import seal_capgo
 from otagate.seal.keys import load_rsa_private
 from otagate.server.interface import AppView, ChannelView, Reply

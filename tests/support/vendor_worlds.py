@@ -19,7 +19,7 @@ from otagate.gate.sources.google_monitoring import GoogleMonitoringMetrics
 from otagate.gate.sources.graphite import GraphiteMetrics
 from otagate.gate.sources.influxdb import InfluxdbMetrics
 from otagate.gate.sources.prometheus import PrometheusMetrics
-from otagate.policy.source_model import (
+from otagate.policy.model.vendors import (
     Asked,
     DynatraceSource,
     GoogleMonitoringSource,

@@ -23,7 +23,7 @@ from otagate.gate.sources.datadog import DatadogMetrics
 from otagate.gate.sources.newrelic import NewRelicMetrics
 from otagate.gate.sources.sentry import SentryMetrics
 from otagate.identity._outside import Outside
-from otagate.policy.source_model import (
+from otagate.policy.model.vendors import (
     Asked,
     AzureMonitorSource,
     CapgoSource,

@@ -24,21 +24,10 @@ from otagate.flow.workspace import Workspace
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import Reading
 from otagate.model import AppId, ChannelName, ChannelState, Context, Version, Weight
-from otagate.policy.model import (
-    Action,
-    BranchRule,
-    BuildSpec,
-    BundleSpec,
-    Escalation,
-    GateSpec,
-    Judgement,
-    PhaseSpec,
-    Policy,
-    SealFormat,
-    SealSpec,
-    TrackSpec,
-    TrustSpec,
-)
+from otagate.policy.model.bundles import BuildSpec, BundleSpec, SealFormat, SealSpec, TrustSpec
+from otagate.policy.model.gates import Action, Escalation, GateSpec, Judgement
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.tracks import BranchRule, PhaseSpec, TrackSpec
 from otagate.rollout.ledger_entry import LedgerEntry
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState

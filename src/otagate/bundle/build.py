@@ -20,7 +20,7 @@ from otagate._fs import translate
 from otagate._text import harmless, span
 from otagate.bundle.environment import build_environment
 from otagate.errors import BuildError
-from otagate.policy.model import BuildSpec
+from otagate.policy.model.bundles import BuildSpec
 
 MAX_LINE_CHARS = 8192
 """What is longer is cut: minified code in a stack trace must not fill the log."""

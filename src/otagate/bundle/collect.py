@@ -15,7 +15,7 @@ from otagate.bundle import names, vet
 from otagate.bundle.globs import Globs
 from otagate.bundle.source import SourceFile
 from otagate.errors import BundleError
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 
 SHOWN_PER_REASON = 10
 """Most files that a message lists for one and the same reason."""

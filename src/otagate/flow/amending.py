@@ -8,7 +8,7 @@ from otagate.flow.publish import refuse_forks
 from otagate.flow.select import active_rollout
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Weight
-from otagate.policy.model import TrackSpec
+from otagate.policy.model.tracks import TrackSpec
 from otagate.policy.resolve import starting_at
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored

@@ -15,7 +15,7 @@ from otagate.gate.interface import SourceError
 from otagate.gate.sources.telemetry import OneLook, floor
 from otagate.gate.sources.telemetry_reader import TelemetryReader, open_reader
 from otagate.model import ChannelName, ChannelState, Version
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.interface import Active, CountQuery
 from otagate.telemetry.metrics import ADOPTION, ADOPTION_AGE, Tally, tally
 from otagate.telemetry.model import BUCKET_S, Counts

@@ -12,7 +12,7 @@ from otagate.errors import ConflictError, NotFoundError, OtagateError
 from otagate.flow.prepare import Shipment
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ReleaseRef
-from otagate.policy.model import TrackSpec
+from otagate.policy.model.tracks import TrackSpec
 from otagate.rollout import machine
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.repository import Stored

@@ -16,7 +16,7 @@ from otagate._bucket_url import parse_storage_url
 from otagate.errors import OtagateError, VerificationError
 from otagate.flow.select import channel_names
 from otagate.model import ChannelName, Digest
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store.keys import blob_key
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from otagate.gate.judge import GateResult, Look, LookKind, Reading, Streak, Verd
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
 from otagate.model import FULL_WEIGHT, ChannelName, Version
-from otagate.policy.model import Action, GateSpec, Judgement
+from otagate.policy.model.gates import Action, GateSpec, Judgement
 from otagate.rollout import machine
 from otagate.rollout.memory import believable
 from otagate.rollout.state import RolloutState, Total

@@ -10,7 +10,7 @@ from otagate.model import Version, Weight
 from otagate.plan.compute import Progress, Snapshot, publish_plan, ship_plan
 from otagate.plan.steps import Plan
 from otagate.policy.app import package_version
-from otagate.policy.model import PhaseSpec, TrackSpec
+from otagate.policy.model.tracks import PhaseSpec, TrackSpec
 from otagate.policy.resolve import Target, resolve
 from otagate.policy.versioning import make_version
 from otagate.release.repository import PublishedRelease

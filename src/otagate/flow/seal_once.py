@@ -8,7 +8,7 @@ from pathlib import Path
 from otagate.flow.outbox import Outbox
 from otagate.flow.workspace import Workspace
 from otagate.model import Bundle, Sealed, Version
-from otagate.policy.model import SealFormat
+from otagate.policy.model.bundles import SealFormat
 from otagate.release.bundles import note_release, release_of
 from otagate.release.repository import PublishedRelease
 

@@ -14,7 +14,8 @@ from otagate.errors import PolicyError, UsageError
 from otagate.flow.workspace import Workspace
 from otagate.model import Context
 from otagate.policy.load import load_policy
-from otagate.policy.model import Policy, SealFormat
+from otagate.policy.model.bundles import SealFormat
+from otagate.policy.model.policy import Policy
 from otagate.server.http.options import HttpOptions
 
 if TYPE_CHECKING:

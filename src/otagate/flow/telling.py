@@ -24,7 +24,7 @@ from otagate.flow.workspace import Workspace
 from otagate.notify.interface import Notifier
 from otagate.notify.message import Happening, compose
 from otagate.notify.registry import Wire, open_notifier
-from otagate.policy.model import NotifySpec
+from otagate.policy.model.notify import NotifySpec
 from otagate.rollout.ledger_entry import LedgerEntry
 
 FAILED, TEST = "notify.failed", "notify.test"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from otagate._clock import Clock, SystemClock
 from otagate.errors import KeyMaterialError
 from otagate.model import ChannelName, Context
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 if TYPE_CHECKING:
     from otagate.channel.hosted import HostedChannels

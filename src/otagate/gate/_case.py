@@ -12,7 +12,7 @@ from otagate._text import harmless, span
 from otagate.gate._limits import Budget, Limit
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.verdict import Demand, Look, Reading, Streak, Verdict
-from otagate.policy.model import Action, GateSpec, Judgement
+from otagate.policy.model.gates import Action, GateSpec, Judgement
 
 MOST_DEVICES = 10**12
 """Larger counts are a broken source: there are fewer phones."""

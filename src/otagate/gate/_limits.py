@@ -11,7 +11,7 @@ from decimal import Decimal
 from otagate._text import harmless, span
 from otagate.errors import PolicyError
 from otagate.gate.verdict import CheckKind
-from otagate.policy.model import Action, GateSpec, Judgement
+from otagate.policy.model.gates import Action, GateSpec, Judgement
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from otagate.gate.interface import ContrastRow, Measurement
 from otagate.gate.split import log_e_split
 from otagate.gate.verdict import Reading, Streak, Verdict
 from otagate.model import FULL_WEIGHT
-from otagate.policy.model import GateSpec, Split
+from otagate.policy.model.gates import GateSpec, Split
 
 SHORTEST_STREAK = timedelta(minutes=15)
 """A plain number must be out of bounds for so long before it acts, however often one looks in the meantime."""

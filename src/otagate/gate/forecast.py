@@ -9,7 +9,7 @@ from fractions import Fraction
 from otagate.gate._limits import Limit, budget_of, limits_of
 from otagate.gate.power import Outlook, Plan, devices_to_prove, devices_to_see_twice, even_looks, outlook, smallest_caught
 from otagate.gate.verdict import CheckKind
-from otagate.policy.model import Action, GateSpec, Judgement
+from otagate.policy.model.gates import Action, GateSpec, Judgement
 
 TIMES = tuple(Fraction(text) for text in ("1/4", "1/2", "1", "2", "3", "5", "15"))
 """Releases that are shown when none are named: so many times the limit."""

@@ -35,7 +35,7 @@ from otagate.gate.sequence import confidence_sequence
 from otagate.gate.summary import Summary, combine
 from otagate.gate.verdict import Check, CheckKind, Demand, GateResult, Look, LookKind, Reading, Streak, Verdict
 from otagate.model import FULL_WEIGHT
-from otagate.policy.model import GateSpec, Judgement
+from otagate.policy.model.gates import GateSpec, Judgement
 
 __all__ = [
     "CLOCK_SKEW",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from otagate.errors import OtagateError
 from otagate.gate.interface import Ask, Measurement, MetricQuery, MetricSource, SourceError
 from otagate.gate.verdict import Reading
-from otagate.policy.model import GateSpec
+from otagate.policy.model.gates import GateSpec
 
 
 @dataclass(frozen=True, slots=True)

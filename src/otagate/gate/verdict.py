@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from otagate.gate.interface import Measurement, SourceError
-from otagate.policy.model import Action, Evaluate, GateSpec
+from otagate.policy.model.gates import Action, Evaluate, GateSpec
 
 
 class Verdict(StrEnum):

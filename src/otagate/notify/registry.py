@@ -8,7 +8,7 @@ from pathlib import Path
 from otagate.errors import AccessError, KeyMaterialError
 from otagate.notify._post import Wire
 from otagate.notify.interface import Notifier, NotifyError
-from otagate.policy.model import NotifyKind, NotifySpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
 from otagate.seal.references import read_reference
 
 __all__ = ["Wire", "open_notifier"]

@@ -9,7 +9,10 @@ from otagate._bucket_url import place_of
 from otagate._text import harmless, span
 from otagate.model import Context, Version
 from otagate.plan.steps import Plan, Status, Step, StepKind
-from otagate.policy.model import GateSpec, Policy, SealFormat, TrackSpec
+from otagate.policy.model.bundles import SealFormat
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.tracks import TrackSpec
 
 _FORK = "a pull request from a fork may plan, and may not publish"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 __all__ = ["find_policy", "load_policy"]
 

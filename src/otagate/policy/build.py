@@ -12,34 +12,13 @@ from otagate.policy import defaults, values
 from otagate.policy.app import AppFacts
 from otagate.policy.build_sources import Readers, read, source_spec, telemetry_spec
 from otagate.policy.build_windows import notify_specs, windows_spec
-from otagate.policy.model import (
-    Action,
-    AutoUpdate,
-    BranchRule,
-    BuildSpec,
-    BundleSpec,
-    CdnSpec,
-    ChannelRules,
-    Escalation,
-    Evaluate,
-    GateSpec,
-    Judgement,
-    KeepSpec,
-    Limit,
-    OnInsufficient,
-    PhaseSpec,
-    Policy,
-    SealFormat,
-    SealSpec,
-    ServerSpec,
-    Source,
-    Split,
-    TelemetrySource,
-    TelemetrySpec,
-    TrackSpec,
-    TrustSpec,
-    ValueLimit,
-)
+from otagate.policy.model.bundles import BuildSpec, BundleSpec, SealFormat, SealSpec, TrustSpec
+from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit, Split, ValueLimit
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.server import AutoUpdate, ChannelRules, ServerSpec
+from otagate.policy.model.sources import Source, TelemetrySource, TelemetrySpec
+from otagate.policy.model.stores import CdnSpec, KeepSpec
+from otagate.policy.model.tracks import BranchRule, OnInsufficient, PhaseSpec, TrackSpec
 
 _BUILD: Readers = {
     "command": lambda value: tuple(value) if isinstance(value, list) else value,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from otagate.policy import defaults, values
-from otagate.policy.model import CommandSource, FileSource, HttpSource, Source, TelemetrySource, TelemetrySpec
-from otagate.policy.source_model import (
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, Source, TelemetrySource, TelemetrySpec
+from otagate.policy.model.vendors import (
     Asked,
     AzureMonitorSource,
     CapgoSource,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from otagate.policy.build_sources import Readers, read
-from otagate.policy.model import Freeze, NotifyKind, NotifySpec, Window, WindowsSpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
+from otagate.policy.model.windows import Freeze, Window, WindowsSpec
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _NOTICE: Readers = {"secret": str, "events": tuple}

@@ -13,19 +13,12 @@ from otagate._text import span
 from otagate.policy.app import AppFacts
 from otagate.policy.build_sources import VENDOR_KEYS
 from otagate.policy.build_windows import DAYS, time_text
-from otagate.policy.model import (
-    CommandSource,
-    FileSource,
-    GateSpec,
-    HttpSource,
-    Origin,
-    Policy,
-    Source,
-    TelemetrySource,
-    WindowsSpec,
-)
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.policy import Origin, Policy
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, Source, TelemetrySource
+from otagate.policy.model.vendors import CapgoSource, SentrySource, VendorSource
+from otagate.policy.model.windows import WindowsSpec
 from otagate.policy.problems import YamlPath, path_text
-from otagate.policy.source_model import CapgoSource, SentrySource, VendorSource
 from otagate.policy.strict_yaml import Document
 from otagate.policy.values import percent_text
 from otagate.telemetry.metrics import DEVICE_SUCCESS

@@ -13,7 +13,7 @@ from otagate.model import AppId
 from otagate.policy.app import AppFacts, read_app
 from otagate.policy.build import app_root, build_policy
 from otagate.policy.findings import Findings
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from otagate.policy.problems import Problem, problem_lines, raise_for
 from otagate.policy.strict_yaml import MAX_BYTES, Document, parse
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 
 def references(policy: Policy) -> tuple[str, ...]:

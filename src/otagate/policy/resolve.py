@@ -9,7 +9,8 @@ from otagate._text import harmless
 from otagate.errors import PolicyError
 from otagate.model import ChannelName, Context
 from otagate.policy.globs import RefKind, kind_of, matches, slug
-from otagate.policy.model import BranchRule, Policy, TrackSpec
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.tracks import BranchRule, TrackSpec
 
 _PLACEHOLDER = re.compile(r"\{(number|branch)\}")
 

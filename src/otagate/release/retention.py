@@ -8,7 +8,7 @@ from datetime import datetime
 
 from otagate._text import span
 from otagate.model import Digest, Version
-from otagate.policy.model import KeepSpec
+from otagate.policy.model.stores import KeepSpec
 from otagate.store.interface import StoredBlob
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from otagate._text import span
 from otagate.gate.judge import GateResult, Verdict
 from otagate.model import FULL_WEIGHT, Weight
-from otagate.policy.model import OnInsufficient, PhaseSpec
+from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
 from otagate.rollout import windows
 from otagate.rollout._told import told
 from otagate.rollout.state import Intent, Note, Op, OpKind, RolloutState, Stage

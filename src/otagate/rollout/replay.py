@@ -15,7 +15,7 @@ from enum import StrEnum
 from otagate.gate.interface import Ask
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, count_gating, judge_all
 from otagate.gate.measure import asks
-from otagate.policy.model import GateSpec, Judgement
+from otagate.policy.model.gates import GateSpec, Judgement
 from otagate.rollout import machine
 from otagate.rollout.looks import KeptLook
 from otagate.rollout.memory import believable, counted

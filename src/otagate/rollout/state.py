@@ -9,7 +9,9 @@ from enum import StrEnum
 from otagate._canonical import dumps
 from otagate.gate.verdict import Streak
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Weight
-from otagate.policy.model import GateSpec, Judgement, PhaseSpec, TrackSpec, WindowsSpec
+from otagate.policy.model.gates import GateSpec, Judgement
+from otagate.policy.model.tracks import PhaseSpec, TrackSpec
+from otagate.policy.model.windows import WindowsSpec
 from otagate.rollout.codec import encode
 
 

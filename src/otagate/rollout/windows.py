@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from otagate._text import harmless
 from otagate.errors import UnavailableError
-from otagate.policy.model import Freeze, Window, WindowsSpec
+from otagate.policy.model.windows import Freeze, Window, WindowsSpec
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from otagate.model import AppId, ChannelState, Digest, Release
-from otagate.policy.model import ServerSpec
+from otagate.policy.model.server import ServerSpec
 from otagate.telemetry.interface import IntakeFullError as IntakeFullError  # noqa: PLC0414 - the port raises it
 from otagate.telemetry.model import Observation
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from otagate.channel.interface import ChannelReading
 from otagate.errors import OtagateError, UnavailableError
 from otagate.model import AppId, ChannelName, ChannelState, Release, ReleaseRef
-from otagate.policy.model import ServerSpec
+from otagate.policy.model.server import ServerSpec
 from otagate.release.repository import PublishedRelease
 from otagate.server.interface import AppView, ChannelView
 

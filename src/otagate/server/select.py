@@ -18,7 +18,7 @@ from typing import Any
 from otagate.channel import cohort
 from otagate.errors import UsageError
 from otagate.model import ChannelState, Release
-from otagate.policy.model import AutoUpdate, ChannelRules
+from otagate.policy.model.server import AutoUpdate, ChannelRules
 from otagate.seal.capgo_open import checksum_for_plugin
 from otagate.server import versions
 from otagate.server.answers import Choice, Refusal, Serve, ToBuiltIn

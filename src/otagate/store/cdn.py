@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from otagate._bucket_url import BucketUrl
 from otagate._text import span
 from otagate.errors import NotFoundError, OtagateError, UnavailableError, UsageError
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store._public_answer import cache_facts
 from otagate.store.interface import MAX_DOCUMENT_BYTES
 from otagate.store.invalidate.interface import Invalidator

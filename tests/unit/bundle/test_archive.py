@@ -21,7 +21,7 @@ from otagate.bundle.inspect import read_archive
 from otagate.bundle.source import SourceFile
 from otagate.errors import AccessError, BundleError, NotFoundError, UnavailableError
 from otagate.model import Digest
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 from support.files import names_in
 
 _CONTENTS = {
@@ -118,7 +118,7 @@ import os, sys
 from pathlib import Path
 from otagate.bundle.archive import write_archive
 from otagate.bundle.collect import collect
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 os.umask(int(sys.argv[3], 8))
 print(write_archive(collect(Path(sys.argv[1]), BundleSpec()), Path(sys.argv[2])).archive)
 """
@@ -303,7 +303,7 @@ import re, sys, time
 from pathlib import Path
 from otagate.bundle.archive import write_archive
 from otagate.bundle.collect import collect
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 files = collect(Path(sys.argv[1]), BundleSpec(require_notify_app_ready=False))
 import deflate, importlib.metadata
 # Not getrusage: its maximum begins with what the parent had.

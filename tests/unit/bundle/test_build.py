@@ -12,7 +12,7 @@ import pytest
 from otagate.bundle import build
 from otagate.bundle.build import MAX_LINE_CHARS, TAIL_LINES, run_build
 from otagate.errors import AccessError, BuildError
-from otagate.policy.model import BuildSpec
+from otagate.policy.model.bundles import BuildSpec
 
 _ENVIRON = {"PATH": "/usr/bin:/bin"}
 

@@ -10,7 +10,7 @@ import pytest
 
 from otagate.bundle.collect import SHOWN_PER_REASON, collect, survey
 from otagate.errors import AccessError, BundleError
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 
 _SPEC = BundleSpec()
 

@@ -15,7 +15,7 @@ from otagate.bundle.archive import write_archive
 from otagate.bundle.collect import collect
 from otagate.bundle.inspect import read_archive
 from otagate.errors import NotFoundError, UnavailableError, UsageError, VerificationError
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 from support.zips import Member, deflated, make_zip
 
 _GOOD = (Member("index.html", b"<html>"), Member("assets/app.js", b"x" * 500), Member("e.txt", b"", method=0))

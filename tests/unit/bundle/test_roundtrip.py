@@ -11,7 +11,7 @@ from otagate.bundle.archive import write_archive
 from otagate.bundle.collect import collect
 from otagate.bundle.inspect import read_archive
 from otagate.bundle.names import fault, folded
-from otagate.policy.model import BundleSpec
+from otagate.policy.model.bundles import BundleSpec
 
 _NAME = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=12)
 _CONTENT = st.one_of(st.binary(max_size=400), st.binary(min_size=1, max_size=4).map(lambda piece: piece * 500))

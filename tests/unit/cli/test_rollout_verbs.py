@@ -13,7 +13,7 @@ from otagate.cli.commands import _junit
 from otagate.cli.render.junit import draw
 from otagate.gate.interface import SourceError
 from otagate.gate.judge import Look, LookKind, Reading, judge
-from otagate.policy.model import Judgement
+from otagate.policy.model.gates import Judgement
 from support.project import Project
 from support.world import CRASH_RATE, DAY, NOW
 

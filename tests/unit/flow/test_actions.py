@@ -12,7 +12,7 @@ from otagate.errors import ConflictError, NotFoundError, UsageError, Verificatio
 from otagate.flow import actions
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
-from otagate.policy.model import TrustSpec
+from otagate.policy.model.bundles import TrustSpec
 from otagate.rollout.state import Stage
 from support.rollouts import fresh
 from support.world import DAY, World, phase, shown, track

@@ -12,7 +12,8 @@ from otagate.flow import actions, amending
 from otagate.flow.drive import drive_all
 from otagate.gate.judge import Look, Reading
 from otagate.model import ChannelName, Version, Weight
-from otagate.policy.model import BranchRule, Freeze, WindowsSpec
+from otagate.policy.model.tracks import BranchRule
+from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout import machine
 from otagate.rollout.state import RolloutState, Stage
 from support.rollouts import PASS

@@ -16,7 +16,7 @@ from otagate.errors import AccessError, UnavailableError, UsageError
 from otagate.flow.counting import MOST_RELEASES, Figures, Report, Role, Wanted, answering, gather
 from otagate.gate.interface import SourceError
 from otagate.model import ChannelName, Version
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.metrics import Tally
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts, Mark
 from support.counted import WHOLE, record, seen

@@ -20,7 +20,8 @@ from otagate.flow.select import active_rollouts, channel_names
 from otagate.flow.workspace import Listener, Workspace
 from otagate.model import ChannelName, Context, Version, Weight
 from otagate.plan.steps import Plan
-from otagate.policy.model import BuildSpec, FileSource, SealFormat, SealSpec, TrustSpec
+from otagate.policy.model.bundles import BuildSpec, SealFormat, SealSpec, TrustSpec
+from otagate.policy.model.sources import FileSource
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import RolloutState, Stage

@@ -15,7 +15,8 @@ from otagate.flow.judging import exit_code, find_gate, of_counts, of_release, of
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, judge
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Version, Weight
-from otagate.policy.model import Action, Evaluate, GateSpec, Judgement, Limit, PhaseSpec, TrackSpec
+from otagate.policy.model.gates import Action, Evaluate, GateSpec, Judgement, Limit
+from otagate.policy.model.tracks import PhaseSpec, TrackSpec
 from otagate.rollout.state import RolloutSpec, RolloutState, Stage
 from support.world import World
 

@@ -13,7 +13,7 @@ from otagate.errors import UsageError, VerificationError
 from otagate.flow import actions
 from otagate.flow.workspace import Workspace
 from otagate.model import AppId, ChannelName, Digest, Version
-from otagate.policy.model import KeepSpec
+from otagate.policy.model.stores import KeepSpec
 from otagate.store.interface import Store
 from otagate.store.memory import MemoryStore
 from support.prune_world import KEEP, DatedBlobs, PruneWorld, check_served

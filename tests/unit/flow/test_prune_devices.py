@@ -11,7 +11,7 @@ import pytest
 from otagate.errors import AccessError, NotFoundError, UnavailableError
 from otagate.flow.prune_devices import Heard, ask_devices
 from otagate.model import Version
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from support.counted import WHOLE, record, seen
 from support.metric_server import send, serving
 from support.prune_world import PruneWorld

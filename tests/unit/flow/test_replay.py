@@ -18,7 +18,8 @@ from otagate.flow.looks import recorder
 from otagate.flow.replay import replay_rollout
 from otagate.flow.workspace import Listener, Workspace
 from otagate.gate.judge import Look, LookKind
-from otagate.policy.model import FileSource, GateSpec
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.sources import FileSource
 from otagate.rollout.looks import Looks
 from otagate.rollout.replay import Deed
 from otagate.rollout.state import Stage

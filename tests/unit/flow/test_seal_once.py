@@ -15,7 +15,7 @@ from otagate.flow.prepare import prepare_upload
 from otagate.flow.publish import publish
 from otagate.flow.workspace import Workspace
 from otagate.model import Version
-from otagate.policy.model import SealFormat, SealSpec
+from otagate.policy.model.bundles import SealFormat, SealSpec
 from otagate.release.repository import PublishedRelease
 from support.keys import golden, key
 from support.world import APP, World

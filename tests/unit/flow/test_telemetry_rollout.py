@@ -12,7 +12,7 @@ import pytest
 from otagate.flow.measuring import measure_rollout
 from otagate.gate.judge import Reading
 from otagate.policy.build import build_gates
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.rollout.state import RolloutState, Stage
 from otagate.telemetry.model import NOTHING, Mark, Observation
 from support.counted import WHOLE, record, seen

@@ -20,7 +20,7 @@ from otagate.flow.told import find_cursor
 from otagate.flow.workspace import Listener, Workspace
 from otagate.notify.interface import NotifyError
 from otagate.notify.registry import Wire
-from otagate.policy.model import NotifyKind, NotifySpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
 from otagate.rollout import machine
 from support.world import APP, DAY, HOUR, World
 

@@ -26,7 +26,7 @@ from otagate.gate.judge import (
     is_gating,
     judge,
 )
-from otagate.policy.model import Action, Escalation, Evaluate, GateSpec, Judgement, Limit
+from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 NOW = START + timedelta(hours=24)

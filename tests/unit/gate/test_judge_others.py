@@ -14,7 +14,7 @@ from otagate import _canonical
 from otagate.gate.evidence import evidence
 from otagate.gate.interface import ContrastRow, Measurement, SourceError
 from otagate.gate.judge import CheckKind, Demand, GateResult, Look, LookKind, Reading, Streak, Verdict, count_gating, judge
-from otagate.policy.model import Action, Evaluate, GateSpec, Judgement, Split, ValueLimit
+from otagate.policy.model.gates import Action, Evaluate, GateSpec, Judgement, Split, ValueLimit
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -22,7 +22,7 @@ from otagate.gate.power import (
 )
 from otagate.gate.stats import at_most, log_e_up, wilson
 from otagate.policy.build import default_gates
-from otagate.policy.model import Action, GateSpec, Judgement, Split
+from otagate.policy.model.gates import Action, GateSpec, Judgement, Split
 
 TWO = Fraction(2, 100)
 HOURS = 24

@@ -18,7 +18,7 @@ from otagate.notify import _post, slack, teams
 from otagate.notify.interface import NotifyError
 from otagate.notify.message import Happening, Level, Message, compose
 from otagate.notify.registry import Wire, open_notifier
-from otagate.policy.model import NotifyKind, NotifySpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
 
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 SPEC = NotifySpec("team", NotifyKind.SLACK, "env:PLACE")

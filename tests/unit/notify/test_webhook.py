@@ -16,7 +16,7 @@ from otagate.notify.interface import NotifyError
 from otagate.notify.message import Happening, compose
 from otagate.notify.registry import Wire, open_notifier
 from otagate.notify.webhook import read_secrets, sign
-from otagate.policy.model import NotifyKind, NotifySpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
 
 KEY, OTHER = "whsec_" + base64.b64encode(b"k" * 32).decode(), "whsec_" + base64.b64encode(b"o" * 24).decode().rstrip("=")
 MESSAGE = compose(

@@ -10,7 +10,8 @@ import pytest
 from otagate.model import Context, Version
 from otagate.plan.compute import Progress, Snapshot, ship_plan
 from otagate.plan.steps import Plan, Status, StepKind
-from otagate.policy.model import BuildSpec, Policy, SealFormat, SealSpec
+from otagate.policy.model.bundles import BuildSpec, SealFormat, SealSpec
+from otagate.policy.model.policy import Policy
 from support.world import COMMIT, GATES, PRODUCTION, make_policy, phase, track
 
 MAIN = Context("git", COMMIT, branch="main")

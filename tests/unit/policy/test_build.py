@@ -9,27 +9,11 @@ import pytest
 from otagate.model import ChannelName, Weight
 from otagate.policy import load_policy
 from otagate.policy.build import build_gates, default_gates
-from otagate.policy.model import (
-    Action,
-    BranchRule,
-    BuildSpec,
-    BundleSpec,
-    CommandSource,
-    Escalation,
-    Evaluate,
-    FileSource,
-    GateSpec,
-    HttpSource,
-    Judgement,
-    Limit,
-    OnInsufficient,
-    PhaseSpec,
-    Policy,
-    SealFormat,
-    SealSpec,
-    TrackSpec,
-    TrustSpec,
-)
+from otagate.policy.model.bundles import BuildSpec, BundleSpec, SealFormat, SealSpec, TrustSpec
+from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource
+from otagate.policy.model.tracks import BranchRule, OnInsufficient, PhaseSpec, TrackSpec
 
 FULL = """\
 version: 1

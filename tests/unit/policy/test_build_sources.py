@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from otagate.policy.model import HttpSource, Source, TelemetrySource
-from otagate.policy.source_model import (
+from otagate.policy.model.sources import HttpSource, Source, TelemetrySource
+from otagate.policy.model.vendors import (
     Asked,
     AzureMonitorSource,
     CapgoSource,

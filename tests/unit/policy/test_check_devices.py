@@ -9,16 +9,9 @@ import pytest
 
 from otagate.errors import PolicyError
 from otagate.policy import load_policy
-from otagate.policy.model import (
-    AutoUpdate,
-    ChannelRules,
-    CommandSource,
-    FileSource,
-    Policy,
-    ServerSpec,
-    TelemetrySource,
-    TelemetrySpec,
-)
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.server import AutoUpdate, ChannelRules, ServerSpec
+from otagate.policy.model.sources import CommandSource, FileSource, TelemetrySource, TelemetrySpec
 from otagate.telemetry.metrics import METRICS
 
 HEAD = "version: 1\napp: {id: com.example.app, dir: app}\nbranches: {main: {track: t}, 'pulls/*': {channel: 'pr-{number}'}}\n"

@@ -7,7 +7,7 @@ import pytest
 from otagate.errors import PolicyError
 from otagate.model import Weight
 from otagate.policy import load_policy
-from otagate.policy.model import BranchRule
+from otagate.policy.model.tracks import BranchRule
 from support.policies import HEAD, TELEMETRY, TRACKS, load, the_problem
 
 GATES = "gates: {crash_rate: {}, beside: {max_increase: 50%, action: alert, source: {telemetry: {metric: crash_rate}}}}\n"

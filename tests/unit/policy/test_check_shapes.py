@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from otagate.policy.build import build_gates
-from otagate.policy.model import Action, Evaluate, GateSpec, Split, TelemetrySource, TelemetrySpec, ValueLimit
+from otagate.policy.model.gates import Action, Evaluate, GateSpec, Split, ValueLimit
+from otagate.policy.model.sources import TelemetrySource, TelemetrySpec
 from support.policies import TELEMETRY, load, the_problem
 
 VALUE = "source: {file: x}"

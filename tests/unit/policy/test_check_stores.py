@@ -7,7 +7,8 @@ import pytest
 
 from otagate.errors import PolicyError
 from otagate.policy import load_policy
-from otagate.policy.model import CdnSpec, KeepSpec, Policy
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.stores import CdnSpec, KeepSpec
 
 HEAD = "version: 1\napp: {id: com.example.app}\nbranches: {main: {channel: a}}\ntrust: {keys: ['env:K']}\n"
 FRONT_DOOR = "/subscriptions/0-1/resourceGroups/g/providers/Microsoft.Cdn/profiles/p/afdEndpoints/e"

@@ -7,7 +7,8 @@ import pytest
 
 from otagate.notify._kinds import KINDS
 from otagate.policy.check_windows import EVENTS
-from otagate.policy.model import Freeze, NotifyKind, NotifySpec, Window, WindowsSpec
+from otagate.policy.model.notify import NotifyKind, NotifySpec
+from otagate.policy.model.windows import Freeze, Window, WindowsSpec
 from support.policies import load, the_problem
 
 WRONG = {

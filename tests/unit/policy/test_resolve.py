@@ -7,7 +7,7 @@ import pytest
 from otagate.errors import PolicyError
 from otagate.model import Context
 from otagate.policy import load_policy
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from otagate.policy.resolve import Target, resolve
 
 TEXT = """\

@@ -14,29 +14,37 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from otagate.model import ChannelName, Weight
-from otagate.policy import defaults, load_policy, model, values
+from otagate.policy import defaults, load_policy, values
 from otagate.policy.build_sources import VENDOR_KEYS
 from otagate.policy.build_windows import DAYS
-from otagate.policy.source_model import Asked
+from otagate.policy.model.bundles import BuildSpec, BundleSpec, SealFormat, SealSpec, TrustSpec
+from otagate.policy.model.gates import Action, Evaluate, GateSpec, Judgement, Split
+from otagate.policy.model.notify import NotifyKind, NotifySpec
+from otagate.policy.model.server import AutoUpdate, ChannelRules, ServerSpec
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, Source, TelemetrySource, TelemetrySpec
+from otagate.policy.model.stores import CdnSpec, KeepSpec
+from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
+from otagate.policy.model.vendors import Asked
+from otagate.policy.model.windows import WindowsSpec
 from otagate.policy.validate import schema, schema_text
 from otagate.telemetry.metrics import METRICS
 
 Node = dict[str, Any]
 SECTIONS = {
-    ("build",): model.BuildSpec(),
-    ("bundle",): model.BundleSpec(),
-    ("seal",): model.SealSpec(),
-    ("trust",): model.TrustSpec(),
-    ("cdn",): model.CdnSpec(),
-    ("keep",): model.KeepSpec(),
-    ("server",): model.ServerSpec(),
-    ("telemetry",): model.TelemetrySpec(),
-    ("evaluation",): model.Judgement(),
+    ("build",): BuildSpec(),
+    ("bundle",): BundleSpec(),
+    ("seal",): SealSpec(),
+    ("trust",): TrustSpec(),
+    ("cdn",): CdnSpec(),
+    ("keep",): KeepSpec(),
+    ("server",): ServerSpec(),
+    ("telemetry",): TelemetrySpec(),
+    ("evaluation",): Judgement(),
 }
 DEFINITIONS = {
-    "phase": model.PhaseSpec("x", ChannelName("x")),
-    "gate": model.GateSpec("x"),
-    "channel_rules": model.ChannelRules(),
+    "phase": PhaseSpec("x", ChannelName("x")),
+    "gate": GateSpec("x"),
+    "channel_rules": ChannelRules(),
 }
 # The schema's defaults of keys that the value types do not know by themselves.
 FILLED_IN = {
@@ -125,7 +133,7 @@ def read(node: Node) -> object:
 CASES = [
     *((path, schema()["properties"][path[0]]["properties"], value) for path, value in SECTIONS.items()),
     *(((name,), schema()["$defs"][name]["properties"], value) for name, value in DEFINITIONS.items()),
-    (("http",), schema()["$defs"]["source"]["properties"]["http"]["properties"], model.HttpSource("x", "x", "x")),
+    (("http",), schema()["$defs"]["source"]["properties"]["http"]["properties"], HttpSource("x", "x", "x")),
 ]
 
 
@@ -170,8 +178,8 @@ def test_sources_of_other_makers_agree_on_keys_and_defaults(kind: type[Any], key
 
 
 def test_every_kind_of_source_can_be_said() -> None:
-    kinds = set(get_args(model.Source))
-    others = {model.FileSource, model.CommandSource, model.HttpSource, model.TelemetrySource}
+    kinds = set(get_args(Source))
+    others = {FileSource, CommandSource, HttpSource, TelemetrySource}
     assert kinds - others == set(VENDOR_KEYS)
     one_of = {branch["required"][0] for branch in schema()["$defs"]["source"]["oneOf"]}
     assert one_of == {*VENDOR_KEYS.values(), "file", "command", "http", "telemetry"}
@@ -182,9 +190,9 @@ def test_windows_and_places_agree_with_the_value_types() -> None:
     definitions = schema()["$defs"]
     assert definitions["window"]["properties"]["days"]["items"]["enum"] == list(DAYS)
     notice = definitions["notice"]
-    assert {branch["required"][0] for branch in notice["oneOf"]} == {kind.value for kind in model.NotifyKind}
-    assert tuple(notice["properties"]["events"]["default"]) == model.NotifySpec("x", model.NotifyKind.SLACK, "env:X").events
-    assert schema()["properties"]["windows"]["properties"]["timezone"]["default"] == model.WindowsSpec().timezone
+    assert {branch["required"][0] for branch in notice["oneOf"]} == {kind.value for kind in NotifyKind}
+    assert tuple(notice["properties"]["events"]["default"]) == NotifySpec("x", NotifyKind.SLACK, "env:X").events
+    assert schema()["properties"]["windows"]["properties"]["timezone"]["default"] == WindowsSpec().timezone
 
 
 def test_top_level_defaults_agree() -> None:
@@ -193,24 +201,24 @@ def test_top_level_defaults_agree() -> None:
     assert properties["storage"]["default"] == defaults.DEFAULT_STORAGE
     assert properties["channels"]["default"] == "hosted"
     command = schema()["$defs"]["source"]["properties"]
-    assert values.duration(command["timeout"]["default"]) == model.CommandSource(()).timeout
+    assert values.duration(command["timeout"]["default"]) == CommandSource(()).timeout
 
 
 def test_actions_and_formats_agree_with_the_value_types() -> None:
     gate = schema()["$defs"]["gate"]["properties"]
-    assert gate["action"]["enum"] == [action.value for action in model.Action] == list(defaults.ACTION_ORDER)
-    words = [word.value for word in model.Evaluate]
+    assert gate["action"]["enum"] == [action.value for action in Action] == list(defaults.ACTION_ORDER)
+    words = [word.value for word in Evaluate]
     assert [word for word in words if re.fullmatch(gate["evaluate"]["pattern"], word)] == ["soak_end", "phase_end"]
     assert [word for word in words if word in gate["evaluate"]["properties"]] == ["at_age"]
-    assert gate["split"]["enum"] == [word.value for word in model.Split]
-    assert schema()["properties"]["seal"]["properties"]["format"]["enum"] == [word.value for word in model.SealFormat]
-    assert schema()["$defs"]["phase"]["properties"]["on_insufficient"]["enum"] == [word.value for word in model.OnInsufficient]
-    assert schema()["$defs"]["channel_rules"]["properties"]["stop_at"]["enum"] == [word.value for word in model.AutoUpdate]
+    assert gate["split"]["enum"] == [word.value for word in Split]
+    assert schema()["properties"]["seal"]["properties"]["format"]["enum"] == [word.value for word in SealFormat]
+    assert schema()["$defs"]["phase"]["properties"]["on_insufficient"]["enum"] == [word.value for word in OnInsufficient]
+    assert schema()["$defs"]["channel_rules"]["properties"]["stop_at"]["enum"] == [word.value for word in AutoUpdate]
 
 
 def test_the_source_telemetry_agrees_with_what_telemetry_counts() -> None:
     telemetry = schema()["$defs"]["source"]["properties"]["telemetry"]["properties"]
-    assert set(telemetry) == {field.name for field in dataclasses.fields(model.TelemetrySource)} - {"spec"}
+    assert set(telemetry) == {field.name for field in dataclasses.fields(TelemetrySource)} - {"spec"}
     assert telemetry["metric"]["enum"] == list(METRICS)
 
 

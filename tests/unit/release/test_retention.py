@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otagate.model import Digest, Version
-from otagate.policy.model import KeepSpec
+from otagate.policy.model.stores import KeepSpec
 from otagate.release.retention import Known, Uses, kept, referenced, removable
 from otagate.store.interface import StoredBlob
 

@@ -14,7 +14,8 @@ from otagate.flow import actions, amending
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Reading
 from otagate.model import ChannelName
-from otagate.policy.model import Action, Freeze, GateSpec, Judgement, WindowsSpec
+from otagate.policy.model.gates import Action, GateSpec, Judgement
+from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout.state import RolloutState, Stage
 from support.project import Project
 from support.world import BAD, DAY, GOOD, HOUR, NOW, World, check_invariants, phase, track

@@ -11,17 +11,9 @@ import pytest
 from otagate import _canonical
 from otagate.gate.judge import Demand
 from otagate.model import ChannelName
-from otagate.policy.model import (
-    Action,
-    CommandSource,
-    FileSource,
-    GateSpec,
-    HttpSource,
-    Limit,
-    PhaseSpec,
-    TelemetrySource,
-    TelemetrySpec,
-)
+from otagate.policy.model.gates import Action, GateSpec, Limit
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, TelemetrySource, TelemetrySpec
+from otagate.policy.model.tracks import PhaseSpec
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.state import Intent, Note, Op, OpKind, RolloutState, Stage
 from support.rollouts import fresh

@@ -11,7 +11,9 @@ import pytest
 
 from otagate.gate.judge import Streak, Verdict
 from otagate.model import Weight
-from otagate.policy.model import Evaluate, Freeze, GateSpec, PhaseSpec, ValueLimit, Window, WindowsSpec
+from otagate.policy.model.gates import Evaluate, GateSpec, ValueLimit
+from otagate.policy.model.tracks import PhaseSpec
+from otagate.policy.model.windows import Freeze, Window, WindowsSpec
 from otagate.rollout import machine
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.state import OpKind, RolloutSpec, RolloutState, Stage

@@ -25,7 +25,7 @@ from otagate.flow import actions, amending
 from otagate.flow.select import active_rollouts
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
-from otagate.policy.model import BranchRule, TrackSpec
+from otagate.policy.model.tracks import BranchRule, TrackSpec
 from support.faulty import Crash, Fault, FaultyStore, Plan
 from support.rules import FULL, TERMINAL, check_rules, documents, rollouts, weight_of
 from support.world import BAD, DAY, GOOD, HOUR, World, phase, track

@@ -15,7 +15,7 @@ from otagate.gate.interface import Ask, ContrastRow, Measurement, SourceError
 from otagate.gate.judge import LookKind, Reading
 from otagate.gate.verdict import Look
 from otagate.model import Weight
-from otagate.policy.model import Split
+from otagate.policy.model.gates import Split
 from otagate.rollout import looks as module
 from otagate.rollout.looks import KeptLook, Looks, keep
 from otagate.rollout.state import Stage

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otagate.gate.judge import Demand, GateResult, LookKind, Verdict
-from otagate.policy.model import OnInsufficient
+from otagate.policy.model.tracks import OnInsufficient
 from otagate.rollout import machine
 from otagate.rollout.state import Note, OpKind, RolloutState, Stage
 from support.rollouts import FAIL_PAUSE, FAIL_ROLLBACK, PASS, finished, fresh, result

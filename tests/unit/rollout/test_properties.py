@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otagate import _canonical
 from otagate.gate.judge import Demand, GateResult, Verdict
-from otagate.policy.model import OnInsufficient
+from otagate.policy.model.tracks import OnInsufficient
 from otagate.rollout import machine
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.state import OpKind, RolloutState, Stage

@@ -9,7 +9,7 @@ import pytest
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.flow import actions
 from otagate.model import ChannelName, Version, Weight
-from otagate.policy.model import TrustSpec
+from otagate.policy.model.bundles import TrustSpec
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import Intent, Op, OpKind, RolloutState, Stage

@@ -13,7 +13,7 @@ import pytest
 
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import Look, LookKind, Reading, Verdict
-from otagate.policy.model import Action, GateSpec, Judgement, ValueLimit
+from otagate.policy.model.gates import Action, GateSpec, Judgement, ValueLimit
 from otagate.rollout import machine
 from otagate.rollout.looks import KeptLook, keep
 from otagate.rollout.replay import Deed, Replay, replay

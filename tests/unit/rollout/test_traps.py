@@ -17,7 +17,9 @@ from otagate.flow.replay import replay_rollout
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import Look, LookKind, Reading, Verdict, judge_all
 from otagate.model import ChannelName, Weight
-from otagate.policy.model import Action, BranchRule, GateSpec, Judgement, Limit, OnInsufficient, TrustSpec, ValueLimit
+from otagate.policy.model.bundles import TrustSpec
+from otagate.policy.model.gates import Action, GateSpec, Judgement, Limit, ValueLimit
+from otagate.policy.model.tracks import BranchRule, OnInsufficient
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.effects import Effects
 from otagate.rollout.memory import believable, counted

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otagate.errors import UnavailableError
-from otagate.policy.model import Freeze, Window, WindowsSpec
+from otagate.policy.model.windows import Freeze, Window, WindowsSpec
 from otagate.rollout import machine
 from otagate.rollout.windows import HORIZON, closed, opens
 from support.rollouts import fresh

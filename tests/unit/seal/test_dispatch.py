@@ -7,7 +7,7 @@ import pytest
 
 from otagate.errors import KeyMaterialError, UsageError, VerificationError
 from otagate.model import AppId, Bundle, Digest, Sealed, Version
-from otagate.policy.model import SealFormat
+from otagate.policy.model.bundles import SealFormat
 from otagate.seal.capgo_open import open_capgo
 from otagate.seal.dispatch import FORMATS, seal_bundle
 from otagate.seal.gcm import open_gcm

@@ -8,7 +8,7 @@ import pytest
 from otagate.channel.interface import ChannelReading
 from otagate.errors import AccessError, NotFoundError, UnavailableError, VerificationError
 from otagate.model import AppId, Candidate, ChannelName, ChannelState, Digest, Release, ReleaseRef, Version, Weight
-from otagate.policy.model import ServerSpec
+from otagate.policy.model.server import ServerSpec
 from otagate.release.repository import PublishedRelease
 from otagate.server.catalog import AppSource, StoreCatalog
 from otagate.server.interface import AppView

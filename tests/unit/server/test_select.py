@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from otagate.channel import cohort
 from otagate.model import AppId, ChannelName, Digest, Sealed, Version
-from otagate.policy.model import AutoUpdate, ChannelRules
+from otagate.policy.model.server import AutoUpdate, ChannelRules
 from otagate.server import facts, select
 from otagate.server.answers import Choice, Refusal, Serve, ToBuiltIn
 from otagate.server.facts import DeviceRequest

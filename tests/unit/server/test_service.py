@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otagate.model import Digest
-from otagate.policy.model import ChannelRules
+from otagate.policy.model.server import ChannelRules
 from otagate.server.interface import Assign, Reply
 from otagate.telemetry.model import NOTHING, Mark, Observation, Outcome, Progress
 from support.asked import BASE, DEVICE, NOW, World, channel, hash_device, info, release, view

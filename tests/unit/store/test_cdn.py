@@ -12,7 +12,7 @@ import pytest
 
 from otagate._bucket_url import BucketUrl
 from otagate.errors import AccessError, UnavailableError, UsageError, VerificationError
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store.cdn import Cdn, open_cdn
 from otagate.store.invalidate.registry import Wire
 

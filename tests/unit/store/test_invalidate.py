@@ -16,7 +16,7 @@ import pytest
 from otagate._bucket_url import BucketUrl, parse_bucket_url
 from otagate.errors import AccessError, NotFoundError, OtagateError, UnavailableError, UsageError
 from otagate.identity.interface import AwsKeys, AzureAccountKey, AzureCredential, Bearer, Identity, Kind, Link
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store.invalidate import registry
 from otagate.store.invalidate._post import Wire
 from otagate.store.invalidate.cloud_cdn import CloudCdn

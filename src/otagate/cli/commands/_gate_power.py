@@ -13,7 +13,7 @@ from otagate._text import harmless
 from otagate.cli.output import Result
 from otagate.errors import UsageError
 from otagate.gate.judge import count_gating
-from otagate.policy.model import GateSpec, Judgement
+from otagate.policy.model.gates import GateSpec, Judgement
 
 if TYPE_CHECKING:
     from otagate.gate.forecast import Forecast

@@ -17,7 +17,7 @@ from otagate.seal.references import read_reference
 from otagate.seal.trust import TrustedKeys, parse_public_key
 
 if TYPE_CHECKING:
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 _CHUNK = 1024 * 1024
 

@@ -11,7 +11,7 @@ from otagate.flow.workspace import Listener, Workspace
 from otagate.model import ChannelName, Context
 from otagate.policy.find import find_policy
 from otagate.policy.load import load_policy
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 
 def open_policy(args: argparse.Namespace, env: CommandEnv, *, warn: bool = False) -> Policy:

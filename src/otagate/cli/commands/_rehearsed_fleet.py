@@ -12,7 +12,7 @@ from otagate.errors import UsageError
 from otagate.policy.values import percent
 
 if TYPE_CHECKING:
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 DEVICES = 2000
 """When nothing else is said."""

@@ -14,10 +14,10 @@ from otagate.cli.render.blocks import Block, Facts, Heading
 from otagate.errors import UsageError
 from otagate.model import AppId, Bundle, Sealed, Version
 from otagate.policy.find import find_policy
-from otagate.policy.model import BundleSpec, SealSpec
+from otagate.policy.model.bundles import BundleSpec, SealSpec
 
 if TYPE_CHECKING:
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 HELP = "make the deterministic zip"
 

@@ -17,7 +17,7 @@ from otagate.cli.commands._material import base_of, policy_if_any
 from otagate.cli.commands._open import open_policy
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import KeyMaterialError, UnavailableError, UsageError
-from otagate.policy.model import SealFormat
+from otagate.policy.model.bundles import SealFormat
 from otagate.policy.values import percent, span
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from otagate.cli.output import CommandEnv, Result
 from otagate.errors import UsageError
 from otagate.gate.judge import Look, LookKind
 from otagate.model import Version
-from otagate.policy.model import GateSpec, Judgement
+from otagate.policy.model.gates import GateSpec, Judgement
 
 if TYPE_CHECKING:
     from otagate.flow.judging import Case

@@ -10,7 +10,7 @@ from otagate.cli.render.blocks import Block, Line, Tone
 from otagate.errors import ExitCode, OtagateError, UsageError
 from otagate.flow.telling import try_place
 from otagate.flow.workspace import Workspace
-from otagate.policy.model import NotifySpec
+from otagate.policy.model.notify import NotifySpec
 
 HELP = "send a test to the places that are told what happens"
 

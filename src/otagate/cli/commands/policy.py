@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from otagate.cli.output import CommandEnv, Result, blocks
 
 if TYPE_CHECKING:
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 HELP = "check, explain or print the schema of the policy"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otagate.flow.rehearse.model import Rehearsed, Scenario
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 HELP = "see what a policy does with a bad release, on virtual phones: weeks in seconds"
 _MOST_SEEDS = 100_000
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.cli.render.rehearsal import rehearsal_data, rehearsal_view  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.rehearse.many import rehearse_many, summarise  # noqa: PLC0415 - likewise
     from otagate.flow.rehearse.stage import rehearsed_gates  # noqa: PLC0415 - likewise
-    from otagate.policy.model import TelemetrySpec  # noqa: PLC0415 - likewise
+    from otagate.policy.model.sources import TelemetrySpec  # noqa: PLC0415 - likewise
 
     scenario, notes = _scenario(args, env, policy)
     count = within("--seeds", args.seeds, _MOST_SEEDS)

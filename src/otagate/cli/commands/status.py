@@ -14,7 +14,7 @@ from otagate.cli.render.mirrors import lag_data, lag_view
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
 from otagate.errors import ExitCode, UsageError
 from otagate.flow.select import active_rollouts, channel_names
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from otagate.policy.values import duration
 from otagate.rollout import machine
 from otagate.rollout.state import RolloutState, Stage

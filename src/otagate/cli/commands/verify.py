@@ -21,7 +21,7 @@ from otagate.seal.statement import PAYLOAD_TYPE
 from otagate.store.interface import Store
 
 if TYPE_CHECKING:
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 HELP = "check a release offline: signature, digests, files"
 _CHUNK = 1024 * 1024

@@ -12,7 +12,7 @@ from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table, Tone
 from otagate.gate.evidence import DIGITS
 from otagate.gate.forecast import Forecast
 from otagate.gate.power import Outlook
-from otagate.policy.model import Action
+from otagate.policy.model.gates import Action
 
 _MOST_IN_FULL = 3
 """More limits than this are shown with a line each: eight tables would answer no question."""

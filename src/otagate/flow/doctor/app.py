@@ -11,7 +11,8 @@ from otagate.errors import KeyMaterialError, OtagateError
 from otagate.flow.doctor.model import Check, Trouble, from_error, trouble
 from otagate.flow.doctor.patient import Patient, public_words
 from otagate.policy.app import PLUGIN
-from otagate.policy.model import Policy, SealFormat
+from otagate.policy.model.bundles import SealFormat
+from otagate.policy.model.policy import Policy
 
 GROUP = "app"
 KEY_PATH = "plugins.CapacitorUpdater.publicKey"

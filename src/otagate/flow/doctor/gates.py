@@ -9,7 +9,8 @@ from shutil import which
 from otagate.errors import OtagateError
 from otagate.flow.doctor.model import Check, Trouble, from_error, trouble
 from otagate.flow.doctor.patient import Patient
-from otagate.policy.model import CommandSource, GateSpec, Source
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.sources import CommandSource, Source
 
 GROUP = "gates"
 

@@ -10,7 +10,8 @@ from otagate._text import harmless
 from otagate.errors import OtagateError
 from otagate.flow.doctor.model import Check, Trouble, from_error, trouble
 from otagate.flow.doctor.patient import Patient
-from otagate.policy.model import Policy, SealFormat
+from otagate.policy.model.bundles import SealFormat
+from otagate.policy.model.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from otagate.flow.workspace import Listener
 if TYPE_CHECKING:
     from otagate.flow.workspace import Workspace
     from otagate.policy.app import AppFacts
-    from otagate.policy.model import Policy
+    from otagate.policy.model.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

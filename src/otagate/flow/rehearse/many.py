@@ -14,7 +14,7 @@ from functools import partial
 
 from otagate.flow.rehearse.model import Ending, Rehearsed, Scenario
 from otagate.flow.rehearse.run import rehearse
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 
 OnDone = Callable[[int], None]
 """Told how many are done."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from otagate.errors import NotFoundError, UsageError
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from otagate.telemetry.interface import Active
 
 SEEN_WITHIN = timedelta(days=7)

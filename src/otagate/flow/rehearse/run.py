@@ -21,7 +21,7 @@ from otagate.flow.rehearse.seam import Countdown, Killed, Turns
 from otagate.flow.rehearse.stage import UNDER_TEST, make_stage
 from otagate.flow.rehearse.told import ending_of, moments_of
 from otagate.flow.rehearse.world import RehearsalWorld, is_out
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
 

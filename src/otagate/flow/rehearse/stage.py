@@ -9,18 +9,12 @@ from pathlib import Path
 
 from otagate._text import harmless, nearest
 from otagate.errors import UsageError
-from otagate.policy.model import (
-    BranchRule,
-    BuildSpec,
-    BundleSpec,
-    GateSpec,
-    Policy,
-    SealFormat,
-    SealSpec,
-    ServerSpec,
-    TelemetrySource,
-    TelemetrySpec,
-)
+from otagate.policy.model.bundles import BuildSpec, BundleSpec, SealFormat, SealSpec
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.policy import Policy
+from otagate.policy.model.server import ServerSpec
+from otagate.policy.model.sources import TelemetrySource, TelemetrySpec
+from otagate.policy.model.tracks import BranchRule
 from otagate.telemetry.metrics import METRICS
 
 NATIVE, BEFORE, UNDER_TEST = "1.0.0", "1.0.1", "1.0.2"

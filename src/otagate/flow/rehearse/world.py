@@ -29,7 +29,7 @@ from otagate.gate.judge import Reading
 from otagate.gate.sources.telemetry import OneLook
 from otagate.gate.sources.telemetry_reader import DatabaseReader
 from otagate.model import Context, Version, Weight
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Reconciler
 from otagate.rollout.state import RolloutState

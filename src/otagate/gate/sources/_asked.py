@@ -12,7 +12,7 @@ from otagate._text import harmless
 from otagate.gate.interface import Ask, Measurement, MetricQuery
 from otagate.gate.sources import _fill, _secrets, _shape
 from otagate.gate.sources._literals import Language
-from otagate.policy.source_model import Asked
+from otagate.policy.model.vendors import Asked
 
 MAX_SHOWN = 300
 """Characters of one query that are kept as evidence."""

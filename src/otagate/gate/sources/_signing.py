@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from otagate.errors import OtagateError
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets
-from otagate.policy.source_model import CloudAuth
+from otagate.policy.model.vendors import CloudAuth
 
 if TYPE_CHECKING:
     from otagate.identity._outside import Outside

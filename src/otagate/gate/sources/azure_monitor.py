@@ -21,7 +21,7 @@ from otagate.gate.sources._door import Door, Wire, json_or_none
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources._literals import Language
 from otagate.gate.sources._signing import CloudSigner
-from otagate.policy.source_model import AzureMonitorSource, CloudAuth
+from otagate.policy.model.vendors import AzureMonitorSource, CloudAuth
 
 if TYPE_CHECKING:
     import httpx

@@ -22,7 +22,7 @@ from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _secrets, _shape, _vendor
 from otagate.gate.sources._door import Door, Wire, address, document, json_or_none
 from otagate.gate.sources._exchange import Pace
-from otagate.policy.source_model import CapgoSource
+from otagate.policy.model.vendors import CapgoSource
 
 if TYPE_CHECKING:
     import httpx

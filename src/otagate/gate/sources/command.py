@@ -14,7 +14,7 @@ from pathlib import Path
 from otagate._text import harmless, span
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _secrets, _shape
-from otagate.policy.model import CommandSource
+from otagate.policy.model.sources import CommandSource
 
 _PASSED = frozenset(
     {

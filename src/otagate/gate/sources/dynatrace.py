@@ -17,7 +17,7 @@ from otagate.gate.sources._asked import Manner, Told, measured
 from otagate.gate.sources._door import Door, Wire, address, document, json_or_none
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources._literals import Language
-from otagate.policy.source_model import DynatraceSource
+from otagate.policy.model.vendors import DynatraceSource
 
 if TYPE_CHECKING:
     import httpx

@@ -9,7 +9,7 @@ from pathlib import Path
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _shape
-from otagate.policy.model import FileSource
+from otagate.policy.model.sources import FileSource
 
 
 class FileMetrics:

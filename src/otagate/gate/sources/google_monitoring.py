@@ -13,7 +13,7 @@ from urllib.parse import quote
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.prometheus import PrometheusMetrics
-from otagate.policy.source_model import CloudAuth, GoogleMonitoringSource, PrometheusSource
+from otagate.policy.model.vendors import CloudAuth, GoogleMonitoringSource, PrometheusSource
 
 if TYPE_CHECKING:
     import httpx

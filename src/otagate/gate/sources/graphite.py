@@ -18,7 +18,7 @@ from otagate.gate.sources._asked import Manner, Told, measured
 from otagate.gate.sources._door import Door, Wire, address, document
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources._literals import Language
-from otagate.policy.source_model import GraphiteSource
+from otagate.policy.model.vendors import GraphiteSource
 
 if TYPE_CHECKING:
     import httpx

@@ -13,7 +13,7 @@ from otagate._text import harmless
 from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _dotted, _fill, _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
-from otagate.policy.model import HttpSource
+from otagate.policy.model.sources import HttpSource
 
 if TYPE_CHECKING:
     import httpx

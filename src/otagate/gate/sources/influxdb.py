@@ -23,7 +23,7 @@ from otagate.gate.sources._asked import Manner, Told, measured
 from otagate.gate.sources._door import Door, Wire, address, json_or_none
 from otagate.gate.sources._exchange import Answer, Pace
 from otagate.gate.sources._literals import Language
-from otagate.policy.source_model import InfluxdbSource
+from otagate.policy.model.vendors import InfluxdbSource
 
 if TYPE_CHECKING:
     import httpx

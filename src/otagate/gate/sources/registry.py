@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from otagate.gate.interface import MetricSource, SourceError
-from otagate.policy.model import CommandSource, FileSource, GateSpec, HttpSource, Source, TelemetrySource, TelemetrySpec
-from otagate.policy.source_model import (
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, Source, TelemetrySource, TelemetrySpec
+from otagate.policy.model.vendors import (
     AzureMonitorSource,
     CapgoSource,
     CloudwatchSource,

@@ -18,7 +18,7 @@ from otagate.gate.interface import Ask, Measurement, MetricQuery
 from otagate.gate.sources import _asked, _fill, _shape, _vendor
 from otagate.gate.sources._door import Door, Wire, json_or_none
 from otagate.gate.sources._exchange import Pace
-from otagate.policy.source_model import SentrySource
+from otagate.policy.model.vendors import SentrySource
 
 if TYPE_CHECKING:
     import httpx

@@ -9,7 +9,7 @@ from otagate._text import harmless, span
 from otagate.errors import OtagateError
 from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
 from otagate.gate.sources.telemetry_reader import Compared, Counted, TelemetryReader
-from otagate.policy.model import TelemetrySource
+from otagate.policy.model.sources import TelemetrySource
 from otagate.telemetry.interface import Active, CountQuery
 from otagate.telemetry.metrics import VERIFICATION_TIME, check_metric, check_over, tally
 from otagate.telemetry.model import BUCKET_S, Counts

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from otagate import _canonical
 from otagate._clock import to_text
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.interface import Active, CountQuery, SideBySide
 from otagate.telemetry.model import Counts, together

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from otagate._bucket_url import BucketUrl
 from otagate.identity.interface import AwsKeys, AzureCredential, Bearer, Identity, Kind
-from otagate.policy.model import CdnSpec
+from otagate.policy.model.stores import CdnSpec
 from otagate.store.invalidate._post import Wire
 from otagate.store.invalidate.interface import Invalidator
 

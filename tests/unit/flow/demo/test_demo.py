@@ -15,7 +15,7 @@ from otagate.flow.demo.counted import UpToNow
 from otagate.flow.demo.shop import APP_ID, open_shop
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.policy.load import load_policy
-from otagate.policy.model import Action
+from otagate.policy.model.gates import Action
 
 NOW = datetime(2027, 1, 4, 9, 2, tzinfo=UTC)
 

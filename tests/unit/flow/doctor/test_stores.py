@@ -14,7 +14,7 @@ from otagate.errors import UnavailableError
 from otagate.flow.doctor.model import Check
 from otagate.flow.doctor.patient import Patient
 from otagate.flow.doctor.stores import check_stores, without_public
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from otagate.store import registry
 from otagate.store.cloud import cloud_store
 from otagate.store.interface import Store

@@ -8,7 +8,7 @@ import pytest
 
 from otagate.errors import NotFoundError, UsageError
 from otagate.flow.rehearse.observed import observe, sum_up
-from otagate.policy.model import TelemetrySpec
+from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.interface import Active
 from support.counted import WHOLE, record, seen
 from support.rehearsals import MONDAY, small_policy

@@ -10,7 +10,7 @@ import pytest
 from otagate.flow.rehearse.many import rehearse_many, summarise
 from otagate.flow.rehearse.model import Ending, Rehearsed
 from otagate.flow.rehearse.run import rehearse
-from otagate.policy.model import Policy
+from otagate.policy.model.policy import Policy
 from support.rehearsals import HOUR, MONDAY, POLICY, small_policy, small_scenario
 
 

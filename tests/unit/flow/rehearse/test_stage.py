@@ -6,7 +6,7 @@ import pytest
 
 from otagate.errors import UsageError
 from otagate.flow.rehearse.stage import find_track, make_stage, rehearsed_gates
-from otagate.policy.model import TelemetrySource, TelemetrySpec
+from otagate.policy.model.sources import TelemetrySource, TelemetrySpec
 from support.rehearsals import POLICY, small_policy
 
 SPEC = TelemetrySpec(database="sqlite:///t.db")

@@ -11,7 +11,7 @@ import pytest
 from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources._asked import Manner, Told, devices, measured
 from otagate.gate.sources._literals import Language
-from otagate.policy.source_model import Asked
+from otagate.policy.model.vendors import Asked
 from support.vendor_world import QUERY, VALUE_QUERY
 
 ASKED = Asked("bad", "total", "value", "newest")

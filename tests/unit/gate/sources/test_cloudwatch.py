@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from otagate.gate.interface import Ask, SourceError
 from otagate.gate.sources.cloudwatch import CloudwatchMetrics
-from otagate.policy.source_model import Asked, CloudwatchSource
+from otagate.policy.model.vendors import Asked, CloudwatchSource
 from support.vendor_world import END, NEWEST, QUERY, START
 from support.vendor_worlds_cloud import CloudwatchWorld, body_of
 

@@ -12,7 +12,7 @@ import pytest
 
 from otagate.gate.interface import MetricQuery, SourceError
 from otagate.gate.sources.command import CommandMetrics, allowed_environment
-from otagate.policy.model import CommandSource
+from otagate.policy.model.sources import CommandSource
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 QUERY = MetricQuery("crash_rate", "a.b", "stable", "1.0.0", NOW, NOW, 100)

@@ -8,7 +8,7 @@ import pytest
 
 from otagate.gate.interface import Ask, SourceError
 from otagate.gate.sources.datadog import DatadogMetrics
-from otagate.policy.source_model import Asked, DatadogSource
+from otagate.policy.model.vendors import Asked, DatadogSource
 from support.vendor_world import QUERY
 from support.vendor_worlds_cloud import DatadogWorld, body_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.sources.dynatrace import DynatraceMetrics
-from otagate.policy.source_model import Asked, DynatraceSource
+from otagate.policy.model.vendors import Asked, DynatraceSource
 from support.vendor_world import END, NEWEST, QUERY, VALUE_QUERY, Clock, Respond
 from support.vendor_worlds import DynatraceWorld
 

@@ -10,7 +10,7 @@ import pytest
 
 from otagate.gate.interface import MetricQuery, SourceError
 from otagate.gate.sources.file import FileMetrics
-from otagate.policy.model import FileSource
+from otagate.policy.model.sources import FileSource
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 QUERY = MetricQuery("crash_rate", "a.b", "stable", "1.0.0", NOW, NOW, 100)

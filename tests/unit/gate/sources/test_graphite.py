@@ -11,7 +11,7 @@ import pytest
 
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.sources.graphite import GraphiteMetrics
-from otagate.policy.source_model import Asked, GraphiteSource
+from otagate.policy.model.vendors import Asked, GraphiteSource
 from support.vendor_world import END, NEWEST, QUERY, START, VALUE_QUERY, Clock
 from support.vendor_worlds import GraphiteWorld
 

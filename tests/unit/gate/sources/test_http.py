@@ -16,7 +16,7 @@ from otagate.errors import PolicyError
 from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.http import HttpMetrics
-from otagate.policy.model import HttpSource
+from otagate.policy.model.sources import HttpSource
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 QUERY = MetricQuery("crash_rate", "com.example.app", "stable", "1.4.2", NOW - timedelta(hours=1), NOW, 500)

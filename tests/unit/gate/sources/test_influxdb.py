@@ -11,7 +11,7 @@ import pytest
 
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.sources.influxdb import InfluxdbMetrics
-from otagate.policy.source_model import Asked, InfluxdbSource
+from otagate.policy.model.vendors import Asked, InfluxdbSource
 from support.vendor_world import QUERY, VALUE_QUERY, Clock, Respond
 
 HEAD = "#datatype,string,long,double\n#default,_result,,\n,result,table,_value\n"

@@ -8,7 +8,7 @@ import pytest
 
 from otagate.gate.interface import SourceError
 from otagate.gate.sources.newrelic import NewRelicMetrics
-from otagate.policy.source_model import Asked, NewRelicSource
+from otagate.policy.model.vendors import Asked, NewRelicSource
 from support.vendor_world import NEWEST, QUERY, Respond
 from support.vendor_worlds_cloud import NewRelicWorld, body_of
 

@@ -13,7 +13,7 @@ import pytest
 
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.sources.prometheus import PrometheusMetrics
-from otagate.policy.source_model import Asked, CloudAuth, PrometheusSource
+from otagate.policy.model.vendors import Asked, CloudAuth, PrometheusSource
 from support.identities import World
 from support.vendor_world import END, QUERY, Clock, Respond
 from support.vendor_worlds import PrometheusWorld

@@ -24,16 +24,9 @@ from otagate.gate.sources.prometheus import PrometheusMetrics
 from otagate.gate.sources.registry import open_source, open_sources
 from otagate.gate.sources.sentry import SentryMetrics
 from otagate.gate.sources.telemetry import TelemetryMetrics
-from otagate.policy.model import (
-    CommandSource,
-    FileSource,
-    GateSpec,
-    HttpSource,
-    Source,
-    TelemetrySource,
-    TelemetrySpec,
-)
-from otagate.policy.source_model import (
+from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, Source, TelemetrySource, TelemetrySpec
+from otagate.policy.model.vendors import (
     Asked,
     AzureMonitorSource,
     CapgoSource,

@@ -10,7 +10,7 @@ import pytest
 
 from otagate.gate.interface import Ask, MetricQuery, SourceError
 from otagate.gate.sources.sentry import MOST_HOURS, SentryMetrics
-from otagate.policy.source_model import SentrySource
+from otagate.policy.model.vendors import SentrySource
 from support.vendor_world import END, QUERY, START, Respond
 from support.vendor_worlds_cloud import SentryWorld
 

@@ -9,7 +9,7 @@ import pytest
 
 from otagate.gate.interface import SourceError
 from otagate.gate.sources._signing import CloudSigner
-from otagate.policy.source_model import CloudAuth
+from otagate.policy.model.vendors import CloudAuth
 from support.identities import World
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI", "AWS_SESSION_TOKEN": "FwoGZXIvYXdz"}

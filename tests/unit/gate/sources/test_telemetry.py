@@ -23,7 +23,8 @@ from otagate.gate.sources.telemetry import OneLook, TelemetryMetrics, floor
 from otagate.gate.sources.telemetry_reader import Compared, Counted, DatabaseReader, counts_data, digest_of, open_reader
 from otagate.gate.sources.telemetry_server import ServerReader
 from otagate.policy.build import build_gates
-from otagate.policy.model import GateSpec, Judgement, TelemetrySource, TelemetrySpec
+from otagate.policy.model.gates import GateSpec, Judgement
+from otagate.policy.model.sources import TelemetrySource, TelemetrySpec
 from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.interface import Active, CountQuery, SideBySide
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
