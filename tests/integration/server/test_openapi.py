@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from otagate.server.http import openapi
 from otagate.server.http.answer import Problem
+from otagate.server.http.openapi.document import document
 from otagate.server.http.routes import ROUTES
 from support.measured import unmeasured
 from support.served import APP, DIGEST
@@ -57,17 +57,17 @@ def test_the_document_is_true(tmp_path: Path) -> None:
 
 
 def test_the_document_is_well_formed_and_names_every_path() -> None:
-    document = openapi.document()
-    for reference in set(re.findall(r'"#/([^"]+)"', json.dumps(document))):
-        found = document
+    whole = document()
+    for reference in set(re.findall(r'"#/([^"]+)"', json.dumps(whole))):
+        found = whole
         for name in reference.split("/"):
             found = found[name]
         assert found
-    paths = {path.replace("{digest}", "") for path in document["paths"]}
+    paths = {path.replace("{digest}", "") for path in whole["paths"]}
     assert paths == {path for path in ROUTES if path != "/device/"} | {"/bundles/sha256/"}
     for path, route in ROUTES.items():
         if path != "/device/":
-            methods = set(document["paths"][path]) - {"parameters"}
+            methods = set(whole["paths"][path]) - {"parameters"}
             assert {method.upper() for method in methods} == set(route.methods)
 
 
@@ -75,4 +75,4 @@ def test_every_refusal_that_the_code_knows_is_documented() -> None:
     from otagate.server.http import answer
 
     known = {problem.status for problem in vars(answer).values() if isinstance(problem, Problem)}
-    assert {str(status) for status in known} <= set(openapi.document()["components"]["responses"])
+    assert {str(status) for status in known} <= set(document()["components"]["responses"])

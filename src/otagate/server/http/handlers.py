@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otagate.errors import UnavailableError
-from otagate.server.http import openapi
 from otagate.server.http.answer import UNAUTHORIZED, Answer, Headers, Refused, answer_json, too_many
 from otagate.server.http.body import MAX_BODY_BYTES, MAX_STATS_BYTES, check_type, parse_json, parse_query, read_body
 from otagate.server.http.downloads import Downloads
 from otagate.server.http.health import Health
 from otagate.server.http.offered import Offered
+from otagate.server.http.openapi.document import document
 from otagate.server.http.options import HttpOptions
 from otagate.server.http.prometheus import Metrics
 from otagate.server.http.rates import Limiter, RouteClass
@@ -204,7 +204,7 @@ class Handlers:
 
     async def openapi(self, request: Request) -> Answer:
         """``GET|HEAD /openapi.json``."""
-        return answer_json(200, openapi.document(), note="ok")
+        return answer_json(200, document(), note="ok")
 
     def sample(self) -> None:
         """Set the figures that are kept elsewhere to what they are."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from otagate.server.http import openapi
+from otagate.server.http.openapi.document import document
 from otagate.server.http.routes import BUNDLES, ROUTES, UNKNOWN, find
 from otagate.server.transport import limits
 from otagate.server.transport.limits import Refusal
@@ -22,7 +22,7 @@ def test_every_path_is_found() -> None:
 def test_everything_that_the_transport_refuses_is_documented() -> None:
     known = {refusal.status for refusal in vars(limits).values() if isinstance(refusal, Refusal)}
     assert len(known) > 5
-    for path, item in openapi.document()["paths"].items():
+    for path, item in document()["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
                 assert {str(status) for status in known} <= set(operation["responses"]), path
