@@ -1,10 +1,12 @@
-"""Which tests run without being traced for coverage."""
+"""Which tests run without being traced for coverage, and how examples are made."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 UNTRACED = frozenset({
@@ -27,6 +29,18 @@ UNTRACED = frozenset({
     "unit/server/http/test_hostile.py",
 })  # fmt: skip
 """Modules that do what others do, too, many times over: tracing each line of it doubles their time and finds nothing new."""
+
+# The same examples everywhere and every time, however busy the machine is; OTAGATE_TEST_NEW_EXAMPLES=1 makes others.
+settings.register_profile(
+    "otagate",
+    settings.get_profile("default"),
+    deadline=None,
+    database=None,
+    derandomize=not os.environ.get("OTAGATE_TEST_NEW_EXAMPLES"),
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("otagate")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

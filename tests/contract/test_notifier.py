@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -156,7 +157,11 @@ def test_no_redirect_is_followed(ours: Place) -> None:
 
 def test_a_place_that_is_silent_is_given_up_in_time(place: Place) -> None:
     given_up = threading.Event()
-    place.answers = [lambda _request: given_up.wait(60) and None]
+
+    def silence(_request: BaseHTTPRequestHandler) -> None:
+        given_up.wait(60)
+
+    place.answers = [silence]
     try:
         assert place.fails(timeout_s=0.2).retryable
     finally:

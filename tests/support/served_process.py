@@ -44,7 +44,7 @@ from support.measured import unmeasured
 from support.served import BundlesInMemory, Views, channel, release, view
 
 SECRET = bytes(range(32))
-READY_S = 30.0
+READY_S = 90.0
 
 
 def app_view() -> Views:
@@ -101,7 +101,7 @@ class Served:
     folder: Path
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False)
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def served(folder: Path, workers: int = 1, *, measures: bool = True) -> Iterator
         ready = _ready(folder, process)
         yield Served(ready["url"], (folder / "token").read_text(), folder)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0, (folder / "log").read_text()
+        assert process.wait(60) == 0, (folder / "log").read_text()
     finally:
         if process.poll() is None:
             process.kill()

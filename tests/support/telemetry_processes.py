@@ -61,4 +61,4 @@ def processes() -> Iterator[Processes]:
         finally:
             assert parent.stdin is not None
             parent.stdin.close()
-            parent.wait(30)
+            parent.wait(60)

@@ -32,7 +32,7 @@ TESTS = Path(__file__).parents[1]
 class SmallApp:
     """``/slow?0.5`` waits, ``/big?1000`` answers so many bytes, ``/pid`` says who answers, ``/die`` is the end of the process.
 
-    Every answered request leaves a line in ``folder``/diary before it is answered.
+    ``/held`` leaves a line in ``folder``/held, and waits until there is ``folder``/go.
     """
 
     folder: Path
@@ -54,6 +54,8 @@ class SmallApp:
         query = scope["query_string"].decode()
         if scope["path"] == "/slow":
             await asyncio.sleep(float(query))
+        if scope["path"] == "/held":
+            await self._hold()
         if scope["path"] == "/die":
             os.kill(os.getpid(), signal.SIGKILL)
         body = json.dumps({"pid": os.getpid(), "size": len(message["body"]), "client": scope["client"][0]}).encode()
@@ -63,6 +65,12 @@ class SmallApp:
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _hold(self) -> None:
+        with (self.folder / "held").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        while not (self.folder / "go").exists():  # noqa: ASYNC110 - it is another process that says go
+            await asyncio.sleep(0.01)
 
     async def _big(self, size: int, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(size).encode())]})
@@ -86,7 +94,12 @@ class Running:
     log: Path
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def held(self) -> int:
+        """Give how many requests are, or were, held."""
+        told = self.log.parent / "held"
+        return len(told.read_text().split()) if told.exists() else 0
 
     def ask(self, raw: bytes) -> bytes:
         """Send bytes, and give all that comes until the server closes; a reset is an end too."""
@@ -102,7 +115,7 @@ class Running:
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 def hear(line: socket.socket) -> bytes:
@@ -135,7 +148,7 @@ def launch(folder: Path, **options: Any) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=TESTS, stderr=log)
 
 
-def wait_for(found: Callable[[], Any], seconds: float = 30) -> Any:
+def wait_for(found: Callable[[], Any], seconds: float = 60) -> Any:
     """Ask until there is an answer."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

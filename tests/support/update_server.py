@@ -28,7 +28,7 @@ from support.shop import Shop, open_shop
 APP = "com.example.shop"
 CHANNEL = "live"
 SEED = "00112233445566778899aabbccddeeff"
-READY_S = 30.0
+READY_S = 90.0
 OTAGATE = Path(sys.executable).parent / "otagate"
 SERVER_SECTION = """\
 server:
@@ -205,7 +205,7 @@ class UpdateServer:
     def _measures(self, name: str) -> bool:
         return name.startswith("COVERAGE_") and self.measures and not self.is_killed
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """End it as an operator does; give its exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
@@ -221,7 +221,7 @@ class UpdateServer:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-    def post(self, path: str, body: object, timeout: float = 10.0) -> tuple[int, object]:
+    def post(self, path: str, body: object, timeout: float = 30.0) -> tuple[int, object]:
         """Send JSON; give status and JSON."""
         request = urllib.request.Request(
             self.base + path, json.dumps(body).encode(), {"content-type": "application/json"}, method="POST"

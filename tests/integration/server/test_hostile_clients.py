@@ -75,7 +75,7 @@ def test_nobody_suffers_from_hostile_clients(server: UpdateServer) -> None:
 
 def test_after_an_attack_the_server_lets_everything_go(server: UpdateServer) -> None:
     hostile.finish(hostile.start(server.port, 3.0, "half-open heads", "100 MB bodies", "slow readers"))
-    process, end = psutil.Process(server.pid), time.monotonic() + 10
+    process, end = psutil.Process(server.pid), time.monotonic() + 60
     held = process.net_connections("tcp")
     while time.monotonic() < end:
         held = [one for one in process.net_connections("tcp") if one.status != psutil.CONN_LISTEN]

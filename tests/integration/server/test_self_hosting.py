@@ -60,7 +60,7 @@ def tell(server: UpdateServer) -> None:
 
 def seen(server: UpdateServer, token: str) -> dict[str, int]:
     """Ask the operators' side for the counts of today."""
-    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     day, now = timedelta(days=1), datetime.now(UTC)
     span = {"start": to_text(now - day), "end": to_text(now + day)}
     query = urlencode({"app": APP, "release": VERSION, "channel": CHANNEL, **span})
@@ -136,7 +136,7 @@ def test_alerts_ask_for_figures_that_there_are(app: ServedApp, tmp_path: Path) -
     with serving(app, f"sqlite:///{tmp_path / 't.db'}", *NO_RATES, "--metrics-public") as server:
         tell(server)
         server.post("/stats", [facts(device_id(1), "9.9.9", action="ping")])
-        link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         with closing(link):
             link.request("GET", "/metrics")
             page = link.getresponse().read().decode()
@@ -206,11 +206,11 @@ class Link(http.client.HTTPSConnection):
 
     def __init__(self, port: int, folder: Path) -> None:
         context = ssl.create_default_context(cafile=str(folder / "server.pem"))
-        super().__init__(NAME, port, timeout=10, context=context)
+        super().__init__(NAME, port, timeout=30, context=context)
         self._create_connection = self._to_loopback
 
     def _to_loopback(self, address: tuple[str, int], *_: object) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", address[1]), 10)
+        return socket.create_connection(("127.0.0.1", address[1]), 30)
 
     def ask(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Give status and body."""

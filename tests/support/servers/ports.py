@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,11 @@ from pathlib import Path
 
 from support.measured import unmeasured
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
+_PORTS = range(11_000, 22_000)
+"""Below those that the system gives to whoever asks for any (from 32768 on), twins included: nobody gets one of these between
+our look and the server's, but another test that draws the same at the same moment."""
+_chance = random.SystemRandom()
 
 
 def free_ports(count: int, twin: int = 0) -> list[int]:
@@ -23,14 +28,12 @@ def free_ports(count: int, twin: int = 0) -> list[int]:
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
-            found = held.enter_context(socket.socket())
-            found.bind(("127.0.0.1", 0))
-            port: int = found.getsockname()[1]
-            if twin:
-                try:
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port + twin))
-                except (OSError, OverflowError):
-                    continue
+            port = _chance.choice(_PORTS)
+            try:
+                for wanted in {port, port + twin}:
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
             ports.append(port)
         return ports
 
