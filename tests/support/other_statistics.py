@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, pstdev, quantiles, variance
 
 from otagate.gate import stats
 
@@ -120,41 +120,30 @@ def _gamma_below(a: float, x: float) -> float:
     return total * math.exp(a * math.log(x) - x - math.lgamma(a))
 
 
-def gamma_exponential_bound(v: float, alpha: float, v_opt: float, c: float) -> float:
+def gamma_exponential_log_mixture(s: float, v: float, v_opt: float, c: float) -> float:
     rho = _rho(v_opt, one_sided=True)
     k = rho / c**2
     lead = k * math.log(k) - math.lgamma(k) - math.log(_gamma_below(k, k))
-
-    def log_mixture(s: float) -> float:
-        a, x = (v + rho) / c**2, (c * s + v + rho) / c**2
-        tilt = (c * s + v) / c**2
-        return lead + math.lgamma(a) + math.log(_gamma_below(a, x)) - a * math.log(x) + tilt
-
-    return bisect(lambda s: log_mixture(s) + math.log(alpha), 0, 10 * v)
+    a, x = (v + rho) / c**2, (c * s + v + rho) / c**2
+    tilt = (c * s + v) / c**2
+    return lead + math.lgamma(a) + math.log(_gamma_below(a, x)) - a * math.log(x) + tilt
 
 
-def gamma_poisson_bound(v: float, alpha: float, v_opt: float, c: float) -> float:
+def gamma_exponential_bound(v: float, alpha: float, v_opt: float, c: float) -> float:
+    return bisect(lambda s: gamma_exponential_log_mixture(s, v, v_opt, c) + math.log(alpha), 0, 10 * v)
+
+
+def gamma_poisson_log_mixture(s: float, v: float, v_opt: float, c: float) -> float:
     rho = _rho(v_opt, one_sided=True)
     k = rho / c**2
     lead = k * math.log(k) - math.lgamma(k) - math.log(1 - _gamma_below(k, k))
-
-    def log_mixture(s: float) -> float:
-        x = (v + rho) / c**2
-        a = s / c + x
-        return lead + math.lgamma(a) + math.log(1 - _gamma_below(a, x)) - a * math.log(x) + v / c**2
-
-    return bisect(lambda s: log_mixture(s) + math.log(alpha), 0, 10 * v)
+    x = (v + rho) / c**2
+    a = s / c + x
+    return lead + math.lgamma(a) + math.log(1 - _gamma_below(a, x)) - a * math.log(x) + v / c**2
 
 
-def poly_stitching_bound(v: float, alpha: float, v_min: float, c: float) -> float:
-    s, eta = 1.4, 2.0
-    # Riemann's zeta by Euler and Maclaurin: the sum itself converges too slowly at 1.4.
-    n = 1000
-    zeta = math.fsum(k**-s for k in range(1, n)) + n ** (1 - s) / (s - 1) + n**-s / 2 + s * n ** (-s - 1) / 12
-    k1, k2 = (eta**0.25 + eta**-0.25) / math.sqrt(2), (math.sqrt(eta) + 1) / 2
-    use = max(v, v_min)
-    ell = s * math.log(math.log(eta * use / v_min)) + math.log(zeta / math.log(eta) ** s) + math.log(1 / alpha)
-    return math.sqrt(k1 * k1 * use * ell + (k2 * c * ell) ** 2) + k2 * c * ell
+def gamma_poisson_bound(v: float, alpha: float, v_opt: float, c: float) -> float:
+    return bisect(lambda s: gamma_poisson_log_mixture(s, v, v_opt, c) + math.log(alpha), 0, 10 * v)
 
 
 def asymptotic(
@@ -300,6 +289,33 @@ def classify(
     if direction != "increase" and high < -band and (unknown or effect <= allowed[0]):
         return "Low", critical and (unknown or effect <= limits[0])
     return "Pass", False
+
+
+def cohens_d(x: Sequence[float], y: Sequence[float]) -> float:
+    """Distance of the means in pooled standard deviations."""
+    m, n = len(x), len(y)
+    pooled = ((m - 1) * variance(x) + (n - 1) * variance(y)) / (m + n - 2)
+    return abs(fmean(x) - fmean(y)) / math.sqrt(pooled)
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Interpolate linearly between the neighbours, as R's type 7 does."""
+    return max(values) if percent == 100 else quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def beyond_quartiles(values: Sequence[float], factor: float) -> list[int]:
+    """Places of the outliers by Tukey's fences. A canary judge may take them out: with rare errors, it takes out the errors."""
+    if not values:
+        return []
+    low, high = percentile(values, 25), percentile(values, 75)
+    reach = factor * (high - low)
+    return [place for place, value in enumerate(values) if not low - reach <= value <= high + reach]
+
+
+def beyond_sigmas(values: Sequence[float], factor: float) -> list[int]:
+    """Places of the values that are further from the mean than so many standard deviations."""
+    middle, reach = fmean(values), factor * pstdev(values)
+    return [place for place, value in enumerate(values) if abs(value - middle) > reach]
 
 
 def score(metrics: Sequence[tuple[str, str, bool]], weights: dict[str, float]) -> float:

@@ -9,6 +9,7 @@ import sys
 from fractions import Fraction
 
 import mpmath
+import numpy as np
 import pytest
 from scipy import special
 from scipy import stats as scipy_stats
@@ -115,6 +116,42 @@ def test_chances_to_be_stopped_agree_with_a_simulation() -> None:
     # The first look alone is one binomial chance.
     (first,) = stop_chances([20], [3], rate)
     assert first == pytest.approx(float(rng.sf(2, 20, rate)), rel=1e-9)
+
+
+# A canary of 1 %, 5 % and 25 % of 2,000 devices an hour, a day each; the others fail on 0.5 %.
+CANARY = np.repeat([20, 100, 500], 24)
+
+
+def ramped(worse: float, runs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Simulate canaries; give bad devices an hour of canary and control, and the evidence after each hour."""
+    rng, control = np.random.default_rng(20261121), 2000 - CANARY
+    bad, others = rng.binomial(CANARY, 0.005 * worse, (runs, 72)), rng.binomial(control, 0.005, (runs, 72))
+    odds, increases = CANARY / control, 1.15 * (20 / 1.15) ** (np.arange(24) / 23)
+    parts = np.stack([bad * np.log(d) + (bad + others) * (np.log1p(odds) - np.log1p(d * odds)) for d in increases])
+    return bad, others, special.logsumexp(parts.cumsum(axis=2), axis=0) - math.log(24)
+
+
+@pytest.mark.parametrize(
+    ("worse", "ratio", "tested", "doubted", "hours"),
+    [(1, 0.652, 0.433, 0.004, None), (2, 1, 1, 0.997, 49), (4, 1, 1, 1, 21), (10, 1, 1, 1, 4)],
+)
+def test_a_canary_that_grows(worse: float, ratio: float, tested: float, doubted: float, hours: int | None) -> None:
+    """Half again as bad as the control, a repeated test of both shares, and our evidence at 100 to 1: how many are stopped."""
+    bad, others, evidence = ramped(worse, 800)
+    devices, control = CANARY.cumsum(), (2000 - CANARY).cumsum()
+    here, there = bad.cumsum(axis=1) / devices, others.cumsum(axis=1) / control
+    pooled = (bad + others).cumsum(axis=1) / (devices + control)
+    far = np.abs(here - there) / np.sqrt(np.maximum(pooled * (1 - pooled), 1e-9) * (1 / devices + 1 / control))
+    beyond = evidence >= math.log(100)
+    found = [float(stops.any(axis=1).mean()) for stops in (here > 1.5 * there, far > 1.96, beyond)]
+    # The figures come from a simulation, and so do these.
+    assert found == pytest.approx([ratio, tested, doubted], abs=0.06)
+    assert found[2] <= 0.01 or worse > 1
+    if hours is not None:
+        assert abs(float(np.median(beyond.argmax(axis=1) + 1)) - hours) <= 2
+    rows = list(zip(bad[0].tolist(), CANARY.tolist(), others[0].tolist(), (2000 - CANARY).tolist(), strict=True))
+    for hour in (0, 30, 71):
+        assert log_e_contrast(rows[: hour + 1], 0.0) == pytest.approx(evidence[0, hour], abs=1e-9)
 
 
 def test_nothing_of_this_is_imported_at_run_time() -> None:

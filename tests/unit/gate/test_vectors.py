@@ -19,6 +19,7 @@ from otagate.gate.sequence import confidence_sequence
 from otagate.gate.split import log_e_split
 from otagate.gate.stats import clopper_pearson, log_e_down, log_e_up, wilson
 from support import other_statistics as other
+from support import stitched_statistics as stitched
 
 R_SHARES = "R (binom.test, prop.test, binom), scipy, statsmodels"
 FAGERLAND = "Fagerland 2015, PropCIs"
@@ -128,9 +129,21 @@ SEQUENCES = [
     Vector(CONFSEQ, one(other.beta_binomial_bound, one_sided=False), (100, 0.05, 100, 0.2, 0.8), (31.4308,), 1e-5),
     Vector(CONFSEQ, one(other.beta_binomial_log_mixture, one_sided=True), (10, 100, 100, 0.2, 0.8), (-0.07134019,), 1e-7),
     Vector(CONFSEQ, one(other.beta_binomial_bound, one_sided=True), (100, 0.05, 100, 0.2, 0.8), (28.41238,), 1e-5),
+    Vector(CONFSEQ, one(other.beta_binomial_bound, one_sided=True), (0.32, 0.05, 100, 0.2, 0.8), (1.6,), 1e-8),
+    Vector(CONFSEQ, one(other.gamma_exponential_log_mixture), (10, 100, 100, 2), (-0.2490165,), 1e-7),
     Vector(CONFSEQ, one(other.gamma_exponential_bound), (100, 0.05, 100, 2), (33.02017,), 1e-5),
+    Vector(CONFSEQ, one(other.gamma_poisson_log_mixture), (10, 100, 100, 2), (-0.06991219,), 1e-8),
     Vector(CONFSEQ, one(other.gamma_poisson_bound), (100, 0.05, 100, 2), (30.1949,), 1e-5),
-    Vector(CONFSEQ, one(other.poly_stitching_bound), (100, 0.05, 10, 3), (64.48755,), 1e-5),
+    Vector(CONFSEQ, one(stitched.poly_stitching_bound), (100, 0.05, 10, 3), (64.48755,), 1e-5),
+    Vector(CONFSEQ, one(stitched.poly_stitching_bound), (100, 0.05, 10, -1), (28.99389,), 1e-5),
+    Vector(CONFSEQ, one(stitched.double_stitching_bound), (0.5, 1000, 0.05, 100), (68.62803,), 1e-5),
+    Vector(CONFSEQ, one(stitched.double_stitching_bound), (0.9, 1000, 0.05, 100), (43.72119,), 1e-5),
+    Vector(CONFSEQ, one(stitched.double_stitching_bound), (0.1, 1000, 0.05, 100), (59.96521,), 1e-5),
+    Vector(CONFSEQ, one(stitched.empirical_process_bound), (1000, 0.05, 100, 0.85), (0.08204769,), 1e-6),
+    *(
+        Vector(CONFSEQ, one(stitched.quantile_p), (range(1000), range(later, 1000 + later), share, 100), (p,), 1e-6)
+        for share, later, p in [(0.5, 70, 0.814704), (0.5, 85, 0.0838055), (0.5, 100, 0.0054947), (0.9, 55, 0.0340463)]
+    ),
     # Its last digits are cut off, not rounded.
     Vector(CONFSEQ, series, (700, 1000, 100), (0.651629, 0.745949), 1e-6),
     Vector(CONFSEQ, series, (15, 50, 50), (0.129556, 0.511896), 1e-6),
@@ -146,6 +159,9 @@ SEQUENCES = [
 # Of shares the variance is p (1 - p), not the sample's.
 SHARES_OF_TWO = [(bad, bad * bad / n + bad / n * (1 - bad / n) * (n - 1), n) for bad, n in ((1396, 3000), (2422, 3461))]
 MEANS_OF_TWO = [(1396.87, 52377.9767, 3000), (2422.7, 134698.29, 3461)]
+# The numbers of a report that a canary of another shape passes.
+NARROW = [10, 10.1, 10.2, 10.3, 10.4, 10.5, 10.6, 17, 17.1, 17.2, 17.3, 17.4, 17.5, 17.6, 17.7]
+WIDE = [1, 100, 4, 101, 5, 102, 6, 103, 7, 104, 8, 105, 9, 106, 17]
 OTHERS = [
     Vector(GROWTHBOOK, other.asymptotic, (SHARES_OF_TWO, 5000), (0.50386, 0.40098, 0.60675), 6e-6),
     Vector(GROWTHBOOK, other.asymptotic, (MEANS_OF_TWO, 1000), (0.50336, -0.55844, 1.56516), 6e-6),
@@ -158,8 +174,6 @@ OTHERS = [
     ),
     Vector(KAYENTA, other.mann_whitney, ([10, 20, 30, 40], [1, 2, 3, 4]), (6.0, 39.0, 22.5), 1e-6),
     Vector(KAYENTA, one(other.NORMAL.inv_cdf), (0.02 / 2,), (-2.326348,), 6e-7),
-    Vector(KAYENTA, one(other.cles), ([1, 2, 3], [1, 2, 3]), (0.5,), 0),
-    Vector(KAYENTA, one(other.cles), ([1, 2, 3], [11, 12, 13]), (0.0,), 0),
     Vector(KAYENTA, one(other.mean_ratio), ([20, 22, 21, 25, 30], [1, 2.2, 1.1, 2.5, 3]), (12.04,), 6e-3),
     Vector(KAYENTA, one(other.score), ([("a", "Pass", False)], {}), (100.0,), 0),
     Vector(KAYENTA, one(other.score), ([("a", "High", False)], {}), (0.0,), 0),
@@ -200,6 +214,7 @@ OTHERS = [
     ),
     # Why shares of devices are not judged by ranks: what people reported as missed is still missed.
     Vector(KAYENTA, other.classify, ([0, 1, 2, 1, 0, 0], [0] * 6), ("Pass", False), 0),
+    Vector(KAYENTA, other.classify, (NARROW, WIDE), ("Pass", False), 0),
     Vector(KAYENTA, other.classify, ([100] * 7 + [1] * 3, [1] * 10), ("Pass", False), 0),
     Vector(KAYENTA, other.classify, ([100] * 8 + [1] * 2, [1] * 10), ("High", False), 0),
     Vector(
@@ -236,11 +251,27 @@ VECTORS = [*SHARES, *SEQUENCES, *OTHERS, *DERIVED]
 FOUND = json.loads((Path(__file__).parents[2] / "data" / "kayenta_vectors.json").read_text())
 INTERVALS: list[dict[str, Any]] = FOUND["intervals"]
 CLASSIFIED: list[dict[str, Any]] = FOUND["classified"]
+STATISTICS: list[dict[str, Any]] = FOUND["statistics"]
+LONG = ("a16", "a17")
+
+
+DRAWS: dict[str, str] = json.loads((Path(__file__).parents[2] / "data" / "savvi_draws.json").read_text())
 
 
 def array(name: str | list[float]) -> list[float]:
     found = FOUND["arrays"][name] if isinstance(name, str) else name
     return [float(value) for value in found]
+
+
+def looks(name: str) -> list[list[int]]:
+    """Give the counts of each group after every unit that was drawn."""
+    groups = sorted(set(DRAWS[name]))
+    return [[DRAWS[name][:seen].count(group) for group in groups] for seen in range(1, len(DRAWS[name]) + 1)]
+
+
+def inside_of_all(ends: list[tuple[float, float]]) -> tuple[float, float]:
+    """Give what intervals that hold together have in common."""
+    return max(low for low, _ in ends), min(high for _, high in ends)
 
 
 def vector_id(vector: Vector) -> str:
@@ -253,6 +284,45 @@ def test_published_vector(vector: Vector) -> None:
     assert len(found) == len(vector.expected)
     for value, expected in zip(found, vector.expected, strict=True):
         assert value == expected or value == pytest.approx(expected, abs=vector.digits, rel=1e-13)
+
+
+@pytest.mark.parametrize(("name", "shares", "stops"), [("three", [0.1, 0.4, 0.5], 402), ("two", [0.8, 0.2], 210)])
+def test_a_split_is_found_out_at_the_published_unit(name: str, shares: list[float], stops: int) -> None:
+    needed = math.log(20)
+    assert next(sum(counts) for counts in looks(name) if log_e_split(counts, shares) >= needed) == stops
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (0, (0.056684768115202705, 0.1493967591525672)),
+        (1, (0.2608987241982874, 0.4028302603098119)),
+        (2, (0.4971209299792429, 0.6517617329309116)),
+    ],
+)
+def test_sequences_of_three_shares(place: int, expected: tuple[float, float]) -> None:
+    # Their solver gives some seven digits.
+    ends = [stitched.share_sequence(counts, [0.1, 0.4, 0.5], place) for counts in looks("three") if all(counts)]
+    assert inside_of_all(ends) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_sequence_of_a_log_ratio() -> None:
+    ends = [stitched.log_ratio_sequence((first, second), (0.8, 0.2)) for first, second in looks("two") if first and second]
+    assert inside_of_all(ends) == pytest.approx((0.00464625, 0.75493987), abs=1e-6)
+
+
+@pytest.mark.parametrize("case", STATISTICS, ids=lambda case: str(case["name"]))
+def test_statistics_of_a_canary_judge(case: dict[str, Any]) -> None:
+    found = getattr(other, case["function"])(*case["given"])
+    if case["expected"] is None:
+        assert math.isnan(found)
+    else:
+        assert found == case["expected"] or found == pytest.approx(case["expected"], abs=case["digits"], rel=1e-13)
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0, -1.229416), (5, -35.80606)])
+def test_rank_sums_of_many_ties(shift: float, expected: float) -> None:
+    assert other.wilcoxon(shift, 0, *(array(name) for name in LONG)) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("case", INTERVALS, ids=lambda case: str(case["name"]))
@@ -297,11 +367,14 @@ def test_what_ranks_miss_counts_see() -> None:
 
 def test_there_are_as_many_vectors_as_we_say() -> None:
     counted = Counter(vector.source for vector in VECTORS)
-    counted[KAYENTA] += len(CLASSIFIED)
-    counted[KAYENTA_R] += sum(len(case["values"]) for case in INTERVALS)
+    counted[KAYENTA] += len(CLASSIFIED) + len(STATISTICS)
+    counted[KAYENTA] += sum(len(case["values"]) for case in INTERVALS if not case.get("by_r", True))
+    counted[SAVVI] += 6  # two units, four sequences
+    counted[KAYENTA] += 2  # rank sums of many ties
+    counted[KAYENTA_R] += sum(len(case["values"]) for case in INTERVALS if case.get("by_r", True))
     counted["statsmodels, issue 7386"] += 2
     for source, number in sorted(counted.items()):
         print(f"{number:4} {source}")
     published = counted.total() - counted[OWN]
     print(f"{published} published vectors reproduced, and {counted[OWN]} derived ones")
-    assert (published, counted[OWN], len(counted)) == (133, 14, 9)
+    assert (published, counted[OWN], len(counted)) == (177, 14, 9)
