@@ -28,13 +28,14 @@ _MAX_LINE = 4000
 class Terminal:
     """Prints for people and for machines; knows whether anybody is watching.
 
-    Colour and progress bars need a terminal, ``NO_COLOR`` unset (https://no-color.org) and ``TERM`` other than ``dumb``.
+    On a terminal tables fit its width, elsewhere each row is one line. Colour and progress bars need a terminal, ``NO_COLOR`` unset (https://no-color.org) and ``TERM`` other than ``dumb``.
     """
 
     def __init__(self, environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> None:
         self._out, self._err = stdout, stderr
         plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
-        self._colour_out = stdout.isatty() and not plain
+        self._is_watched = stdout.isatty()
+        self._colour_out = self._is_watched and not plain
         self._colour_err = stderr.isatty() and not plain
         self._format, self._quiet = "text", False
         self._progress: Progress | None = None
@@ -74,7 +75,7 @@ class Terminal:
 
             self._out.write(markdown.draw(result.view))
         else:
-            human.draw(result.view, self._out, colour=self._colour_out)
+            human.draw(result.view, self._out, colour=self._colour_out, fits=self._is_watched)
 
     def failure(self, error: OtagateError) -> None:
         """Print a failure: one message on stderr, and an object on stdout for whoever reads JSON."""

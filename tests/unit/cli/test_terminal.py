@@ -195,3 +195,29 @@ def test_no_cell_is_cut_or_broken_on_a_narrow_terminal(monkeypatch: pytest.Monke
     assert any(line.startswith("  device_success_rate") for line in lines)
     assert ("limit ≤ 2% bad" in out.getvalue()) == (columns == "40")
     assert lines[-1].split()[0] == "a"
+
+
+def test_prose_in_the_last_column_goes_on_below_itself_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = io.StringIO()
+    table = Table(("#", "step", "detail"), (("1", "build", "wording " * 12), ("2", "seal", "")))
+    human.draw([table], out, colour=False, fits=True)
+    assert out.getvalue().split("\n")[2:] == [
+        "  1  build  " + " ".join(["wording"] * 8),
+        "            wording wording wording wording",
+        "  2  seal",
+        "",
+    ]
+
+
+def test_tables_fit_a_terminal_without_colour_and_a_pipe_has_whole_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    reason = "beyond doubt more than the 2% that the limit allows, which is why it is paused"
+    shown = Result("x/v1", {}, (Table(("gate", "verdict", "reason"), (("crash_rate", "fail", reason),)),))
+    screen, out, _ = terminal(tty=True, NO_COLOR="1")
+    screen.result(shown)
+    assert max(map(len, out.getvalue().split("\n"))) <= 60
+    assert "\x1b" not in out.getvalue()
+    piped, out, _ = terminal(tty=False)
+    piped.result(shown)
+    assert f"fail     {reason}\n" in out.getvalue()

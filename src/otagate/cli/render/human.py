@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import IO, TYPE_CHECKING, assert_never
+from typing import IO, TYPE_CHECKING, Literal, assert_never
 
 from otagate.cli.render.blocks import Block, Blocks, Code, Facts, Heading, Items, Line, Table, Tone
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.WARN: "yellow", Tone.BAD: "bold red", Tone.DIM: "dim"}
 
 _LONGEST_RULE = 100
+_LEAST_PROSE = 40
+"""Narrower columns of prose are harder to read than a line of their own."""
 _PROSE = frozenset({"reason", "detail", "about", "what", "gates"})
 """Columns whose cells need no header to be understood, when they stand below their row."""
 
@@ -26,10 +28,17 @@ _WORDS = {
 """Cells that are nothing but one of these words are coloured: statuses and verdicts."""
 
 
-def draw(blocks: Blocks, stream: IO[str], *, colour: bool) -> None:
-    """Write the blocks to ``stream``; with ``colour`` for a terminal, otherwise as plain text that greps well."""
-    if colour:
-        _draw_rich(blocks, stream)
+def draw(blocks: Blocks, stream: IO[str], *, colour: bool, fits: bool = False) -> None:
+    """Write the blocks to ``stream``: laid out for a terminal's width, or as plain text that greps well.
+
+    Args:
+        blocks: What to write.
+        stream: Where to.
+        colour: Whether the terminal may show colours.
+        fits: Whether tables have to fit its width, as on every terminal; with ``colour`` they do.
+    """
+    if colour or fits:
+        _draw_rich(blocks, stream, colour=colour)
         return
     for number, block in enumerate(blocks):
         if number and isinstance(block, Heading | Table):
@@ -62,10 +71,11 @@ def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  " + line for line in lines]
 
 
-def _draw_rich(blocks: Blocks, stream: IO[str]) -> None:
+def _draw_rich(blocks: Blocks, stream: IO[str], *, colour: bool) -> None:
     from rich.console import Console  # noqa: PLC0415 - only a terminal pays for it
 
-    console = Console(file=stream, force_terminal=True, highlight=False, soft_wrap=True)
+    system: Literal["auto"] | None = "auto" if colour else None
+    console = Console(file=stream, force_terminal=True, highlight=False, soft_wrap=True, color_system=system)
     for number, block in enumerate(blocks):
         if number and isinstance(block, Heading | Table):
             console.print()
@@ -96,24 +106,33 @@ def _print_rich(console: Console, block: Block) -> None:
 
 
 def _print_table(console: Console, headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
-    """Draw a table; columns that the terminal is too narrow for stand below their row, and no cell is broken or cut."""
+    """Draw a table that fits the terminal, and break no cell but prose.
+
+    Prose in the last column goes on below itself where there is room for it; other columns that do not fit stand below their row.
+    """
     from rich.cells import cell_len  # noqa: PLC0415 - only a terminal pays for it
     from rich.text import Text  # noqa: PLC0415 - likewise
 
     widths = [max(cell_len(cell) for cell in column) for column in zip(headers, *rows, strict=True)]
-    shown = _fitting(widths, console.width)
+    shown, room = _fitting(widths, console.width), console.width - sum(widths[:-1]) - 2 * len(widths)
+    if shown == len(headers) - 1 and headers[-1] in _PROSE and room >= _LEAST_PROSE:
+        shown, widths[-1] = len(headers), room
 
     def line(cells: tuple[str, ...], style: str = "") -> Text:
         text = Text("  ")
         for at, cell in enumerate(cells[:shown]):
-            gap = " " * (widths[at] - cell_len(cell) + 2) if at < shown - 1 else ""
+            gap = " " * (widths[at] - cell_len(cell) + 2) if any(cells[at + 1 : shown]) else ""
             text.append(cell, style=style or _WORDS.get(cell, "")).append(gap)
         return text
 
     console.print(line(headers, "bold"))
-    console.print(Text("  " + "─" * (sum(widths[:shown]) + 2 * (shown - 1)), style="dim"))
+    dash = "-" if console.color_system is None else "─"
+    console.print(Text("  " + dash * (sum(widths[:shown]) + 2 * (shown - 1)), style="dim"))
     for row in rows:
-        console.print(line(row))
+        first, *more = wrap(row[-1], widths[-1], break_on_hyphens=False) or [""] if shown == len(row) else row[-1:]
+        console.print(line((*row[:-1], first)))
+        for text in more:
+            console.print(Text(" " * (sum(widths[:-1]) + 2 * len(widths)) + text))
         for below in _below(headers[shown:], row[shown:], console.width):
             console.print(Text(below, style="dim"))
 
