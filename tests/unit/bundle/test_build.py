@@ -41,10 +41,20 @@ def _is_alive(pid: int) -> bool:
 
 def _has_died(pid: int) -> bool:
     """A killed process of a killed parent is buried by init, which takes a moment."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while _is_alive(pid) and time.monotonic() < end:
-        os.sched_yield()
+        time.sleep(0.005)
     return not _is_alive(pid)
+
+
+def _ended(command: str, folder: Path) -> BuildError:
+    """Give how a build ended that says its process id and goes on; on a busy machine that takes longer than a moment."""
+    for seconds in (1, 5, 25):
+        error = _failure(BuildSpec(command, timeout=timedelta(seconds=seconds)), folder)
+        assert f"longer than {seconds}s" in error.what
+        if error.details:
+            return error
+    raise AssertionError("it does not say its process id")
 
 
 def test_without_a_command_nothing_runs(tmp_path: Path) -> None:
@@ -158,19 +168,17 @@ def test_a_missing_folder(tmp_path: Path) -> None:
     assert _failure(BuildSpec("true"), tmp_path / "app").subject == str(tmp_path / "app")
 
 
-@pytest.mark.parametrize("command", ["echo $$; sleep 60", "echo $$; exec >&- 2>&-; sleep 60"])
+@pytest.mark.parametrize("command", ["echo $$; sleep 200", "echo $$; exec >&- 2>&-; sleep 200"])
 def test_a_build_that_takes_too_long_is_ended_with_all_it_started(tmp_path: Path, command: str) -> None:
     began = time.monotonic()
-    error = _failure(BuildSpec(command, timeout=timedelta(seconds=1)), tmp_path)
-    assert time.monotonic() - began < 20
-    assert "longer than 1s" in error.what
+    error = _ended(command, tmp_path)
+    assert time.monotonic() - began < 100
     assert _has_died(int(error.details[0]))
 
 
 def test_a_build_that_ignores_the_polite_signal_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_GRACE", 0.1)
-    spec = BuildSpec("trap '' TERM; echo $$; while :; do sleep 0.05; done", timeout=timedelta(seconds=1))
-    assert _has_died(int(_failure(spec, tmp_path).details[0]))
+    assert _has_died(int(_ended("trap '' TERM; echo $$; while :; do sleep 0.05; done", tmp_path).details[0]))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), BrokenPipeError("closed")])
@@ -188,8 +196,8 @@ def test_ctrl_c_and_a_failing_listener_end_the_build(tmp_path: Path, error: Base
 
 def test_a_process_that_the_build_leaves_behind_does_not_hold_us_up(tmp_path: Path) -> None:
     began = time.monotonic()
-    lines = _lines(BuildSpec("sleep 30 & echo $!"), tmp_path)
-    assert time.monotonic() - began < 20
+    lines = _lines(BuildSpec("sleep 200 & echo $!"), tmp_path)
+    assert time.monotonic() - began < 100
     os.kill(int(lines[0]), 9)
 
 

@@ -6,6 +6,7 @@ import os
 import struct
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -221,8 +222,11 @@ def test_a_bomb_whose_header_lies_is_stopped_at_the_size_that_the_header_says(tm
     lie = {"size": 1000}
     path = _write(tmp_path, make_zip(Member("a", packed=packed, local=lie, central=lie)))
     began = time.process_time()
+    zlib.decompress(packed, -zlib.MAX_WBITS)
+    whole = time.process_time() - began
+    began = time.process_time()
     assert "larger than its header" in _refused(path)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < whole
 
 
 def test_overlapping_entries_are_refused(tmp_path: Path) -> None:
