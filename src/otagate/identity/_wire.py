@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from otagate._retry import Again, Patience, persist, retry_after
 from otagate._text import harmless
+from otagate._watch import Watch
 from otagate.errors import UnavailableError, UsageError
 from otagate.identity import _words
 from otagate.identity._outside import Outside
@@ -23,6 +25,7 @@ METADATA = Patience(total=6.0, longest=1.0)
 _MAX_BYTES = 1024 * 1024
 _TRY_S, _METADATA_TRY_S = 10.0, 2.0
 _TOO_MANY = 429
+_ENDLESS = "an answer that is too large, or does not end"
 _SLOW = frozenset({408, 425, _TOO_MANY, *range(500, 600)})
 
 
@@ -133,16 +136,38 @@ def _try(ask: Ask, outside: Outside) -> Answer:
     # A proxy of the environment may carry TLS; without it, on this machine or to a metadata service, it would see the token.
     is_proxy_fine = ask.url.startswith("https:") and not ask.is_local
     client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=is_proxy_fine, transport=outside.transport)
-    with client, client.stream(ask.method, ask.url, headers=_headers(ask), data=ask.form, content=ask.body) as response:
-        body = bytearray()
-        for piece in response.iter_bytes():
-            body += piece
-            if len(body) > _MAX_BYTES or outside.monotonic() > end:
-                raise _TryAgainError("an answer that is too large, or does not end", None)
-        answer = Answer(response.status_code, bytes(body), dict(response.headers))
+    watch = Watch(limit)
+    with watch.running(), client, _sent(ask, client, watch) as response:
+        answer = Answer(response.status_code, _body(response, end, outside), dict(response.headers))
+    # What was read while the watch ended the try may be a part of an answer.
+    if watch.has_ended:
+        raise _TryAgainError(_ENDLESS, None)
     if answer.status in _SLOW or ask.is_slow(answer):
         raise _TryAgainError(f"HTTP {answer.status}", retry_after(response.headers.get("Retry-After"), outside.now()))
     return answer
+
+
+@contextmanager
+def _sent(ask: Ask, client: httpx.Client, watch: Watch) -> Iterator[httpx.Response]:
+    import httpx  # noqa: PLC0415 - likewise
+
+    trace, headers = {"trace": watch.trace}, _headers(ask)
+    try:
+        with client.stream(ask.method, ask.url, headers=headers, data=ask.form, content=ask.body, extensions=trace) as response:
+            yield response
+    except (httpx.NetworkError, httpx.RemoteProtocolError) as error:
+        if not watch.has_ended:
+            raise
+        raise httpx.ReadTimeout("no complete answer in time") from error
+
+
+def _body(response: httpx.Response, end: float, outside: Outside) -> bytes:
+    body = bytearray()
+    for piece in response.iter_bytes():
+        body += piece
+        if len(body) > _MAX_BYTES or outside.monotonic() > end:
+            raise _TryAgainError(_ENDLESS, None)
+    return bytes(body)
 
 
 def _headers(ask: Ask) -> httpx.Headers:

@@ -7,15 +7,14 @@ short code, and no words of the HTTP library get into an error.
 from __future__ import annotations
 
 import re
-import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from otagate._retry import retry_after
+from otagate._watch import Watch
 from otagate.notify.interface import NotifyError
 
 if TYPE_CHECKING:
@@ -129,10 +128,10 @@ def _attempt(place: Place, body: bytes, headers: Mapping[str, str], wire: Wire) 
     import httpx  # noqa: PLC0415 - likewise
 
     all_headers = {"Content-Type": "application/json", "User-Agent": "otagate", "Accept-Encoding": "identity", **headers}
-    watch = _Watch(wire.timeout_s)
+    watch, too_late = Watch(wire.timeout_s), f"no answer within {wire.timeout_s:g}s"
     try:
         with (
-            watch,
+            watch.running(),
             httpx.Client(timeout=wire.timeout_s, follow_redirects=False, transport=wire.transport) as client,
             client.stream(
                 "POST", place.address, content=body, headers=all_headers, extensions={"trace": watch.trace}
@@ -140,10 +139,10 @@ def _attempt(place: Place, body: bytes, headers: Mapping[str, str], wire: Wire) 
         ):
             code = _code(response) if place.shows_code and not response.is_success else ""
     except httpx.TimeoutException as error:
-        raise _PassingError(f"no answer within {wire.timeout_s:g}s") from error
+        raise _PassingError(too_late) from error
     except httpx.HTTPError as error:
         # The library's own words may hold the address.
-        raise _PassingError(watch.said or type(error).__name__) from error
+        raise _PassingError(too_late if watch.has_ended else type(error).__name__) from error
     _judge(place, response, code)
 
 
@@ -178,33 +177,3 @@ def _refused(place: Place, found: str) -> NotifyError:
     return NotifyError(
         "a place refuses what it is told", place.name, expected="an answer with status 200 to 299", found=found, remedy=remedy
     )
-
-
-class _Watch:
-    """Ends an attempt whose server drips: one byte now and then never runs into the timeout of a read."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-        self.said = ""
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Learn the socket when the connection stands; httpx's trace hook."""
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._socket = info["return_value"].get_extra_info("socket")
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def _end(self) -> None:
-        self.said = f"no answer within {self._seconds:g}s"
-        if self._socket is not None:
-            try:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # it is closed already

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from otagate.notify import _post, slack, teams
+from otagate.notify import slack, teams
 from otagate.notify.interface import NotifyError
 from otagate.notify.message import Happening, Level, Message, compose
 from otagate.notify.registry import Wire, open_notifier
@@ -171,13 +170,3 @@ def test_a_place_that_cannot_be_connected_to_in_time() -> None:
     with pytest.raises(NotifyError) as caught:
         open_notifier(SPEC, ENVIRON, Path("/nowhere"), wire=wire).send(message())
     assert (caught.value.found, caught.value.retryable) == ("no answer within 10s", True)
-
-
-def test_the_watch_finds_a_socket_closed_already() -> None:
-    near, far = socket.socketpair()
-    far.close()
-    near.close()
-    watch = _post._Watch(9)
-    watch._socket = near
-    watch._end()
-    assert watch.said == "no answer within 9s"

@@ -6,18 +6,18 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from otagate._retry import retry_after
 from otagate._text import harmless
+from otagate._watch import Watch
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets
 from otagate.gate.sources._shape import MAX_BYTES
-from otagate.gate.sources._watch import Watch
 
 if TYPE_CHECKING:
     import httpx
@@ -161,9 +161,7 @@ class Exchange:
                 request, f"HTTP {response.status_code}, a redirect; none is followed", "write the final URL into the policy"
             )
         if response.status_code in _RETRIED:
-            # Datadog tells the seconds to wait by a name of its own.
-            told = response.headers.get("Retry-After") or response.headers.get("X-RateLimit-Reset", "")
-            wait = _retry_after(told, self._pace.now())
+            wait = _wait_told(response.headers, self._pace.now())
             raise _TryAgainError(f"HTTP {response.status_code}{self._reason(request, response, until)}", wait)
         if not response.is_success and response.status_code != _NOT_FOUND:
             found = f"HTTP {response.status_code}{self._reason(request, response, until)}"
@@ -211,13 +209,11 @@ def _no_url(subject: str) -> SourceError:
     return SourceError("a metric source failed", subject=subject, found=found, remedy=remedy)
 
 
-def _retry_after(text: str, now: datetime) -> float | None:
-    if re.fullmatch(r"[0-9]{1,6}", text):
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-    except (ValueError, TypeError):
-        return None
+def _wait_told(headers: Mapping[str, str], now: datetime) -> float | None:
+    wait = retry_after(headers.get("Retry-After"), now)
+    # Datadog tells the seconds to wait by a name of its own, under which others tell an instant.
+    reset = headers.get("X-RateLimit-Reset", "")
+    return float(reset) if wait is None and re.fullmatch(r"[0-9]{1,6}", reset) else wait
 
 
 def _told(error: Exception, request: Request) -> str:

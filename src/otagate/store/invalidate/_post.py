@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from otagate._retry import Again, Patience, persist, retry_after
 from otagate._text import harmless
+from otagate._watch import Watch
 from otagate.errors import AccessError, NotFoundError, OtagateError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Wire:
     monotonic: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     transport: httpx.BaseTransport | None = None
+    timeout_s: float = _TIMEOUT_S
+    """For one attempt, from the connection to the answer's last byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,43 +90,56 @@ def post(make: Callable[[], Request], target: Target, wire: Wire, patience: Pati
         UsageError: Another status that trying again does not change.
         UnavailableError: No answer after retries.
     """
+    try:
+        return persist(
+            lambda: _attempt(make(), target, wire),
+            lambda error: Again(error.after) if isinstance(error, _PassingError) else None,
+            patience,
+            sleep=wire.sleep,
+            monotonic=wire.monotonic,
+            jitter=wire.jitter,
+        )
+    except _PassingError as error:
+        remedy = "run the command again; until then old copies may be served"
+        raise UnavailableError("the CDN could not be told", target.where, found=error.found, remedy=remedy) from error
+
+
+def _attempt(request: Request, target: Target, wire: Wire) -> Answer:
     import httpx  # noqa: PLC0415 - only who tells a CDN pays for it
 
-    headers = {"User-Agent": "otagate", "Accept-Encoding": "identity"}
-    with httpx.Client(headers=headers, timeout=_TIMEOUT_S, transport=wire.transport, follow_redirects=False) as client:
-        try:
-            return persist(
-                lambda: _attempt(client, make(), target, wire),
-                lambda error: Again(error.after) if isinstance(error, _PassingError) else None,
-                patience,
-                sleep=wire.sleep,
-                monotonic=wire.monotonic,
-                jitter=wire.jitter,
-            )
-        except _PassingError as error:
-            remedy = "run the command again; until then old copies may be served"
-            raise UnavailableError("the CDN could not be told", target.where, found=error.found, remedy=remedy) from error
-
-
-def _attempt(client: httpx.Client, request: Request, target: Target, wire: Wire) -> Answer:
-    import httpx  # noqa: PLC0415 - likewise
-
+    watch = Watch(wire.timeout_s)
+    headers = {"User-Agent": "otagate", "Accept-Encoding": "identity", **request.headers}
+    trace = {"trace": watch.trace}
     try:
-        with client.stream("POST", request.url, headers=dict(request.headers), content=request.body) as response:
+        with (
+            watch.running(),
+            # A client of its own: the watch learns of a connection when it is made.
+            httpx.Client(timeout=wire.timeout_s, transport=wire.transport, follow_redirects=False) as client,
+            client.stream("POST", request.url, headers=headers, content=request.body, extensions=trace) as response,
+        ):
             text = "" if target.is_quiet else _text(response, wire)
     except httpx.InvalidURL as error:
         raise UsageError("the address of the CDN is not one", target.where, remedy="mend what `cdn` names") from error
+    except httpx.TimeoutException as error:
+        raise _PassingError(_late(wire)) from error
     except httpx.HTTPError as error:
         # The library's words may repeat the address, which may be a secret.
         found = type(error).__name__ if target.is_quiet else f"{type(error).__name__}: {_shown(str(error), request.secrets)}"
-        raise _PassingError(found) from error
+        raise _PassingError(_late(wire) if watch.has_ended else found) from error
+    # What was read while the watch ended the attempt may be a part of an answer.
+    if watch.has_ended:
+        raise _PassingError(_late(wire))
     if response.status_code in _SUCCESS:
         return Answer(response.headers, text)
     raise _refused(response, text, request, target)
 
 
+def _late(wire: Wire) -> str:
+    return f"no answer within {wire.timeout_s:g}s"
+
+
 def _text(response: httpx.Response, wire: Wire) -> str:
-    body, until = bytearray(), wire.monotonic() + _TIMEOUT_S
+    body, until = bytearray(), wire.monotonic() + wire.timeout_s
     for piece in response.iter_raw():
         body += piece
         if len(body) > _MAX_ANSWER_BYTES or wire.monotonic() > until:

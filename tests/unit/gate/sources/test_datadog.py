@@ -114,12 +114,13 @@ def test_errors_beside_http_200() -> None:
         DatadogWorld().source(lambda _: httpx.Response(200, json=said)).read(QUERY)
 
 
-def test_the_reset_of_a_rate_limit_is_waited_for() -> None:
+@pytest.mark.parametrize(("told", "waits"), [("11", [11.0]), ("1795260000", [0.0])])  # the second is an instant, not seconds
+def test_the_reset_of_a_rate_limit_is_waited_for(told: str, waits: list[float]) -> None:
     world = DatadogWorld()
-    refusals = [httpx.Response(429, headers={"X-RateLimit-Reset": "11"}, json={"errors": ["Rate limit exceeded"]})]
+    refusals = [httpx.Response(429, headers={"X-RateLimit-Reset": told}, json={"errors": ["Rate limit exceeded"]})]
     source = world.source(lambda request: refusals.pop() if refusals else world.says(1, 9)(request))
     assert source.read(QUERY).total == 9
-    assert world.clock.waits == [11.0]
+    assert world.clock.waits == waits
 
 
 def test_no_key() -> None:

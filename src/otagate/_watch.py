@@ -1,4 +1,4 @@
-"""An end for a try over HTTP that would have none."""
+"""An end for a try over HTTP that would have none. One rule for whoever asks a service."""
 
 from __future__ import annotations
 
