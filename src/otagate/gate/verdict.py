@@ -268,6 +268,15 @@ class GateResult:
         return self.decisive.reason
 
     @property
+    def holding(self) -> Check:
+        """The check that keeps the rollout: the worst of those that may stop it.
+
+        A limit that only alerts may have failed long before the others of its gate know enough; it is not what is waited for.
+        """
+        acting = [check for check in self.checks if check.action is not Action.ALERT] or self.checks
+        return max(acting, key=lambda check: (check.verdict.severity, check.demand.rank))
+
+    @property
     def has_zero_bad(self) -> bool:
         """Whether devices were observed for every check and none was bad; for ``on_insufficient: pass_if_zero_bad``."""
         return all(check.bad == 0 and bool(check.total) for check in self.checks)

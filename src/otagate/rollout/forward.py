@@ -95,7 +95,7 @@ def _is_waived(state: RolloutState, result: GateResult) -> bool:
         return True
     phase = state.current
     note = state.approvals.get(f"insufficient:{phase.name}:{state.step}") if phase else None
-    if note is None or result.verdict is not Verdict.INSUFFICIENT:
+    if note is None or result.holding.verdict is not Verdict.INSUFFICIENT:
         return False
     return note.action != _BY_RULE or result.has_zero_bad
 
@@ -105,7 +105,7 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
     phase = state.current
     if phase is None or state.not_before is None or now < state.not_before + phase.max_wait:
         return state
-    if any(result.verdict is not Verdict.INSUFFICIENT for result in held):
+    if any(result.holding.verdict is not Verdict.INSUFFICIENT for result in held):
         return state  # no data, stale and error have graces of their own
     names = ", ".join(result.metric for result in held)
     if phase.on_insufficient is OnInsufficient.PASS_IF_ZERO_BAD and all(result.has_zero_bad for result in held):

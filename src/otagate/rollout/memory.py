@@ -69,9 +69,10 @@ def lasting_trouble(state: RolloutState, results: Sequence[GateResult], now: dat
         since = state.troubles.get(result.metric)
         if since is None or not _is_silent(state, result):
             continue
-        grace: timedelta = getattr(state.spec.judgement, _TROUBLES[result.verdict])
+        verdict = result.holding.verdict
+        grace: timedelta = getattr(state.spec.judgement, _TROUBLES[verdict])
         if now - since > grace:
-            return f"{result.metric} has had no usable answer for longer than {span(grace)} (now {result.verdict.value})"
+            return f"{result.metric} has had no usable answer for longer than {span(grace)} (now {verdict.value})"
     return ""
 
 
@@ -112,7 +113,7 @@ def _remember_troubles(state: RolloutState, results: Sequence[GateResult], now: 
 
 
 def _is_silent(state: RolloutState, result: GateResult) -> bool:
-    return result.is_gating and result.verdict in _TROUBLES and result.metric not in state.overrides
+    return result.is_gating and result.holding.verdict in _TROUBLES and result.metric not in state.overrides
 
 
 def _question(metric: str, over: timedelta | None) -> str:

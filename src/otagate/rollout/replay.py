@@ -253,7 +253,7 @@ def _reason(after: RolloutState, results: Sequence[GateResult], would: Deed) -> 
         return after.outcome
     if would is Deed.PAUSE:
         return after.paused_by
-    return "; ".join(f"{one.metric}: {one.reason}" for one in results if one.holds) if would is Deed.WAIT else ""
+    return "; ".join(f"{one.metric}: {one.holding.reason}" for one in results if one.holds) if would is Deed.WAIT else ""
 
 
 def _questions(gate: GateSpec) -> set[tuple[str, timedelta | None, Ask]]:
