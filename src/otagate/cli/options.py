@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import NoReturn
 
+from otagate._text import harmless, nearest
 from otagate.errors import UsageError
 
 FORMATS = ("text", "json", "markdown")
@@ -16,6 +17,12 @@ _SECRET = re.compile(
     r"|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{30,}|\bglpat-[A-Za-z0-9_-]{20,}"
 )
 
+# What argparse says, in all versions of Python that otagate runs on.
+_UNKNOWN = re.compile(r"unrecognized arguments: (?:.* )?(?P<option>--[a-z-]+)")
+_CHOICE = re.compile(r"invalid choice: '(?P<found>[^']*)' \(choose from (?P<known>.*)\)")
+_NO_NUMBER = re.compile(r"argument (?P<option>\S+): invalid (?P<type>int|float) value: '(?P<found>.*)'", re.DOTALL)
+_NUMBERS = {"int": "whole number", "float": "number"}
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises instead of ending the process, and never completes half a word."""
@@ -25,8 +32,26 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action="store_true", help="show this help and do nothing")
 
     def error(self, message: str) -> NoReturn:
-        """Raise the usage error that argparse found."""
-        raise UsageError(message, subject=self.prog, remedy=f"see `{self.prog} --help`")
+        """Raise the usage error that argparse found, with the word that was probably meant."""
+        number = _NO_NUMBER.fullmatch(message)
+        if number:
+            message = f"{number['option']} takes a {_NUMBERS[number['type']]}, and '{harmless(number['found'], 80)}' is none"
+        near = self._meant(message)
+        raise UsageError(message, subject=self.prog, remedy=f"did you mean {near}?" if near else f"see `{self.prog} --help`")
+
+    def _meant(self, message: str) -> str | None:
+        unknown, choice = _UNKNOWN.search(message), _CHOICE.search(message)
+        if choice:
+            return nearest(choice["found"], [word.strip(" '") for word in choice["known"].split(",")])
+        return nearest(unknown["option"], self._words()) if unknown else None
+
+    def _words(self) -> list[str]:
+        """Give the options of this parser and of its sub-verbs."""
+        found = [word for action in self._actions for word in action.option_strings]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse has no public way to find them
+                found += [word for leaf in action.choices.values() for word in leaf._words()]  # noqa: SLF001 - our own class
+        return found
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -28,7 +28,8 @@ _MAX_LINE = 4000
 class Terminal:
     """Prints for people and for machines; knows whether anybody is watching.
 
-    On a terminal tables fit its width, elsewhere each row is one line. Colour and progress bars need a terminal, ``NO_COLOR`` unset (https://no-color.org) and ``TERM`` other than ``dumb``.
+    On a terminal tables fit its width; elsewhere each row is one line.
+    Colour and progress bars need a terminal, ``NO_COLOR`` unset (https://no-color.org) and ``TERM`` other than ``dumb``.
     """
 
     def __init__(self, environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from otagate._bucket_url import place_of
+from otagate._text import harmless, nearest
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading
 from otagate.errors import ConflictError, NotFoundError, UsageError
@@ -400,7 +401,10 @@ def _check_overrides(state: RolloutState, overrides: Mapping[str, str]) -> None:
     known = {gate.metric for gate in state.spec.gates}
     for metric in overrides:
         if metric not in known:
-            raise UsageError("there is no such gate", metric, expected=f"one of {', '.join(sorted(known))}", found=metric)
+            near = nearest(metric, known)
+            expected = f"one of {', '.join(sorted(known))}" if known else "a rollout with gates"
+            remedy = f"did you mean {near}?" if near else None
+            raise UsageError("there is no such gate", f"'{harmless(metric, 80)}'", expected=expected, remedy=remedy)
     left = machine.unwaived(state, overrides)
     if left and state.stage is Stage.PAUSED:
         reasons = tuple(f"{metric}: {state.latched[metric].reason}" for metric in left)

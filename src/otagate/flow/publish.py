@@ -40,7 +40,8 @@ def build_bundle(workspace: Workspace, folder: Path, *, build: bool = True) -> t
     files = collect_output(workspace)
     archive = folder / "bundle.zip"
     bundle = write_archive(files, archive, on_progress=lambda done, total: workspace.listener.progress("packing", done, total))
-    workspace.listener.note(f"packed {len(bundle.files)} files into {size(bundle.archive_size)}, {bundle.archive}")
+    count = len(bundle.files)
+    workspace.listener.note(f"packed {count} file{'s' * (count != 1)} into {size(bundle.archive_size)}, {bundle.archive}")
     return bundle, archive
 
 

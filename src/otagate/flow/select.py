@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from otagate.errors import UsageError, VerificationError
+import re
+
+from otagate._text import nearest
+from otagate.errors import NotFoundError, UsageError, VerificationError
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName
 from otagate.rollout.repository import Stored
@@ -14,6 +17,25 @@ def channel_names(workspace: Workspace) -> list[ChannelName]:
     names = [phase.channel for track in policy.tracks.values() for phase in track.phases]
     names += [ChannelName(rule.channel) for rule in policy.branches if rule.channel and "{" not in rule.channel]
     return list(dict.fromkeys([*names, *workspace.channels_read_only.names()]))
+
+
+def check_channel(workspace: Workspace, name: ChannelName) -> None:
+    """Refuse a channel that is nowhere: of a misspelt one a monitor would hear for ever that all is well.
+
+    Raises:
+        NotFoundError: Neither does the policy ship to it, nor does the store have it.
+    """
+    rules = workspace.policy.branches
+    if any(_is_of(rule.channel, name) for rule in rules if rule.channel) or name in (known := channel_names(workspace)):
+        return
+    near = nearest(str(name), map(str, known))
+    remedy = f"did you mean {near}?" if near else "see `otagate status`"
+    raise NotFoundError("there is no such channel", f"{name} of {workspace.policy.app}", remedy=remedy)
+
+
+def _is_of(pattern: str, name: ChannelName) -> bool:
+    """Tell whether a rule's channel, such as ``pr-{number}``, may stand for this one."""
+    return re.fullmatch(".+".join(map(re.escape, re.split(r"\{[^{}]*\}", pattern))), str(name)) is not None
 
 
 def active_rollouts(workspace: Workspace) -> list[Stored]:

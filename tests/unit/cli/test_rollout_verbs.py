@@ -145,3 +145,43 @@ def test_a_report_is_xml_whatever_a_source_says() -> None:
     suite = ET.fromstring(draw({said: [result]})).find("testsuite")
     assert suite is not None
     assert (suite.get("errors"), len(suite.findall("testcase/error"))) == ("2", 2)
+
+
+@pytest.mark.parametrize("verb", ["status", "reconcile"])
+def test_a_channel_that_is_nowhere_is_no_channel_where_all_is_well(verb: str, project: Project) -> None:
+    assert project("run").code == 0
+    done = project(verb, "--channel", "internall")
+    assert (done.code, "did you mean internal?" in done.err) == (2, True)
+    assert project(verb, "--channel", "internal").code == 0
+
+
+def test_a_channel_that_a_rule_makes_up_is_known(project: Project) -> None:
+    text = (project.folder / "otagate.yml").read_text()
+    (project.folder / "otagate.yml").write_text(
+        text.replace("branches:", 'branches:\n  "pulls/*": {channel: "pr-{number}"}', 1)
+    )
+    assert project("status", "--channel", "pr-12").code == 0
+    assert project("status", "--channel", "rp-12").code == 2
+
+
+def test_a_waived_failure_is_shown_as_such_and_fails_no_test_case(project: Project) -> None:
+    assert project("run").code == 0
+    project.measure(140, 2000)
+    assert project("reconcile").code == 4
+    misspelt = project("resume", "--override", "crash_rat", "--reason", "known")
+    assert (misspelt.code, "did you mean crash_rate?" in misspelt.err) == (2, True)
+    assert project("resume", "--override", "crash_rate", "--reason", "known").code == 0
+    done = project("reconcile", "--junit", "gates.xml")
+    assert (done.code, "fail (waived)" in done.out) == (0, True)
+    suite = ET.fromstring((project.folder / "gates.xml").read_text()).find("testsuite")
+    assert suite is not None
+    said = [str(case.get("message")) for case in suite.iter("skipped")]
+    assert (suite.get("failures"), said[0].startswith("waived: 140 of 2000 devices bad")) == ("0", True)
+
+
+def test_a_version_whose_rollout_was_aborted_is_not_said_to_be_shipped(project: Project) -> None:
+    assert project("run").code == 0
+    assert project("abort", "--reason", "wrong branch").code == 0
+    done = project("run")
+    assert "nothing is shipped: the rollout of 1.0.0 is aborted" in done.err
+    assert "otagate promote --channel internal --release 1.0.0" in done.out

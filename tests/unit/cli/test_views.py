@@ -72,7 +72,7 @@ def test_what_a_person_can_do_next(stage: Stage, latched: bool, hint: str) -> No
     assert hint in next_hint(state)
 
 
-@pytest.mark.parametrize("stage", [Stage.COMPLETED, Stage.ABORTED, Stage.SUPERSEDED])
+@pytest.mark.parametrize("stage", [Stage.COMPLETED, Stage.SUPERSEDED])
 def test_what_is_over_has_no_next_step(stage: Stage) -> None:
     assert next_hint(fresh(stage=stage)) == ""
     lines = [

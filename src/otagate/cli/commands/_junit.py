@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from otagate.errors import ExitCode, OtagateError
 
 if TYPE_CHECKING:
     from otagate.gate.judge import GateResult
+    from otagate.rollout.reconciler import Outcome
 
 _QUIET = frozenset({ExitCode.DONE, ExitCode.INCONCLUSIVE, ExitCode.WAITING_FOR_APPROVAL})
 """Endings that say less than a report which is missing does."""
@@ -34,8 +35,19 @@ def check_junit(args: argparse.Namespace, env: CommandEnv) -> None:
         output_path(args.junit, env)
 
 
-def write_junit(args: argparse.Namespace, env: CommandEnv, suites: Mapping[str, Sequence[GateResult]]) -> None:
+def write_junit(
+    args: argparse.Namespace,
+    env: CommandEnv,
+    suites: Mapping[str, Sequence[GateResult]],
+    waived: Mapping[str, Collection[str]] | None = None,
+) -> None:
     """Write the report when one was asked for.
+
+    Args:
+        args: The command line, with ``--junit``.
+        env: Where the command runs.
+        suites: Results by what was judged.
+        waived: Metrics whose failures somebody lifted, by the same names.
 
     Raises:
         OtagateError: The file cannot be written.
@@ -46,15 +58,16 @@ def write_junit(args: argparse.Namespace, env: CommandEnv, suites: Mapping[str, 
 
     path = output_path(args.junit, env)
     try:
-        atomic_write(path, draw(suites).encode())
+        atomic_write(path, draw(suites, waived).encode())
     except OSError as error:
         raise translate(error, "cannot write the JUnit report", path) from error
 
 
-def with_junit(result: Result, args: argparse.Namespace, env: CommandEnv, suites: Mapping[str, Sequence[GateResult]]) -> Result:
+def with_junit(result: Result, args: argparse.Namespace, env: CommandEnv, outcomes: Sequence[Outcome]) -> Result:
     """Write the report of what was done already: that it cannot be written is told beside that, and not instead of it."""
+    suites = {outcome.state.id: outcome.results for outcome in outcomes}
     try:
-        write_junit(args, env, suites)
+        write_junit(args, env, suites, {outcome.state.id: list(outcome.state.overrides) for outcome in outcomes})
     except OtagateError as error:
         env.warn(f"{error.what}: {error.subject}" + (f", {error.found}" if error.found else ""))
         return replace(result, exit_code=error.exit_code) if result.exit_code in _QUIET else result

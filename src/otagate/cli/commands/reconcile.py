@@ -18,7 +18,7 @@ from otagate.flow.foresee import foresee
 from otagate.flow.outcome import exit_code
 from otagate.flow.publish import refuse_forks
 from otagate.flow.refresh import due, refresh, refresh_steps
-from otagate.flow.select import readable_rollouts
+from otagate.flow.select import check_channel, readable_rollouts
 from otagate.flow.store_clock import refuse_skew
 from otagate.flow.telling import telling
 
@@ -44,6 +44,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         raise UsageError("`--all` and `--channel` contradict each other", "otagate reconcile", remedy="leave one of them out")
     check_junit(args, env)
     workspace = open_workspace(args, env)
+    if name is not None:
+        check_channel(workspace, name)
     holder = workspace.rollouts.holder(name) if name else None
     found, damaged = ([holder] if holder else [], {}) if name else readable_rollouts(workspace)
     if args.dry_run:
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         max(codes, key=_severity, default=ExitCode.DONE),
         flat,
     )
-    return with_junit(result, args, env, {outcome.state.id: outcome.results for outcome in outcomes})
+    return with_junit(result, args, env, outcomes)
 
 
 _SEVERITY = [ExitCode.DONE, ExitCode.INCONCLUSIVE, ExitCode.WAITING_FOR_APPROVAL, ExitCode.GATE_FAILED, ExitCode.ROLLED_BACK]

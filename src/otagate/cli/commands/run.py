@@ -24,6 +24,7 @@ from otagate.flow.workspace import Workspace
 from otagate.model import Version
 from otagate.policy.values import duration
 from otagate.rollout.reconciler import Outcome
+from otagate.rollout.state import Stage
 
 HELP = "ship this commit along its track"
 _FOR_EVER = timedelta(days=365)
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     code = exit_code(outcome.state, detailed=args.detailed_exitcode)
     data = {**outcome_data(outcome), "outputs": flat}
     result = Result("otagate/run/v1", data, outcome_view(outcome), code, flat)
-    return with_junit(result, args, env, {outcome.state.id: outcome.results})
+    return with_junit(result, args, env, [outcome])
 
 
 def waiting(text: str | None) -> timedelta | None:
@@ -84,6 +85,8 @@ def _ship(workspace: Workspace, shipment: Shipment, *, build: bool, wait: timede
     with scratch_folder() as folder:
         published = publish(workspace, shipment, folder, build=build)
     rollout = start(workspace, shipment, published.ref)
+    if rollout.state.stage in {Stage.ABORTED, Stage.SUPERSEDED}:
+        workspace.listener.warn(f"nothing is shipped: the rollout of {published.ref.version} is {rollout.state.stage.value}")
     outcome = drive(workspace, rollout.state.id, wait=wait, on_step=lambda outcome: say_step(workspace, outcome, wait))
     workspace.edge.warn()
     return outcome

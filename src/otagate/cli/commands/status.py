@@ -13,7 +13,7 @@ from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.mirrors import lag_data, lag_view
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
 from otagate.errors import ExitCode, UsageError
-from otagate.flow.select import active_rollouts, channel_names
+from otagate.flow.select import active_rollouts, channel_names, check_channel
 from otagate.policy.model.policy import Policy
 from otagate.policy.values import duration
 from otagate.rollout import machine
@@ -40,6 +40,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     most = _length(args.max_age)
     workspace = open_workspace(args, env)
     only = channel_of(args)
+    if only is not None:
+        check_channel(workspace, only)
     names = [only] if only else channel_names(workspace)
     readings = [reading for name in names if (reading := workspace.channels_read_only.read(name)) is not None]
     holder = workspace.rollouts.holder(only) if only else None

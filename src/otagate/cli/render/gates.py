@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 from otagate._text import harmless, span
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.gate.judge import Check, CheckKind, GateResult, Verdict, combine
 
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.WARN: Tone.WARN, Verdict.FAIL: Tone.BAD}
+_LIFTED = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE, Verdict.INSUFFICIENT})
 _SMALLEST_SHOWN, _LARGEST_SHOWN = math.log(0.01), math.log(1e9)
 _EVIDENCE = ("gate", "e-value", "pauses at", "rolls back at", "valid at any look", "still needed", "window", "answer", "asked")
 
@@ -29,17 +31,28 @@ def gate_eval_view(results: Sequence[GateResult], verdict: Verdict, facts: Seque
     return [Line(told, _TONES.get(verdict, Tone.WARN)), Facts(shown), *gate_view(results), *evidence_view(results)]
 
 
-def gate_view(results: Sequence[GateResult]) -> list[Block]:
-    """Show what gates found: the counts, what they are held against, and why the verdict is what it is."""
+def gate_view(results: Sequence[GateResult], waived: Collection[str] = ()) -> list[Block]:
+    """Show what gates found: the counts, what they are held against, and why the verdict is what it is.
+
+    Args:
+        results: The gates, judged.
+        waived: Metrics whose failures somebody lifted; they are shown, and said to be so.
+    """
     rows = []
     for result in results:
         for check in result.checks:
             counts = f"{check.bad}/{check.total}" if check.total is not None else "-"
             interval = f"{check.interval[0]:.2%} to {check.interval[1]:.2%}" if check.interval else "-"
-            verdict = check.verdict.value + (" (dry run)" if result.is_dry_run else "")
+            aside = " (dry run)" if result.is_dry_run else " (waived)" if is_waived(result, check, waived) else ""
+            verdict = check.verdict.value + aside
             shown = (_name(result, check), verdict, counts, _estimate(check), interval, _limit(check), check.reason)
             rows.append(shown)
     return [Table(("gate", "verdict", "bad/total", "share", "95% interval", "limit", "reason"), tuple(rows))]
+
+
+def is_waived(result: GateResult, check: Check, waived: Collection[str]) -> bool:
+    """Tell whether a verdict holds nothing up any more; what fails beyond ``escalate`` still rolls back."""
+    return check.verdict in _LIFTED and result.metric in waived and check.name != "escalate"
 
 
 def evidence_view(results: Sequence[GateResult]) -> list[Block]:
@@ -85,10 +98,14 @@ def _evidence(result: GateResult, check: Check) -> tuple[str, ...]:
         "-" if check.kind is CheckKind.VALUE else _odds(check.log_e_rollback),
         f"{check.sequence[0]:.2%} to {check.sequence[1]:.2%}" if check.sequence else "-",
         f"{check.missing} devices" if check.missing else "-",
-        f"{span(check.end - check.start)} from {check.start:%m-%d %H:%M}" if check.start and check.end else "-",
+        f"{_length(check.end - check.start)} from {check.start:%m-%d %H:%M}" if check.start and check.end else "-",
         (check.digest or "-").removeprefix("sha256:")[:12],
-        harmless(check.query, 80) or "-",
+        harmless(check.query, 120) or "-",
     )
+
+
+def _length(window: timedelta) -> str:
+    return span(window) if window >= timedelta(seconds=1) else "under 1s"
 
 
 def _odds(log_e: float | None) -> str:

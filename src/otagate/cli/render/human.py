@@ -108,7 +108,7 @@ def _print_rich(console: Console, block: Block) -> None:
 def _print_table(console: Console, headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> None:
     """Draw a table that fits the terminal, and break no cell but prose.
 
-    Prose in the last column goes on below itself where there is room for it; other columns that do not fit stand below their row.
+    Prose in the last column goes on below itself where there is room for it; all else that does not fit stands below its row.
     """
     from rich.cells import cell_len  # noqa: PLC0415 - only a terminal pays for it
     from rich.text import Text  # noqa: PLC0415 - likewise

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from otagate._text import harmless
+from otagate.cli.render.gates import is_waived
 from otagate.gate.evidence import evidence
 from otagate.gate.judge import Check, GateResult, Verdict
 
@@ -21,40 +22,43 @@ _ERRORS = frozenset({Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE})
 _SKIPPED = frozenset({Verdict.INCONCLUSIVE, Verdict.INSUFFICIENT})
 
 
-def draw(suites: Mapping[str, Sequence[GateResult]]) -> str:
+def draw(suites: Mapping[str, Sequence[GateResult]], waived: Mapping[str, Collection[str]] | None = None) -> str:
     """Write a report.
 
     Args:
         suites: Results by what was judged, such as a rollout's id. A suite without results is written too.
+        waived: Metrics whose failures somebody lifted, by the same names.
 
     Returns:
         An XML document. A failed gate that stops a rollout is a failure; one that only alerts, or is a dry run, passes and says
-        so; a source that cannot be read is an error; what is not decided is skipped.
+        so; a source that cannot be read is an error; what is not decided, or was waived, is skipped.
     """
     root = ET.Element("testsuites", name="otagate")
     for name, results in suites.items():
-        _suite(root, name, results)
+        _suite(root, name, results, (waived or {}).get(name, ()))
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode", xml_declaration=True)
     return _NO_CHARACTERS.sub("\ufffd", text) + "\n"
 
 
-def _suite(root: ET.Element, name: str, results: Sequence[GateResult]) -> None:
+def _suite(root: ET.Element, name: str, results: Sequence[GateResult], waived: Collection[str]) -> None:
     suite = ET.SubElement(root, "testsuite", name=harmless(name, 200))
     for result in results:
         proof = {str(check["name"]): check for check in evidence(result)["checks"]}  # type: ignore[attr-defined]
         for check in result.checks:
             case = ET.SubElement(suite, "testcase", classname=f"gate.{result.metric}", name=check.name)
-            _judged(case, result, check)
+            _judged(case, result, check, waived)
             ET.SubElement(case, "system-out").text = json.dumps(proof[check.name], indent=2, sort_keys=True)
     for tag, attribute in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
         suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite)))
 
 
-def _judged(case: ET.Element, result: GateResult, check: Check) -> None:
+def _judged(case: ET.Element, result: GateResult, check: Check, waived: Collection[str]) -> None:
     reason = harmless(check.reason, 500)
-    if check.verdict is Verdict.FAIL and check.demand.stops:
+    if is_waived(result, check, waived):
+        ET.SubElement(case, "skipped", message=f"waived: {reason}")
+    elif check.verdict is Verdict.FAIL and check.demand.stops:
         ET.SubElement(case, "failure", message=reason, type=check.demand.value)
     elif check.verdict in _ERRORS and result.is_gating:
         ET.SubElement(case, "error", message=reason, type=check.verdict.value)

@@ -66,7 +66,7 @@ def outcome_view(outcome: Outcome) -> list[Block]:
     state = outcome.state
     view = rollout_view(state)
     if outcome.results:
-        view += [*gate_view(outcome.results), *evidence_view(outcome.results)]
+        view += [*gate_view(outcome.results, state.overrides), *evidence_view(outcome.results)]
     if outcome.waiting_for and not state.is_terminal and state.stage is not Stage.PAUSED:
         view.append(Line(f"waiting for {outcome.waiting_for}"))
     if outcome.next_look is not None:
@@ -110,6 +110,9 @@ def next_hint(state: RolloutState) -> str:
             return f"otagate resume{channel}, or otagate rollback{channel}"
         case Stage.ROLLED_BACK:
             return "publish a fix under a new version; phones never take a failed version again"
+        case Stage.ABORTED:
+            channel = channel or " --channel NAME"
+            return f"ship another commit; or this version by hand: otagate promote{channel} --release {state.release.version}"
         case _:
             return ""
 

@@ -112,7 +112,7 @@ def test_broken_policy_is_not_replaced_by_defaults(app: Path) -> None:
         ("--metric crash_rate --bad 1 --total 2 --over soon", "a length of time such as"),
         ("--metric crash_rate --bad 1 --total 2 --since yesterday", "or an instant such as"),
         ("--metric crash_rate --bad 1 --total 2 --since 2026-11-21T12:00:00Z", "begin before now"),
-        ("--metric crash_rate --bad x --total 2", "invalid int"),
+        ("--metric crash_rate --bad x --total 2", "--bad takes a whole number, and 'x' is none"),
         ("--metric nothing_rate --bad 1 --total 2", "no such gate"),
         ("--channel beta --over 45s", "goes with --bad and --total"),
         ("--channel beta", "--channel NAME --release VERSION"),
