@@ -75,6 +75,7 @@ def test_run_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -
         process = spawn(killed, "run", "--wait")
         try:
             process.wait(timeout=dice.uniform(0.15, 0.95) * took)
+            took /= 2  # the machine was busier when it was measured
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             kills += 1
@@ -153,7 +154,9 @@ def test_each_verb_killed_before_a_change_to_the_store_and_run_again_ends_the_sa
     assert changes >= 5
     points = sorted(random.Random(name).sample(range(1, changes + 1), min(MANY or 2, changes)))
     kills = 0
-    for at in points:
+    for at in [*points, 1]:
+        if at == 1 and kills:
+            break
         killed = twin(start, tmp_path / f"killed{at}")
         code = finish(spawn(killed, *verb.argv, OTAGATE_TEST_KILL_AT=str(at))).code
         assert code in {-signal.SIGKILL, said.code}  # soaks end by the clock: not every run makes as many changes

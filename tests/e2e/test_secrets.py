@@ -400,23 +400,23 @@ def test_a_failing_build_that_prints_its_environment_shows_no_key(spied: Shop, t
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
 def test_a_killed_run_leaves_no_key_behind(how: signal.Signals, spied: Shop, tmp_path: Path) -> None:
     secrets = secrets_of(spied)
-    spied.edit("otagate.yml", 'command: "env;', 'command: "echo $$ > started; sleep 30;')
+    spied.edit("otagate.yml", 'command: "env;', 'command: "echo $$ > started; sleep 200;')
     temp = tmp_path / "temp"
     temp.mkdir()
     environ = {**spied.environ, **github(tmp_path / "ci"), **in_variables(spied), "TMPDIR": str(temp), "SOME_TOKEN": TOKEN}
     with subprocess.Popen(
         [OTAGATE, "run"], cwd=spied.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while (
             not (spied.path("started").exists() and spied.path("started").read_text().strip()) and time.monotonic() < deadline
         ):
             time.sleep(0.02)
         process.send_signal(how)
         if how is signal.SIGKILL:
-            process.wait(30)
+            process.wait(90)
             os.killpg(int(spied.path("started").read_text()), how)  # who is killed so cannot end its build
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=90)
     said = Said(process.returncode, out, err)
     if how is not signal.SIGKILL:
         assert said.code == 130

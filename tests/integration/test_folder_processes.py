@@ -122,7 +122,7 @@ def test_kill_9_leaves_nothing_half_written_and_no_lock_behind(tmp_path: Path) -
         # Not at a step's end, but somewhere in the next steps.
         time.sleep(0.0004 * (kill * 7 % 25))
         process.send_signal(signal.SIGKILL)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=120)
         durable += [int(line) for line in rest.splitlines()]
         check_everything(store, place, durable)
     left = unfinished(place)

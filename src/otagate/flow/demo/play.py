@@ -37,8 +37,8 @@ _SPEED = 3000.0
 _SESSIONS = 60.0
 """Of a phone in a virtual day: one every half a second."""
 _BURST_S = 0.5
-_PATIENCE_S = 45.0
-"""For one release. It takes about ten seconds on a small machine."""
+_PATIENCE_S = 240.0
+"""For one release. It takes about ten seconds on a small machine, and many times as long on one that does other things."""
 
 Note = Callable[[str], None]
 

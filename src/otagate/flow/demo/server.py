@@ -14,8 +14,8 @@ from otagate._fs import translate
 from otagate._text import harmless
 from otagate.errors import UnavailableError
 
-_READY_S = 30.0
-_END_S = 15.0
+_READY_S = 120.0
+_END_S = 60.0
 _LOG = "server.log"
 
 
