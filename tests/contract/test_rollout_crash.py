@@ -23,6 +23,7 @@ import pytest
 
 from otagate.errors import NotFoundError, UnavailableError
 from otagate.flow import actions, amending
+from otagate.flow.acting import Action
 from otagate.flow.drive import drive_all
 from otagate.flow.refresh import due, refresh
 from otagate.flow.select import active_rollouts
@@ -57,7 +58,7 @@ def go_on(_world: World, here: Workspace) -> None:
     refresh(here, due(here))
 
 
-def by_hand(make: Callable[[Workspace], actions.Action]) -> Command:
+def by_hand(make: Callable[[Workspace], Action]) -> Command:
     return lambda _world, here: make(here).carry_out()
 
 
@@ -74,7 +75,7 @@ def named(name: str | None) -> ChannelName | None:
 
 
 def promote(name: str, version: str, percent: int, *, lower: bool = False) -> Move:
-    def make(here: Workspace) -> actions.Action:
+    def make(here: Workspace) -> Action:
         return actions.promote(here, ChannelName(name), Version(version), Weight(100 * percent), lower=lower)
 
     command = by_hand(make)
@@ -435,6 +436,23 @@ def test_after_any_kill_a_bad_release_is_taken_back_by_the_next_reconciles(lived
                 assert after["stage"] == "rolled_back" or before["phase"] < 0, name
                 tried += 1
     print(f"taken back from {tried} stores that a kill had left")
+    assert tried >= 50
+
+
+def test_after_any_kill_of_what_supersedes_an_abort_leaves_nothing_that_nobody_watches(lived: Lived) -> None:
+    """Not of the newer one, and not of the older one that it ended."""
+    tried = 0
+    for name in ("paused, then superseded by the fix", "a paused rollout is superseded by one that comes later to its channel"):
+        for one in lived(name):
+            for left in one.found.stores.values():
+                world = left.twin()
+                for stored in active_rollouts(world.process()):
+                    channel = next(channel for channel, holder in world.claims().items() if holder == stored.state.id)
+                    amending.abort(world.process(), ChannelName(channel), "enough").carry_out()
+                check_rules(world, one.by_hand)
+                assert not any(channel.get("candidate") for _, channel in documents(world, "channels")), name
+                tried += 1
+    print(f"aborted from {tried} stores that a kill had left")
     assert tried >= 50
 
 

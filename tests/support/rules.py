@@ -4,6 +4,7 @@ Besides those of :func:`support.world.check_invariants` (pointers name whole rel
 in it twice, serials and revisions grow by one):
 
 * at most one active rollout stands on a channel;
+* what is offered to a part of the devices is watched: a rollout that ``otagate reconcile`` finds is not done with it;
 * what a channel shows is never more than what a rollout recorded before, or a person asked for;
 * where nothing is left to be done, a channel shows just that;
 * what is terminal stays so, and a latched failure stays until it is waived;
@@ -62,6 +63,7 @@ def check_rules(world: World, by_hand: ByHand | None = None) -> None:
     _check_one_per_channel(world, there)
     for name, channel in documents(world, "channels"):
         _check_exposure(name, channel, there, by_hand or {})
+    _check_watched(world, there, by_hand or {})
     _check_shown(world, there)
     _check_told(world, there)
     _check_lives(world)
@@ -118,6 +120,16 @@ def _check_one_per_channel(world: World, there: dict[str, dict[str, Any]]) -> No
             )
             assert channel not in standing, f"{name} and {standing[channel]} both stand on {channel}"
             standing[channel] = name
+
+
+def _check_watched(world: World, there: dict[str, dict[str, Any]], by_hand: ByHand) -> None:
+    """Whoever reconciles finds rollouts by the claims of channels. What a person promoted is that person's to watch."""
+    found = {value["rollout"] for _, value in documents(world, "active")}
+    alive = [one for name, one in there.items() if name in found and (one["stage"] not in TERMINAL or one["intent"])]
+    watched = {one["release"]["version"] for one in alive}
+    for name, channel in documents(world, "channels"):
+        version = (channel["candidate"] or {"version": ""})["version"]
+        assert not version or version in watched or (name, version) in by_hand, f"{version} on {name} is watched by nobody"
 
 
 def _check_shown(world: World, there: dict[str, dict[str, Any]]) -> None:

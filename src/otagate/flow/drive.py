@@ -36,10 +36,11 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
         return existing
     first = track.phases[0].channel
     supersedes = shipment.target is not None and shipment.target.rule.supersede
+    seed = _cohort(workspace, first)  # asked before what has these devices is taken off
     _make_room(workspace, first, shipment.rollout_id, also_active=supersedes)
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
-    state = machine.started(_first_state(workspace, shipment, track, ref), workspace.store_clock.now())
+    state = machine.started(_first_state(workspace, shipment, track, ref, seed), workspace.store_clock.now())
     workspace.releases.refuse_condemned(workspace.releases.resolve(ref), workspace.clock.now())
     try:
         created = workspace.rollouts.create(state)
@@ -52,7 +53,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     return created
 
 
-def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef) -> RolloutState:
+def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref: ReleaseRef, seed: str | None) -> RolloutState:
     policy, context = workspace.policy, workspace.context
     origin = {"commit": context.commit, "ref": context.ref, "run": context.run_url, "actor": workspace.actor}
     # A rule that names a channel moves it at once: there is nothing to watch.
@@ -62,7 +63,7 @@ def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref
         app=policy.app,
         release=ref,
         spec=RolloutSpec(track, gates, policy.judgement, policy.windows),
-        seed=_cohort(workspace, track.phases[0].channel) or secrets.token_hex(16),
+        seed=seed or secrets.token_hex(16),
         created_at=workspace.store_clock.now(),
         origin={name: harmless(value) for name, value in origin.items() if value},
         superseding=shipment.target is not None and shipment.target.rule.supersede,
@@ -72,11 +73,14 @@ def _first_state(workspace: Workspace, shipment: Shipment, track: TrackSpec, ref
 def _cohort(workspace: Workspace, channel: ChannelName) -> str | None:
     """Give the seed of the devices that have what is about to be replaced: they are the first to get the fix.
 
-    Asked of the channel, not of the rollout that was superseded: who is killed right after superseding it finds it there still.
+    Who was killed right after superseding it finds the seed with the rollout that had the channel last.
     """
     reading = workspace.channels_read_only.read(channel)
     candidate = reading.state.candidate if reading else None
-    return candidate.seed if candidate else None
+    if candidate is not None:
+        return candidate.seed
+    last = workspace.rollouts.last(channel)
+    return last.state.seed if last is not None and last.state.stage is Stage.SUPERSEDED else None
 
 
 def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, also_active: bool) -> None:
@@ -97,7 +101,7 @@ def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, a
             " end it: `supersede: true` in their rule of `branches`",
         )
     by = (rollout_id, workspace.actor)
-    workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, *by, now, keep=channel))
+    workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, *by, now))
 
 
 def drive(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from otagate.model import ChannelName, Weight
+from otagate.model import Weight
 from otagate.rollout._told import told
 from otagate.rollout.forward import intent
 from otagate.rollout.state import Note, Op, OpKind, RolloutSpec, RolloutState, Stage
@@ -73,26 +73,18 @@ def roll_back(state: RolloutState, reason: str, actor: str, now: datetime) -> Ro
     return told(ended, "rollout.rolled_back", now, reason=reason, actor=actor, channels=", ".join(map(str, reached)))
 
 
-def supersede(state: RolloutState, by: str, actor: str, now: datetime, *, keep: ChannelName | None = None) -> RolloutState:
-    """End a rollout because a newer one takes its place. Its channels are left as they are: the newer one moves them.
+def supersede(state: RolloutState, by: str, actor: str, now: datetime) -> RolloutState:
+    """End a rollout where it stands because a newer one takes its place. Final.
+
+    It leaves no release behind that nobody watches: the newer one may be ended, or killed, before it offers anything.
 
     Args:
         state: A rollout that is not over.
         by: The newer one.
         actor: Who does it.
         now: The time.
-        keep: The channel that the newer one takes over; another one, that it was just entering, is left to nobody and so
-            stops offering the release.
     """
-    if state.is_terminal:
-        return state
-    reason = f"superseded by {by}"
-    begun = (*(state.intent.ops if state.intent else ()), *state.unfinished)
-    left = [op.channel for op in begun if op.kind is OpKind.CLAIM and keep is not None and op.channel != keep]
-    kinds = (OpKind.DROP, OpKind.UNPAUSE) if state.stage is Stage.PAUSED else (OpKind.DROP,)
-    ops = [Op(kind, name) for name in left for kind in kinds]
-    ended = replace(state, stage=Stage.SUPERSEDED, outcome=reason, awaiting="", intent=intent(ops, Stage.SUPERSEDED))
-    return told(ended, "rollout.superseded", now, reason=reason, actor=actor)
+    return _end(state, Stage.SUPERSEDED, f"superseded by {by}", actor, now)
 
 
 def abort(state: RolloutState, reason: str, actor: str, now: datetime) -> RolloutState:
@@ -101,14 +93,18 @@ def abort(state: RolloutState, reason: str, actor: str, now: datetime) -> Rollou
     What it has settled stays; where it had not, the release is taken off, and its version is not blocked: nothing is said
     against it.
     """
+    return _end(state, Stage.ABORTED, reason, actor, now)
+
+
+def _end(state: RolloutState, stage: Stage, reason: str, actor: str, now: datetime) -> RolloutState:
     if state.is_terminal:
         return state
     ops = [Op(OpKind.DROP, name) for name in reversed(state.exposed)]
     # Also when it was being resumed and whoever did that was killed before the channel was open again.
     if state.exposed and (state.stage is Stage.PAUSED or _opens(state)):
         ops.append(Op(OpKind.UNPAUSE, state.exposed[-1]))
-    ended = replace(state, stage=Stage.ABORTED, outcome=reason, awaiting="", unfinished=(), intent=intent(ops, Stage.ABORTED))
-    return told(ended, "rollout.aborted", now, reason=reason, actor=actor)
+    ended = replace(state, stage=stage, outcome=reason, awaiting="", unfinished=(), intent=intent(ops, stage))
+    return told(ended, f"rollout.{stage.value}", now, reason=reason, actor=actor)
 
 
 def _opens(state: RolloutState) -> bool:
@@ -186,6 +182,7 @@ def amend(state: RolloutState, spec: RolloutSpec, reason: str, actor: str, now: 
         awaiting="",
         approvals=_without_few(state),
         totals={},  # another source may count otherwise
+        passed=(),  # and other limits have not been held yet
     )
     changed = {"was": str(state.spec.digest), "spec": str(spec.digest)}
     return told(amended, "rollout.amended", now, reason=reason, actor=actor, **changed)

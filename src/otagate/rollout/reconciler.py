@@ -262,19 +262,17 @@ class Reconciler:
             holder = self.effects.rollouts.holder(op.channel) if op.kind is OpKind.CLAIM else None
             if holder is not None and holder.state.id != state.id and _gives_way(holder.state, state):
                 self.effects.refuse_if_replaced(state)
-                self._end(holder.state.id, state.id, op.channel)
-
-    def _end(self, rollout_id: str, by: str, channel: ChannelName) -> None:
-        self.command(rollout_id, lambda held, now: machine.supersede(held, by, "", now, keep=channel))
+                self.command(holder.state.id, lambda held, now: machine.supersede(held, state.id, "", now))
 
 
 def _gives_way(holder: RolloutState, newer: RolloutState) -> bool:
     """Tell whether a rollout makes room for a newer one: when it is paused, or the newer one is a fix that may end it.
 
-    Also when it has ended and only its ledger entries are to be written: who was killed right after superseding it goes on.
+    Also when it has ended and only its ledger entries are to be written, or was superseded and its release is still to be
+    taken off: who was killed right after superseding it goes on.
     """
     if holder.is_terminal:
-        return holder.intent is None
+        return holder.intent is None or holder.stage is Stage.SUPERSEDED
     return newer.created_at > holder.created_at and (holder.stage is Stage.PAUSED or newer.superseding)
 
 
@@ -300,7 +298,7 @@ def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: st
         return f"an approval of {approval(state.awaiting)}"
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
-    held = [f"{result.metric}: {result.reason}" for result in results if result.holds]
+    held = [f"{result.metric}: {result.holding.reason}" for result in results if result.holds]
     return held_by or "; ".join(held) or machine.waits_for_window(state, now)
 
 

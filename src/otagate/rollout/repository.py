@@ -34,6 +34,7 @@ class Rollouts:
     A channel is held by at most one rollout. The claim is taken before the pointer is touched, and given up when the
     rollout leaves the channel or ends. A claim whose rollout is over, or was never written, is free; one that has ended but
     whose last effects or ledger entries are still to be done is not over, so that whoever comes next finds and finishes it.
+    A claim also names the rollout that had the channel last, so that people can be told what became of it.
     """
 
     def __init__(self, documents: DocumentStore, app: AppId) -> None:
@@ -94,6 +95,12 @@ class Rollouts:
         stored = self.load(holder) if holder else None
         return None if stored is None or stored.state.is_over else stored
 
+    def last(self, channel: ChannelName) -> Stored | None:
+        """Give the rollout that has a channel or had it last, whatever became of it; None when there was none."""
+        claim = self._claim(channel)
+        found = (self.load(name) for name in (_claimant(claim), _last(claim)) if name)
+        return next((stored for stored in found if stored is not None), None)
+
     def claim(self, channel: ChannelName, rollout_id: str, still: Callable[[], None] = lambda: None) -> None:
         """Take a channel for a rollout; fine when it has it already.
 
@@ -113,7 +120,7 @@ class Rollouts:
             raise self._held(channel, rollout_id, holder)
         still()
         try:
-            write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
+            write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, _claimed(rollout_id, doc), doc)
         except ConflictError:
             # Another machine that carries on the same rollout may have taken it.
             if _claimant(self._claim(channel)) != rollout_id:
@@ -132,7 +139,7 @@ class Rollouts:
             if holder is not None and holder.state.id != rollout_id:
                 raise self._held(channel, rollout_id, holder)
             try:
-                write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, {"rollout": rollout_id}, doc)
+                write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, _claimed(rollout_id, doc), doc)
             except ConflictError:
                 if attempt == _TRIES:
                     raise
@@ -145,7 +152,7 @@ class Rollouts:
         if _claimant(doc) != rollout_id:
             return
         try:
-            write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, {"rollout": ""}, doc)
+            write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, _claimed("", doc), doc)
         except ConflictError:
             if _claimant(self._claim(channel)) == rollout_id:
                 raise
@@ -171,3 +178,12 @@ class Rollouts:
 
 def _claimant(claim: JsonDoc | None) -> str:
     return str(claim.body.get("rollout", "")) if claim else ""
+
+
+def _last(claim: JsonDoc | None) -> str:
+    return str(claim.body.get("last", "")) if claim else ""
+
+
+def _claimed(rollout_id: str, before: JsonDoc | None) -> dict[str, str]:
+    was = _claimant(before)
+    return {"rollout": rollout_id, "last": was if was not in {"", rollout_id} else _last(before)}

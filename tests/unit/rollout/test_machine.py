@@ -288,7 +288,8 @@ def test_silence_holds_and_after_its_grace_pauses(verdict: Verdict, grace: timed
     silent = (result("crash_rate", verdict, holds=True),)
     began = machine.decide(entered(), silent, SOAK_OVER)
     assert (began.stage, began.troubles) == (Stage.SOAKING, {"crash_rate": SOAK_OVER})
-    assert machine.decide(began, silent, SOAK_OVER + grace) == began
+    held = machine.decide(began, silent, SOAK_OVER + grace)
+    assert replace(held, silent=began.silent) == began
     after = machine.decide(began, silent, SOAK_OVER + grace + timedelta(seconds=1))
     assert (after.stage, after.paused_actor) == (Stage.PAUSED, "")
     assert "crash_rate has had no usable answer" in after.paused_by
@@ -373,9 +374,11 @@ def test_a_rollout_that_exposed_nobody_yet_is_paused_without_touching_a_channel(
     assert (resumed.stage, resumed.intent, resumed.events[-1].data["reason"]) == (Stage.PENDING, None, "resumed by hand")
 
 
-def test_superseding_leaves_channels_as_they_are() -> None:
+def test_superseding_leaves_no_release_behind_that_nobody_watches() -> None:
     after = machine.supersede(entered(), "1.0.1-production", "ana", NOW)
-    assert (after.stage, after.intent, after.outcome) == (Stage.SUPERSEDED, None, "superseded by 1.0.1-production")
+    assert (after.stage, ops(after), after.outcome) == (Stage.SUPERSEDED, ["drop internal"], "superseded by 1.0.1-production")
+    paused = finished(machine.pause(entered(), "a", "ana", NOW), NOW)
+    assert ops(machine.supersede(paused, "b", "ana", NOW)) == ["drop internal", "unpause internal"]
     assert [str(name) for name in machine.claimed(after)] == ["internal"]
     assert [str(name) for name in machine.claimed(fresh())] == ["internal"]
 

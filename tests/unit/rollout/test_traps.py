@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from otagate.channel import transitions
 from otagate.errors import VerificationError
 from otagate.flow import actions, amending
 from otagate.flow.replay import replay_rollout
@@ -20,12 +21,14 @@ from otagate.model import ChannelName, Weight
 from otagate.policy.model.bundles import TrustSpec
 from otagate.policy.model.gates import Action, GateSpec, Judgement, Limit, ValueLimit
 from otagate.policy.model.tracks import BranchRule, OnInsufficient
+from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout.codec import decode, encode
 from otagate.rollout.effects import Effects
 from otagate.rollout.memory import believable, counted
 from otagate.rollout.repository import Rollouts
 from otagate.rollout.state import RolloutState, Stage
 from support.rollouts import fresh
+from support.rules import check_rules
 from support.world import APP, BAD, DAY, GATES, HOUR, NOW, World, check_invariants, phase, shown, track
 
 RAMP = track(phase("stable", 5, 50, 100))
@@ -316,6 +319,51 @@ def test_what_is_superseded_half_way_to_the_next_channel_is_offered_to_nobody_th
     assert (world.state().stage, world.state().intent) == (Stage.SUPERSEDED, None)
     assert world.claims() == {"beta": "1.0.1-hotfix", "stable": ""}
     check_invariants(world)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda here: amending.abort(here, None, "enough"), lambda here: actions.rollback(here, None, None, "")]
+)
+def test_a_fix_that_is_ended_before_it_was_offered_leaves_nobody_with_what_it_superseded(end: Any, tmp_path: Path) -> None:
+    """It ends the older rollout, and is killed, and ended itself: nobody would watch the older one's release any more."""
+    world = fixing(tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(transitions, "offer", _die)
+        with pytest.raises(KilledError):
+            world.run("1.0.1", branch="hotfix/login")
+    assert world.state().stage is Stage.SUPERSEDED
+    end(world.process()).carry_out()
+    stable = shown(world.channel("stable"))
+    assert stable is not None
+    assert (stable["stable"], stable["candidate"], stable["paused"]) == ("0.9.0", None, False)
+    assert "1.0.0" not in stable["blocked"], "nothing was said against it"
+    check_rules(world)
+
+
+def test_a_fix_that_waits_for_its_window_leaves_nobody_with_what_it_superseded(tmp_path: Path) -> None:
+    world = fixing(tmp_path)
+    fair = WindowsSpec(freezes=(Freeze("2026-11-20", "2026-12-24", "a fair"),))
+    world.policy = replace(world.policy, windows=fair)
+    waits = world.run("1.0.1", branch="hotfix/login")
+    assert (waits.state.stage, "a fair" in waits.waiting_for) == (Stage.PENDING, True)
+    assert (shown(world.channel("stable")) or {})["candidate"] is None
+    world.clock.pass_(40 * DAY)
+    world.reconcile("1.0.1-hotfix")
+    assert (shown(world.channel("stable")) or {})["candidate"] == ("1.0.1", 2000)
+    assert world.state("1.0.1-hotfix").seed == world.state().seed, "those who had the fault are still the first"
+
+
+@pytest.mark.parametrize("place", ["claim", "create", "confirm"])
+def test_a_fix_that_is_killed_while_it_starts_goes_to_the_same_devices_first(place: str, tmp_path: Path) -> None:
+    world = fixing(tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Rollouts, place, _die)
+        with pytest.raises(KilledError):
+            world.run("1.0.1", branch="hotfix/login")
+    assert (world.state().stage, (shown(world.channel("stable")) or {})["candidate"]) == (Stage.SUPERSEDED, None)
+    check_rules(world)
+    world.run("1.0.1", branch="hotfix/login")
+    assert world.state("1.0.1-hotfix").seed == world.state().seed
 
 
 def _die(*_args: object) -> None:
