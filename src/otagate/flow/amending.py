@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otagate.errors import ConflictError, NotFoundError, UsageError
-from otagate.flow.actions import Action, commanded
+from otagate.flow.acting import Action, commanded
 from otagate.flow.publish import refuse_forks
 from otagate.flow.select import active_rollout
 from otagate.flow.workspace import Workspace

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from otagate.channel.copies import PointerGap, compare, copy
 from otagate.channel.hosted import HostedChannels
 from otagate.errors import NotFoundError, UnavailableError, VerificationError
-from otagate.flow.actions import find_release
+from otagate.flow.acting import find_release
 from otagate.flow.mirror_lag import Findings, MirrorLag, ReleaseGap, fallback, served
 from otagate.flow.select import active_rollouts, channel_names
 from otagate.model import ChannelName, ReleaseRef, Version

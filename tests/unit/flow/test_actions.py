@@ -10,6 +10,8 @@ import pytest
 from otagate.channel import transitions
 from otagate.errors import ConflictError, NotFoundError, UsageError, VerificationError
 from otagate.flow import actions
+from otagate.flow.acting import Action, find_release
+from otagate.flow.going_back import BUILTIN
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model.bundles import TrustSpec
@@ -39,7 +41,7 @@ def idle(tmp_path: Path) -> World:
     return made
 
 
-def titles(action: actions.Action) -> list[tuple[str, str]]:
+def titles(action: Action) -> list[tuple[str, str]]:
     return [(step.title, step.status.value) for step in action.plan.steps]
 
 
@@ -301,7 +303,7 @@ def test_a_repeated_rollback_without_a_channel_finds_what_was_done(world: World)
 
 def test_going_further_back_takes_a_name(idle: World) -> None:
     actions.rollback(idle.process(), STABLE, None, "").carry_out()
-    actions.rollback(idle.process(), STABLE, actions.BUILTIN, "").carry_out()
+    actions.rollback(idle.process(), STABLE, BUILTIN, "").carry_out()
     state = idle.channel("stable")
     assert state is not None
     assert state.stable is None
@@ -309,7 +311,7 @@ def test_going_further_back_takes_a_name(idle: World) -> None:
 
 def test_what_a_killed_rollback_did_not_write_is_written_by_the_next(idle: World) -> None:
     workspace = idle.process()
-    bad = actions.find_release(workspace, Version("0.9.0")).ref
+    bad = find_release(workspace, Version("0.9.0")).ref
     workspace.reconciler.effects.move(STABLE, lambda state: transitions.withdraw(state, bad))  # and killed here
     actions.rollback(idle.process(), STABLE, None, "").carry_out()
     entry = idle.ledger()[-1]

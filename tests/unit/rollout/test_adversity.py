@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from otagate.flow import actions, amending
+from otagate.flow import acting, actions, amending
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Reading
 from otagate.model import ChannelName
@@ -168,5 +168,5 @@ def test_stopping_works_from_every_place_of_a_life(tmp_path: Path) -> None:
                 check_invariants(one)
 
 
-def _back(here: Workspace, name: ChannelName | None, reason: str) -> actions.Action:
+def _back(here: Workspace, name: ChannelName | None, reason: str) -> acting.Action:
     return actions.rollback(here, name, None, reason)

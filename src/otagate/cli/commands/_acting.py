@@ -10,7 +10,7 @@ from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.cli.render.views import channel_data, channel_view, next_hint, outputs, rollout_data, rollout_view
-from otagate.flow.actions import Action
+from otagate.flow.acting import Action
 from otagate.flow.store_clock import warn_of_skew
 from otagate.flow.telling import telling
 from otagate.flow.workspace import Workspace
