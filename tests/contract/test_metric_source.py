@@ -26,7 +26,7 @@ from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts, DeviceFacts, Mark, 
 from otagate.telemetry.sql import open_telemetry
 from support import vendor_worlds, vendor_worlds_cloud
 from support.metric_server import Respond, send, serving
-from support.vendor_world import NEWEST, QUERY, START, VALUE_QUERY, VendorWorld, fingerprint
+from support.vendor_world import NEWEST, QUERY, START, VALUE_QUERY, Patience, VendorWorld, fingerprint
 from support.vendor_world import Respond as StoreResponds
 
 HOSTILE = "1.0.0-a\"b'c{end}$(touch pwned)`x`&d=e?f#g%2F h;i|j\n--k"
@@ -276,6 +276,20 @@ def vendors_with(feature: str) -> list[str]:
     return [kind for kind, world in VENDORS.items() if hasattr(world, feature)]
 
 
+def parts(kind: str) -> list[StoreResponds]:
+    """Give the answers by which a kind of store says that they are not the whole."""
+    world: Any = VENDORS[kind](ExitStack())
+    found: list[StoreResponds] = world.parts()
+    return found
+
+
+def patience(kind: str) -> Patience:
+    """Give the answers by which a kind of store asks for patience."""
+    world: Any = VENDORS[kind](ExitStack())
+    found: Patience = world.busy()
+    return found
+
+
 def answering_world(kind: str, root: Path, stack: ExitStack) -> World:
     match kind:
         case "file":
@@ -505,6 +519,47 @@ def test_a_busy_store_is_asked_again_when_it_says(vendor: VendorWorld) -> None:
     found = vendor.source(lambda request: busy.pop() if busy else good(request)).read(QUERY)
     assert (found.bad, found.total) == (2, 40)
     assert vendor.clock.waits == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [(kind, place) for kind in vendors_with("busy") for place in range(len(patience(kind)))]
+)
+def test_a_store_asks_for_patience_in_a_way_of_its_own(kind: str, place: int) -> None:
+    vendor: Any = VENDORS[kind](ExitStack())
+    busy, wait = patience(kind)[place]
+    good, answers = vendor.says(2, 40), [busy]
+    found = vendor.source(lambda request: answers.pop() if answers else good(request)).read(QUERY)
+    assert (found.bad, found.total) == (2, 40)
+    assert vendor.clock.waits == [wait]
+    # Who is never done asking for it has failed.
+    sent: list[httpx.Request] = []
+    told = failure(vendor, kept(lambda _: busy, sent))
+    assert f"HTTP {busy.status_code}" in told
+    assert "(3 tries)" in told
+    assert len(sent) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [(kind, place) for kind in vendors_with("parts") for place in range(len(parts(kind)))]
+)
+def test_a_part_of_an_answer_is_no_answer(kind: str, place: int) -> None:
+    failure(VENDORS[kind](ExitStack()), parts(kind)[place])
+
+
+def test_every_store_says_when_it_gives_a_part() -> None:
+    """But Graphite, which leaves out what did not answer without a word, and Capgo, see docs/gates.md."""
+    assert set(VENDORS) - set(vendors_with("parts")) == {"graphite", "capgo"}
+
+
+@pytest.mark.parametrize("status", [202, 206])
+def test_what_is_accepted_or_a_range_is_no_answer(vendor: VendorWorld, status: int) -> None:
+    good = vendor.says(2, 40)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        whole = good(request)
+        return httpx.Response(status, content=whole.content, headers={"Content-Type": whole.headers["Content-Type"]})
+
+    assert f"HTTP {status}" in failure(vendor, respond)
 
 
 @pytest.mark.parametrize("status", [500, 503])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 
@@ -19,6 +19,19 @@ QUERY = MetricQuery("crash_rate", "com.example.app", "stable", "1.4.2", START, E
 VALUE_QUERY = MetricQuery("latency", "com.example.app", "stable", "1.4.2", START, END, 500, ask=Ask.VALUE)
 
 Respond = Callable[[httpx.Request], httpx.Response]
+Patience = list[tuple[httpx.Response, float]]
+"""Answers that mean "not now", with the seconds that each asks to wait."""
+
+
+def edited(respond: Respond, edit: Callable[[Any], None]) -> Respond:
+    """Answer the same, after ``edit`` has changed the JSON document."""
+
+    def and_edit(request: httpx.Request) -> httpx.Response:
+        document = respond(request).json()
+        edit(document)
+        return httpx.Response(200, json=document)
+
+    return and_edit
 
 
 def fingerprint(text: str) -> int:
@@ -41,8 +54,10 @@ class VendorWorld(Protocol):
     """One maker's store.
 
     A world may also have: ``value(number)`` (answers with a plain number), ``several()`` (two series where one was asked),
-    ``no_number()`` (NaN, as the store writes it), ``fraction()`` (half a device), and ``window``, the texts that must stand in
-    the decoded requests for the window of QUERY.
+    ``no_number()`` (NaN, as the store writes it), ``fraction()`` (half a device), ``window``, the texts that must stand in
+    the decoded requests for the window of QUERY, ``parts()`` (answers that hold good numbers, and say somewhere that they are
+    not the whole), and ``busy()`` (answers by which the store asks for patience in a way of its own, with the wait that it
+    asks for).
     """
 
     hostile: str

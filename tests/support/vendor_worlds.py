@@ -28,7 +28,7 @@ from otagate.policy.model.vendors import (
     PrometheusSource,
 )
 from support.identities import World
-from support.vendor_world import END, NEWEST, START, Clock, Respond, VendorWorld, fingerprint
+from support.vendor_world import END, NEWEST, START, Clock, Respond, VendorWorld, edited, fingerprint
 
 SECRET = "correct-horse-battery-staple"
 URL = "https://metrics.test"
@@ -157,6 +157,13 @@ class PrometheusWorld(OneNumberWorld):
         rows = [{"metric": {"instance": name}, "value": [END.timestamp(), "4"]} for name in ("a", "b")]
         return lambda _: self.sent(self.document(rows))
 
+    def parts(self) -> list[Respond]:
+        good = self.says(2, 40)
+        return [
+            edited(good, lambda document: document.update(warnings=["No StoreAPIs matched for this query"])),
+            edited(good, lambda document: document.update(isPartial=True)),
+        ]
+
 
 class GoogleWorld(PrometheusWorld):
     below = "/v1/projects/acme-prod/location/global/prometheus"
@@ -248,6 +255,11 @@ class InfluxdbWorld(OneNumberWorld):
     def several(self) -> Respond:
         return lambda _: self.sent(self.rows(4, 5))
 
+    def parts(self) -> list[Respond]:
+        broken = b"#datatype,string,string\r\n#default,,\r\n,error,reference\r\n,engine: context canceled,897\r\n"
+        good = self.says(2, 40)
+        return [lambda request: self.sent(good(request).content + broken)]
+
 
 class DynatraceWorld(OneNumberWorld):
     hostile = "1.0.0-a'b c{end}$(x)`\\d),or(e;--k"
@@ -283,6 +295,16 @@ class DynatraceWorld(OneNumberWorld):
     def several(self) -> Respond:
         rows = [{"dimensions": [name], "timestamps": [1], "values": [4]} for name in ("a", "b")]
         return lambda _: self.sent(self.document(rows))
+
+    def parts(self) -> list[Respond]:
+        good = self.says(2, 40)
+        return [
+            edited(good, lambda document: document.update(warnings=["Some data is missing"])),
+            edited(good, lambda document: document["result"][0].update(warnings=["The metric is deprecated"])),
+            edited(good, lambda document: document["result"][0].update(dimensionCountRatio=1.0)),
+            edited(good, lambda document: document["result"][0].update(dataPointCountRatio=1.7)),
+            edited(good, lambda document: document.update(nextPageKey="AQAAABQBAAAABQ==")),
+        ]
 
 
 WORLDS: dict[str, Callable[[ExitStack], VendorWorld]] = {

@@ -32,7 +32,7 @@ from otagate.policy.model.vendors import (
     NewRelicSource,
     SentrySource,
 )
-from support.vendor_world import END, NEWEST, START, Clock, Respond, VendorWorld, fingerprint
+from support.vendor_world import END, NEWEST, START, Clock, Patience, Respond, VendorWorld, edited, fingerprint
 
 NOW = END
 BEGAN, ENDED = int(START.timestamp()), int(END.timestamp())
@@ -166,6 +166,17 @@ class DatadogWorld(AskedWorld):
         column = {"name": "a", "type": "number", "values": [number], "meta": {"unit": None}}
         return {"data": {"type": "scalar_response", "attributes": {"columns": [column]}}}
 
+    def parts(self) -> list[Respond]:
+        good = self.says(2, 40)
+        return [
+            edited(good, lambda document: document.update(errors="Query timed out")),
+            edited(good, lambda document: document.update(meta={"status": "timeout"})),
+            edited(good, lambda document: document.update(meta={"status": "done", "warnings": [{"title": "Partial"}]})),
+        ]
+
+    def busy(self) -> Patience:
+        return [(httpx.Response(429, json={"errors": ["slow down"]}, headers={"X-RateLimit-Reset": "9"}), 9.0)]
+
     def echo(self, request: httpx.Request) -> httpx.Response:
         name, _, rest = self.query_of(request).partition(" {version:")
         # Datadog writes tags in lower case, and a plus as an underscore.
@@ -193,7 +204,29 @@ class NewRelicWorld(AskedWorld):
         return str(body_of(request)["variables"]["nrql"])
 
     def answer(self, number: Number) -> Any:
-        return {"data": {"actor": {"account": {"nrql": {"results": [{"uniqueCount.device": number}]}}}}}
+        # It remarks that it found nothing, which is no warning.
+        messages = [] if number else ["No events found -- do you have the correct event type and time range?"]
+        found = {"results": [{"uniqueCount.device": number}], "metadata": {"messages": messages}}
+        return {"data": {"actor": {"account": {"nrql": found}}}}
+
+    def parts(self) -> list[Respond]:
+        def warned(document: Any) -> None:
+            document["data"]["actor"]["account"]["nrql"]["metadata"]["messages"] = ["Some expressions can't be transformed."]
+
+        good = self.says(2, 40)
+        return [
+            edited(good, warned),
+            edited(good, lambda document: document.update(errors=[{"message": "A part of the accounts did not answer"}])),
+        ]
+
+    def busy(self) -> Patience:
+        nothing = {"data": {"actor": {"account": {"nrql": None}}}}
+        errors = [
+            {"message": "NRDB query duration exceeded the set timeout", "extensions": {"errorClass": "TIMEOUT"}},
+            {"message": "Too many requests", "extensions": {"errorClass": "TOO_MANY_REQUESTS"}},
+            {"message": "Something went wrong", "extensions": {"errorClass": "SERVER_ERROR"}},
+        ]
+        return [(httpx.Response(200, json={**nothing, "errors": [error]}), 0.0) for error in errors]
 
 
 class AzureWorld(AskedWorld):
@@ -213,6 +246,11 @@ class AzureWorld(AskedWorld):
         wire = httpx.MockTransport(respond)
         spec = AzureMonitorSource(self.workspace, self.asked)
         return AzureMonitorMetrics(spec, self.root, environ, pace=self.clock.pace(), transport=wire, outside=outside)
+
+    def parts(self) -> list[Respond]:
+        inner = {"code": "-2133196797", "message": "The results of this query exceed the set limit.", "severity": 2}
+        error = {"code": "PartialError", "message": "There were some errors when processing your query.", "details": [inner]}
+        return [edited(self.says(2, 40), lambda document: document.update(error=error))]
 
     def two(self) -> Any:
         columns = [{"name": "platform", "type": "string"}, {"name": "dcount_device", "type": "long"}]
@@ -269,6 +307,22 @@ class CloudwatchWorld(AskedWorld):
             "Values": list(points.values()),
         }
 
+    def parts(self) -> list[Respond]:
+        message = {"Code": "MaxMetricsExceeded", "Value": "Maximum number of allowed metrics exceeded"}
+        good = self.says(2, 40)
+        return [
+            edited(good, lambda document: document["MetricDataResults"][0].update(StatusCode="PartialData")),
+            edited(good, lambda document: document["MetricDataResults"][0].update(StatusCode="InternalError")),
+            edited(good, lambda document: document["MetricDataResults"][0].update(Messages=[message])),
+            edited(good, lambda document: document.update(Messages=[message])),
+        ]
+
+    def busy(self) -> Patience:
+        kinds = ("Throttling", "com.amazon.coral.service#ThrottlingException", "LimitExceeded", "RequestLimitExceeded:Sender")
+        said = [{"__type": kind, "message": "Rate exceeded"} for kind in kinds]
+        failed = {"MetricDataResults": [self.result({}, "InternalError")], "Messages": []}
+        return [*((httpx.Response(400, json=body), 0.0) for body in said), (httpx.Response(200, json=failed), 0.0)]
+
     def answer(self, number: Number) -> Any:
         # A point is named by its beginning, here a minute before the newest observation.
         points = {} if number is None else {(NEWEST - timedelta(minutes=1)).timestamp(): number}
@@ -307,6 +361,21 @@ class SentryWorld(_World):
 
     def nothing(self) -> Respond:
         return lambda _: httpx.Response(200, json={**self.answer({}), "groups": []})
+
+    def parts(self) -> list[Respond]:
+        field = "count_unique(user)"
+        good = self.says(2, 40)
+        return [
+            edited(good, lambda document: document["intervals"].pop()),
+            edited(good, lambda document: document["groups"][0]["totals"].update({field: None})),
+            edited(good, lambda document: document["groups"].append(document["groups"][0])),
+        ]
+
+    def busy(self) -> Patience:
+        reset = {"X-Sentry-Rate-Limit-Reset": str(ENDED + 5), "X-Sentry-Rate-Limit-Remaining": "0"}
+        return [
+            (httpx.Response(429, json={"detail": "You are attempting to use this endpoint too often."}, headers=reset), 5.0)
+        ]
 
     def echo(self, request: httpx.Request) -> httpx.Response:
         (query,) = parse_qs(request.url.query.decode())["query"]

@@ -30,6 +30,8 @@ _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
 Headers = tuple[tuple[str, str], ...]
 Explain = Callable[[bytes], str | None]
 """Finds in the body of a refusal what the server says is wrong."""
+IsBusy = Callable[[bytes], bool]
+"""Tells whether a body says "not now"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,25 @@ class Door:
     """Asks one API. ``words`` of its headers never stand in a message, whatever the server repeats."""
 
     def __init__(
-        self, wire: Wire, url: str, headers: Headers, timeout: timedelta, *, signer: CloudSigner | None = None
+        self,
+        wire: Wire,
+        url: str,
+        headers: Headers,
+        timeout: timedelta,
+        *,
+        signer: CloudSigner | None = None,
+        is_busy: IsBusy | None = None,
     ) -> None:
-        """Ask below ``url`` with these headers (values that are already read), and signed where there is a ``signer``."""
+        """Ask below ``url`` with these headers (values that are already read), and signed where there is a ``signer``.
+
+        ``is_busy`` knows the bodies that mean "not now" whatever their status: such a question is asked again.
+        """
         self._exchange = Exchange(wire.pace or Pace(), wire.environ.get("SSL_CERT_FILE"), wire.transport)
         self._url = url.rstrip("/")
         self._headers = headers
         self._timeout_s = timeout.total_seconds()
         self._signer = signer
+        self._is_busy = is_busy
         self.words = _secrets.words_of([*(value for _, value in headers), *_user_info(url)])
 
     def query(self, path: str, fields: Mapping[str, str], subject: str, explain: Explain) -> Answer:
@@ -103,7 +116,8 @@ class Door:
             text = explain(refusal)
             return None if text is None else _secrets.hidden(text, words)
 
-        answer = self._exchange.ask(Request(sent.method, sent.url, headers, sent.body, self._timeout_s, subject, told))
+        request = Request(sent.method, sent.url, headers, sent.body, self._timeout_s, subject, told, self._is_busy)
+        answer = self._exchange.ask(request)
         if answer.status == _NOT_FOUND:
             raise _shape.broken(subject, f"HTTP 404{_reason(told(answer.body))}", remedy="check `url` of the source")
         return answer

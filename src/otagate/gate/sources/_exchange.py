@@ -28,6 +28,8 @@ TOTAL_S = 60.0
 FIRST_WAIT_S = 0.5
 LARGEST_WAIT_S = 8.0
 _RETRIED = frozenset({408, 425, 429, *range(500, 600)})
+_NOT_ALL = frozenset({202, 206})
+"""Accepted, but not done; a part of the content. **Source:** RFC 9110."""
 _NOT_FOUND = 404
 _LAST_PORT = 65535
 
@@ -54,6 +56,7 @@ class Request:
     """What is sent. ``headers`` hold secrets: they are kept out of every message and of ``repr``.
 
     ``explain`` finds in the body of a refusal what the server says is wrong, or gives None: the reason stands in the message.
+    ``is_busy`` knows the bodies by which a server says "not now" with a status that means something else.
     """
 
     method: str
@@ -63,6 +66,7 @@ class Request:
     timeout_s: float
     subject: str
     explain: Callable[[bytes], str | None] | None = field(default=None, repr=False)
+    is_busy: Callable[[bytes], bool] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,21 +164,18 @@ class Exchange:
             raise _failed(
                 request, f"HTTP {response.status_code}, a redirect; none is followed", "write the final URL into the policy"
             )
-        if response.status_code in _RETRIED:
+        status = response.status_code
+        if status in _NOT_ALL:
+            raise _failed(request, f"HTTP {status}, which is not the whole answer", "ask for a whole one in the source's URL")
+        is_answer = response.is_success or status == _NOT_FOUND
+        body = self._body(request, response, until) if is_answer or request.explain is not None else b""
+        if status in _RETRIED or (request.is_busy is not None and request.is_busy(body)):
             wait = _wait_told(response.headers, self._pace.now())
-            raise _TryAgainError(f"HTTP {response.status_code}{self._reason(request, response, until)}", wait)
-        if not response.is_success and response.status_code != _NOT_FOUND:
-            found = f"HTTP {response.status_code}{self._reason(request, response, until)}"
+            raise _TryAgainError(f"HTTP {status}{_reason(request, body)}", wait)
+        if not is_answer:
+            found = f"HTTP {status}{_reason(request, body)}"
             raise _failed(request, found, "check the URL, the query and the credentials of the source")
-        return Answer(response.status_code, response.headers.get("Content-Type", ""), self._body(request, response, until))
-
-    def _reason(self, request: Request, response: httpx.Response, until: float) -> str:
-        if request.explain is None:
-            return ""
-        words = _secrets.words_of(value for _, value in request.headers)
-        text = request.explain(self._body(request, response, until))
-        # Hidden before it is cut: a half of a credential would not be known again.
-        return f": {harmless(_secrets.hidden(text, words), 300)}" if text else ""
+        return Answer(status, response.headers.get("Content-Type", ""), body)
 
     def _body(self, request: Request, response: httpx.Response, until: float) -> bytes:
         body = bytearray()
@@ -209,11 +210,23 @@ def _no_url(subject: str) -> SourceError:
     return SourceError("a metric source failed", subject=subject, found=found, remedy=remedy)
 
 
+def _reason(request: Request, body: bytes) -> str:
+    text = None if request.explain is None else request.explain(body)
+    words = _secrets.words_of(value for _, value in request.headers)
+    # Hidden before it is cut: a half of a credential would not be known again.
+    return f": {harmless(_secrets.hidden(text, words), 300)}" if text else ""
+
+
 def _wait_told(headers: Mapping[str, str], now: datetime) -> float | None:
     wait = retry_after(headers.get("Retry-After"), now)
-    # Datadog tells the seconds to wait by a name of its own, under which others tell an instant.
-    reset = headers.get("X-RateLimit-Reset", "")
-    return float(reset) if wait is None and re.fullmatch(r"[0-9]{1,6}", reset) else wait
+    if wait is not None:
+        return wait
+    # Datadog tells the seconds to wait by a name of its own, under which others tell an instant; Sentry tells an instant.
+    if re.fullmatch(r"[0-9]{1,6}", reset := headers.get("X-RateLimit-Reset", "")):
+        return float(reset)
+    if re.fullmatch(r"[0-9]{9,11}", instant := headers.get("X-Sentry-Rate-Limit-Reset", "")):
+        return max(0.0, float(instant) - now.timestamp())
+    return None
 
 
 def _told(error: Exception, request: Request) -> str:

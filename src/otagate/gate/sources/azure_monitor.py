@@ -92,6 +92,8 @@ def _number(value: Any, subject: str) -> float | None:
 def _words(error: Any) -> str:
     if not isinstance(error, dict):
         return str(error)
-    inner = error.get("innererror")
+    # A refusal holds what is behind it, a part of an answer lists it.
+    details = error.get("details")
+    inner = error.get("innererror") or (details[0] if isinstance(details, list) and details else None)
     deeper = f": {_words(inner)}" if isinstance(inner, dict) else ""
     return f"{error.get('code', 'error')} {error.get('message', '')}{deeper}"

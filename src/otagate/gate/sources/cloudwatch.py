@@ -39,6 +39,26 @@ _LONG_S = 3 * _DAY_S
 _MOST_POINTS = 10_000
 """A page; it stays below the largest answer that is read."""
 _MOST_PAGES = 20
+_INTERNAL = "InternalError"
+_BUSY = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "LimitExceeded",
+        "LimitExceededException",
+        "SlowDown",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
+"""Kinds of errors that come with HTTP 400 and mean "not now". **Source:** botocore, its standard retries; CloudWatch's own
+error code for its limits besides."""
 _TEXT = r"(?:'[^']*'|\"[^\"]*\")"
 _SEARCH = re.compile(rf"\bSEARCH\s*\(\s*{_TEXT}\s*,\s*{_TEXT}\s*,\s*([1-9][0-9]{{0,5}})\s*\)", re.IGNORECASE)
 """A search has a period of its own."""
@@ -75,7 +95,7 @@ class CloudwatchMetrics:
         self._periods = {int(period) for text in asked if text for period in _SEARCH.findall(text)}
         self._subject = f"cloudwatch {harmless(spec.region)}"
         self._signer = CloudSigner(CloudAuth.AWS, url, environ, region=spec.region, outside=outside)
-        self._door = Door(Wire(root, environ, pace, transport), url, (), spec.timeout, signer=self._signer)
+        self._door = Door(Wire(root, environ, pace, transport), url, (), spec.timeout, signer=self._signer, is_busy=_is_busy)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
@@ -102,6 +122,9 @@ class CloudwatchMetrics:
         age = self._now().timestamp() - start
         period = next((seconds for kept, seconds in _PERIODS if age < kept), 3600)
         period = max(period, 300 if end - start > _LONG_S else 60)
+        if end - start > period * _MOST_POINTS:
+            # An expression gets no second page: what does not fit on the first one would be left out.
+            period = 3600
         # A point holds a whole period: one that begins before the end may hold what came after it.
         step = math.lcm(period, *self._periods)
         return start // step * step, end // step * step, period
@@ -131,11 +154,29 @@ class CloudwatchMetrics:
         raise _shape.broken(subject, f"more than {_MOST_PAGES} pages", remedy="narrow the query of the source")
 
 
-def _explain(body: bytes) -> str | None:
-    answer = json_or_none(body)
+def _kind(answer: Any) -> str | None:
+    """Give the kind of an error, without its namespace and without what may follow a colon."""
     if not isinstance(answer, dict) or "__type" not in answer:
         return None
-    kind = str(answer["__type"]).rpartition("#")[2]
+    return str(answer["__type"]).rpartition("#")[2].partition(":")[0]
+
+
+def _is_busy(body: bytes) -> bool:
+    answer = json_or_none(body)
+    if _kind(answer) in _BUSY:
+        return True
+    results = answer.get("MetricDataResults") if isinstance(answer, dict) else None
+    # "An error occurred. Retry your request."
+    return isinstance(results, list) and any(
+        isinstance(result, dict) and result.get("StatusCode") == _INTERNAL for result in results
+    )
+
+
+def _explain(body: bytes) -> str | None:
+    answer = json_or_none(body)
+    kind = _kind(answer)
+    if kind is None:
+        return f"StatusCode {_INTERNAL}" if _is_busy(body) else None
     return _vendor.said(f"{kind}: {answer.get('message') or answer.get('Message') or ''}")
 
 

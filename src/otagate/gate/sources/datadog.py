@@ -78,10 +78,18 @@ def _explain(body: bytes) -> str | None:
     return _vendor.said(answer["errors"]) if isinstance(answer, dict) and answer.get("errors") else None
 
 
+def _refuse_parts(meta: Any, subject: str) -> None:
+    # How other queries of the same API tell that they ran out of time, or left something out.
+    if isinstance(meta, dict) and (meta.get("warnings") or meta.get("status", "done") != "done"):
+        said = _vendor.said(meta.get("warnings") or f"status {meta['status']}")
+        raise _vendor.refused(subject, f"a warning: {said}")
+
+
 def _number(value: Any, subject: str) -> float | None:
     answer = _vendor.table(value, "answer", subject)
     if answer.get("errors"):
         raise _vendor.refused(subject, _vendor.said(answer["errors"]))
+    _refuse_parts(answer.get("meta"), subject)
     data = _vendor.table(answer.get("data"), "data", subject)
     attributes = _vendor.table(data.get("attributes"), "data.attributes", subject)
     columns = [

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import httpx
 
 PATH = "/api/v2/metrics/query"
+_MINUTE_S = 60
+"""The shortest slot in which data points are kept. **Source:** Dynatrace, "Metrics API - FAQ"."""
+_RATIOS = ("dataPointCountRatio", "dimensionCountRatio")
+"""How near a query came to the limits beyond which "the rest are ignored". **Source:** as above, "GET metric data points"."""
 
 Points = list[tuple[float, int]]
 """Numbers, and the milliseconds since 1970 at which each one's slot ends."""
@@ -50,9 +54,12 @@ class DynatraceMetrics:
         subject = f"Dynatrace {address(spec.url)}"
         token = self._wire.secret(spec.token, f"{subject}, token")
         door = Door(self._wire, spec.url, (("Authorization", f"Api-Token {token}"),), spec.timeout)
-        start, end = _fill.seconds_of(query)
+        # A slot that a window cuts in two would count on both of its sides.
+        start, end = (at // _MINUTE_S * _MINUTE_S for at in _fill.seconds_of(query))
 
         def ask(name: str, text: str) -> Told:
+            if end <= start:
+                return Told(None, b"", "no whole minute in the window")
             fields = {"metricSelector": text, "from": str(start * 1000), "to": str(end * 1000)}
             if name != "newest":
                 fields["resolution"] = "Inf"
@@ -93,6 +100,7 @@ def points_of(value: Any, subject: str) -> Points:
             # Such as a dimension that the metric does not have: then nothing was filtered, or nothing found.
             found = f"a warning: {harmless(str(said['warnings']), 300)}"
             raise _shape.broken(subject, found, expected="an answer without warnings", remedy="mend what it warns of")
+    _refuse_limits(result, subject)
     series = [one for metric in result for one in _list(metric.get("data"), subject)]
     if len(series) > 1 or value.get("nextPageKey"):
         count = "more" if value.get("nextPageKey") else len(series)
@@ -103,6 +111,15 @@ def points_of(value: Any, subject: str) -> Points:
     if not isinstance(series[0], dict):
         raise _shape.broken(subject, "a series of another shape", expected="`timestamps` and `values`")
     return _points(_list(series[0].get("timestamps"), subject), _list(series[0].get("values"), subject), subject)
+
+
+def _refuse_limits(result: list[dict[str, Any]], subject: str) -> None:
+    for metric in result:
+        for name in _RATIOS:
+            ratio = metric.get(name)
+            if isinstance(ratio, int | float) and ratio >= 1:
+                remedy = "narrow the selector with `:filter(…)`: beyond its limits Dynatrace leaves the rest out"
+                raise _shape.broken(subject, f"{name} {ratio:g}", expected="a query below the limits", remedy=remedy)
 
 
 def _points(times: list[Any], numbers: list[Any], subject: str) -> Points:

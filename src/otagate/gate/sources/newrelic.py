@@ -28,14 +28,19 @@ if TYPE_CHECKING:
 _HOSTS = {"us": "https://api.newrelic.com", "eu": "https://api.eu.newrelic.com"}
 _GRAPHQL = (
     "query($account: Int!, $nrql: Nrql!, $timeout: Seconds!) "
-    "{ actor { account(id: $account) { nrql(query: $nrql, timeout: $timeout) { results } } } }"
+    "{ actor { account(id: $account) { nrql(query: $nrql, timeout: $timeout) { results metadata { messages } } } } }"
 )
 _LITERAL = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?:--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 _OWN_WINDOW = re.compile(r"\b(?:since|until)\b", re.IGNORECASE)
 _SERIES = re.compile(r"\b(?:timeseries|compare\s+with)\b", re.IGNORECASE)
 _WINDOW = " SINCE {start_ms} UNTIL {end_ms}"
+_BUSY = frozenset({"TIMEOUT", "TOO_MANY_REQUESTS", "SERVER_ERROR", "INTERNAL_SERVER_ERROR"})
+"""Classes of errors that come with HTTP 200 and mean "not now". **Source:** New Relic's own client, newrelic-client-go."""
+_NOTHING = "No events found"
+"""How New Relic remarks that a query found nothing: no warning, as devices that never failed leave nothing."""
 _LONGEST_S = 120
-"""Most that NerdGraph grants a query. **Source:** as above."""
+"""Most that NerdGraph grants a query. **Source:** New Relic's tutorial."""
+_SAID = 300
 
 
 class NewRelicMetrics:
@@ -59,7 +64,7 @@ class NewRelicMetrics:
         """See MetricSource.read."""
         spec, subject = self._spec, self._subject
         headers = (("API-Key", self._wire.secret(spec.token, f"{subject}, token")),)
-        door = Door(self._wire, spec.url or _HOSTS.get(spec.region, _HOSTS["us"]), headers, spec.timeout)
+        door = Door(self._wire, spec.url or _HOSTS.get(spec.region, _HOSTS["us"]), headers, spec.timeout, is_busy=_is_busy)
 
         def ask(name: str, text: str) -> Told:
             place = f"{subject}, {name}"
@@ -94,6 +99,25 @@ def _explain(body: bytes) -> str | None:
     return _messages(answer["errors"]) if isinstance(answer, dict) and answer.get("errors") else None
 
 
+def _is_busy(body: bytes) -> bool:
+    answer = json_or_none(body)
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    if not isinstance(errors, list):
+        return False
+    told = [error.get("extensions") for error in errors if isinstance(error, dict)]
+    return any(isinstance(extensions, dict) and extensions.get("errorClass") in _BUSY for extensions in told)
+
+
+def _refuse_messages(found: dict[str, Any], subject: str) -> None:
+    metadata = _vendor.table(found.get("metadata") or {}, "metadata", subject)
+    messages = _vendor.rows(metadata.get("messages") or [], "messages", subject)
+    warnings = [text for text in map(str, messages) if not text.startswith(_NOTHING)]
+    if warnings:
+        remedy = "mend what it warns of: a part of an answer is no evidence"
+        said = harmless(_vendor.said("; ".join(warnings)), _SAID)
+        raise _shape.broken(subject, f"a warning: {said}", expected="a whole answer", remedy=remedy)
+
+
 def _number(value: Any, subject: str) -> float | None:
     answer = _vendor.table(value, "answer", subject)
     # GraphQL tells errors with HTTP 200, some beside a part of the data.
@@ -102,6 +126,7 @@ def _number(value: Any, subject: str) -> float | None:
     found: Any = answer
     for step in ("data", "actor", "account", "nrql"):
         found = _vendor.table(found.get(step), step, subject)
+    _refuse_messages(found, subject)
     results = _vendor.rows(found.get("results"), "results", subject)
     if len(results) > 1:
         raise _vendor.several(len(results), subject, "take FACET out of the query, so that it gives one row")

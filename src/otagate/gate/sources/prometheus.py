@@ -85,7 +85,10 @@ def explained(body: bytes) -> str | None:
 def _said(value: Any) -> str | None:
     if not isinstance(value, dict):
         return None
-    parts = [value.get("errorType"), value.get("error")]
+    error = value.get("error")
+    # Google's front answers so, before Prometheus's API is reached.
+    front = error if isinstance(error, dict) else {}
+    parts = [value.get("errorType"), error, front.get("status"), front.get("message")]
     return ": ".join(part for part in parts if isinstance(part, str) and part) or None
 
 
@@ -99,10 +102,7 @@ def number_of(value: Any, subject: str) -> float | None:
     if not isinstance(data, dict) or value.get("status") != "success":
         told = _said(value) or "no answer of Prometheus"
         raise _shape.broken(subject, harmless(told, 300), expected="`status: success` with data")
-    warnings = value.get("warnings")
-    if warnings:
-        remedy = "mend what it warns of: a part of an answer is no evidence"
-        raise _shape.broken(subject, f"a warning: {harmless(str(warnings), 300)}", expected="a whole answer", remedy=remedy)
+    _refuse_parts(value, subject)
     kind, result = data.get("resultType"), data.get("result")
     if kind == "scalar":
         return _sample(result, subject)
@@ -115,6 +115,17 @@ def number_of(value: Any, subject: str) -> float | None:
         raise _shape.broken(subject, f"{len(result)} series", expected="one series", remedy="aggregate them: `sum(…)`")
     series = result[0]
     return _sample(series.get("value") if isinstance(series, dict) else None, subject)
+
+
+def _refuse_parts(value: dict[str, Any], subject: str) -> None:
+    warnings = value.get("warnings")
+    if warnings:
+        remedy = "mend what it warns of: a part of an answer is no evidence"
+        raise _shape.broken(subject, f"a warning: {harmless(str(warnings), 300)}", expected="a whole answer", remedy=remedy)
+    # VictoriaMetrics says so where a part of its cluster did not answer.
+    if value.get("isPartial"):
+        remedy = "see to it that all of its storage nodes answer; it is asked again at the next look"
+        raise _shape.broken(subject, "a part of an answer: `isPartial`", expected="a whole answer", remedy=remedy)
 
 
 def _sample(pair: Any, subject: str) -> float:

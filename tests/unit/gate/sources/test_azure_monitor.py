@@ -57,9 +57,20 @@ def test_other_shapes_are_errors(answer: object, words: str) -> None:
         read(answer)
 
 
-@pytest.mark.parametrize("error", ["cut short", {"code": "PartialError", "message": "There were some errors."}])
-def test_a_part_is_no_evidence(error: object) -> None:
-    with pytest.raises(SourceError, match=r"PartialError There were some errors|cut short"):
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("cut short", "cut short"),
+        ({"code": "PartialError", "message": "There were some errors."}, "PartialError There were some errors"),
+        (
+            {"code": "PartialError", "message": "Some errors.", "details": [{"code": "E_LIMIT", "message": "Too many rows."}]},
+            "PartialError Some errors.: E_LIMIT Too many rows.",
+        ),
+        ({"code": "PartialError", "message": "Some errors.", "details": []}, "PartialError Some errors"),
+    ],
+)
+def test_a_part_is_no_evidence(error: object, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
         read({"tables": [table([9])], "error": error})
 
 

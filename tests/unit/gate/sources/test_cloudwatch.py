@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 import pytest
 from botocore.parsers import create_parser
+from botocore.retries import standard
 from botocore.serialize import create_serializer
 from botocore.session import Session
 
 from otagate.gate.interface import Ask, SourceError
+from otagate.gate.sources import cloudwatch
 from otagate.gate.sources.cloudwatch import CloudwatchMetrics
 from otagate.policy.model.vendors import Asked, CloudwatchSource
 from support.vendor_world import END, NEWEST, QUERY, START
@@ -150,6 +152,9 @@ def test_shapes_of_no_data(nothing: dict[str, Any]) -> None:
         # After so many days CloudWatch keeps no shorter points.
         (END - timedelta(days=16), END - timedelta(days=15, seconds=-61), 300, (3600 - 16 * 86400, 3600 - 15 * 86400)),
         (END - timedelta(days=64), END, 3600, (3600 - 64 * 86400, 3600)),
+        # What one page cannot hold is asked in hours: an expression has no second page.
+        (END - timedelta(days=34), END, 300, (3600 - 34 * 86400, 3600)),
+        (END - timedelta(days=35), END, 3600, (3600 - 35 * 86400, 3600)),
     ],
 )
 def test_periods(start: datetime, end: datetime, period: int, asked: tuple[int, int]) -> None:
@@ -207,6 +212,35 @@ def test_throttling_is_told() -> None:
         WORLD.source(lambda _: httpx.Response(400, json=said)).read(QUERY)
     with pytest.raises(SourceError, match=r"HTTP 400\n"):
         WORLD.source(lambda _: httpx.Response(400, json={})).read(QUERY)
+    refusals = [httpx.Response(400, json=said)]
+    found = WORLD.source(lambda request: refusals.pop() if refusals else WORLD.says(1, 9)(request)).read(QUERY)
+    assert (found.bad, found.total) == (1, 9)
+
+
+@pytest.mark.parametrize("kind", ["ValidationError", "InvalidNextToken", "AccessDeniedException", "MissingParameterException"])
+def test_what_stays_wrong_is_not_asked_again(kind: str) -> None:
+    asked: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(400, json={"__type": f"com.amazon.coral.service#{kind}", "message": "Throttling"})
+
+    with pytest.raises(SourceError, match=kind):
+        WORLD.source(respond).read(QUERY)
+    assert len(asked) == 1
+
+
+def test_the_sdk_is_as_patient() -> None:
+    """Of the errors that AWS's own client tries again, those of other services alone are none here."""
+    elsewhere = {
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+    }
+    throttled = standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES
+    transient = standard.TransientRetryableChecker._TRANSIENT_ERROR_CODES
+    assert {*throttled, *transient} - elsewhere == cloudwatch._BUSY - {"LimitExceeded"}
 
 
 def sdk() -> Any:

@@ -114,6 +114,22 @@ def test_errors_beside_http_200() -> None:
         DatadogWorld().source(lambda _: httpx.Response(200, json=said)).read(QUERY)
 
 
+@pytest.mark.parametrize(
+    ("meta", "words"),
+    [({"status": "timeout"}, "status timeout"), ({"warnings": [{"detail": "too many groups"}]}, "too many groups")],
+)
+def test_a_part_is_no_evidence(meta: object, words: str) -> None:
+    said = {"data": {"type": "scalar_response", "attributes": {"columns": [number(1)]}}, "meta": meta}
+    with pytest.raises(SourceError, match=words):
+        DatadogWorld().source(lambda _: httpx.Response(200, json=said)).read(QUERY)
+
+
+@pytest.mark.parametrize("meta", [None, {}, {"status": "done"}, {"warnings": []}])
+def test_other_remarks_are_none(meta: object) -> None:
+    said = {"data": {"type": "scalar_response", "attributes": {"columns": [number(1)]}}, "meta": meta}
+    assert DatadogWorld().source(lambda _: httpx.Response(200, json=said)).read(QUERY).total == 1
+
+
 @pytest.mark.parametrize(("told", "waits"), [("11", [11.0]), ("1795260000", [0.0])])  # the second is an instant, not seconds
 def test_the_reset_of_a_rate_limit_is_waited_for(told: str, waits: list[float]) -> None:
     world = DatadogWorld()

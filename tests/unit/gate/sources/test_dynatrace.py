@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.sources.dynatrace import DynatraceMetrics
 from otagate.policy.model.vendors import Asked, DynatraceSource
-from support.vendor_world import END, NEWEST, QUERY, VALUE_QUERY, Clock, Respond
+from support.vendor_world import END, NEWEST, QUERY, START, VALUE_QUERY, Clock, Respond
 from support.vendor_worlds import DynatraceWorld
 
 AT = int(END.timestamp()) * 1000
@@ -65,6 +67,7 @@ def test_the_question_is_what_the_policy_says() -> None:
         (answer(result=[]), None),
         (answer(one(3), warnings=[]), 3.0),
         (answer(one(3), warnings=None), 3.0),
+        (answer(result=[{"metricId": "x", "data": [one(3)], "dimensionCountRatio": 0.99, "dataPointCountRatio": None}]), 3.0),
     ],
 )
 def test_numbers_are_read(document: object, number: float | None) -> None:
@@ -79,6 +82,8 @@ def test_numbers_are_read(document: object, number: float | None) -> None:
         (answer(one(3, 4)), "2 points"),
         (answer(one(3), warnings=["The dimension key `releas` is unknown"]), "releas"),
         (answer(result=[{"metricId": "x", "data": [], "warnings": ["no such dimension"]}]), "no such dimension"),
+        (answer(result=[{"metricId": "x", "data": [one(3)], "dimensionCountRatio": 1}]), "dimensionCountRatio 1"),
+        (answer(result=[{"metricId": "x", "data": [one(3)], "dataPointCountRatio": 2.5}]), "dataPointCountRatio 2.5"),
         (answer(one("NaN")), "another shape"),
         (answer(one(True)), "another shape"),
         (answer(one(1, 2, times=[AT])), "another shape"),
@@ -95,6 +100,29 @@ def test_what_cannot_be_used(document: object, told: str) -> None:
     with pytest.raises(SourceError) as caught:
         value(document)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "sent"),
+    [
+        (START + timedelta(seconds=30), END, {(0, 3600)}),
+        (START + timedelta(seconds=61), END + timedelta(seconds=59), {(60, 3600)}),
+        (END - timedelta(seconds=50), END - timedelta(seconds=5), set()),
+    ],
+)
+def test_a_slot_of_a_minute_is_in_a_window_or_not(start: datetime, end: datetime, sent: set[tuple[int, int]]) -> None:
+    asked: set[tuple[int, int]] = set()
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        began = int(START.timestamp()) * 1000
+        window = [(int(request.url.params[name]) - began) // 1000 for name in ("from", "to")]
+        asked.add((window[0], window[1]))
+        return httpx.Response(200, json=answer(one(3.0)))
+
+    found = DynatraceWorld(ExitStack()).source(respond).read(replace(QUERY, start=start, end=end, metric="crash_rate"))
+    assert asked == sent
+    assert ("no whole minute in the window" in found.query) is not bool(sent)
+    assert found.total == (3 if sent else None)
 
 
 def test_no_series_of_bad_devices_is_none() -> None:

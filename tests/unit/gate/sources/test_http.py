@@ -153,6 +153,12 @@ def test_not_found_is_no_data() -> None:
     assert (found.bad, found.total, found.query) == (None, None, "GET https://metrics.test/counts (HTTP 404)")
 
 
+@pytest.mark.parametrize("status", [202, 206])
+def test_a_part_or_a_promise_of_an_answer_is_none(status: int) -> None:
+    error = failure(httpx.Response(status, json={"bad": 0, "total": 500}))
+    assert f"HTTP {status}, which is not the whole answer" in str(error)
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_trouble_is_tried_again(status: int) -> None:
     server, clock = Server(httpx.Response(status), httpx.Response(status), GOOD), Clock()
@@ -193,6 +199,22 @@ def test_retry_after_is_honoured(header: str, slept: float) -> None:
     clock = Clock()
     answers = Server(httpx.Response(429, headers={"Retry-After": header}), GOOD)
     assert source(answers, clock).read(QUERY).total == 500
+    assert clock.slept == [slept]
+
+
+@pytest.mark.parametrize(
+    ("headers", "slept"),
+    [
+        ({"X-RateLimit-Reset": "9"}, 9.0),
+        ({"X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) + 12)}, 12.0),
+        ({"X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) - 12)}, 1.0),
+        ({"X-Sentry-Rate-Limit-Reset": "soon"}, 1.0),
+        ({"Retry-After": "3", "X-RateLimit-Reset": "9", "X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) + 12)}, 3.0),
+    ],
+)
+def test_resets_of_rate_limits_are_waited_for(headers: dict[str, str], slept: float) -> None:
+    clock = Clock()
+    assert source(Server(httpx.Response(429, headers=headers), GOOD), clock).read(QUERY).total == 500
     assert clock.slept == [slept]
 
 

@@ -124,6 +124,36 @@ def test_errors_beside_http_200(said: object) -> None:
         source(lambda _: httpx.Response(200, json=said)).read(QUERY)
 
 
+NOTHING = "No events found -- do you have the correct event type and time range?"
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"messages": None}, {"messages": []}, {"messages": [NOTHING]}])
+def test_remarks_that_are_no_warnings(metadata: object) -> None:
+    found = {"results": [{"count": 3}], "metadata": metadata}
+    said = {"data": {"actor": {"account": {"nrql": found}}}}
+    assert source(lambda _: httpx.Response(200, json=said)).read(QUERY).total == 3
+
+
+@pytest.mark.parametrize("messages", [["Expressions can't be transformed"], [NOTHING, "Expressions can't be transformed"]])
+def test_a_warning_is_no_evidence(messages: list[str]) -> None:
+    said = {"data": {"actor": {"account": {"nrql": {"results": [{"count": 3}], "metadata": {"messages": messages}}}}}}
+    with pytest.raises(SourceError, match="a warning: Expressions can't be transformed"):
+        source(lambda _: httpx.Response(200, json=said)).read(QUERY)
+
+
+@pytest.mark.parametrize("extensions", [None, {}, {"errorClass": "BAD_USER_INPUT"}, "TIMEOUT"])
+def test_errors_that_stay_are_not_asked_again(extensions: object) -> None:
+    asked: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"errors": [{"message": "unknown function", "extensions": extensions}]})
+
+    with pytest.raises(SourceError, match="unknown function"):
+        source(respond).read(QUERY)
+    assert len(asked) == 1
+
+
 def test_errors_with_a_status() -> None:
     with pytest.raises(SourceError, match="HTTP 400: bad variables"):
         source(lambda _: httpx.Response(400, json={"errors": [{"message": "bad variables"}]})).read(QUERY)

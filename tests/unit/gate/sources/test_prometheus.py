@@ -80,10 +80,16 @@ def test_long_questions_are_forms() -> None:
             503,
             "HTTP 503: timeout: took too long (3 tries)",
         ),
+        (
+            {"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "no permission"}},
+            403,
+            "HTTP 403: PERMISSION_DENIED: no permission",
+        ),
         ({"status": "error", "errorType": "execution"}, 200, "execution"),
         ({"status": "error"}, 200, "no answer of Prometheus"),
         ([], 200, "no answer of Prometheus"),
         ({**vector("3"), "warnings": ["No StoreAPIs matched: partial response"]}, 200, "partial response"),
+        ({**vector("3"), "isPartial": True}, 200, "isPartial"),
         (vector("3", "4", "5"), 200, "3 series"),
         (vector("NaN"), 200, "total = nan"),
         (vector("+Inf"), 200, "total = inf"),
@@ -107,7 +113,8 @@ def test_a_refusal_without_a_reason(body: bytes) -> None:
 
 
 def test_hints_about_a_query_are_no_part_of_an_answer() -> None:
-    assert read(lambda _: httpx.Response(200, json={**vector("3"), "infos": ["might not be a counter"]})).total == 3
+    whole = {**vector("3"), "infos": ["might not be a counter"], "isPartial": False, "warnings": []}
+    assert read(lambda _: httpx.Response(200, json=whole)).total == 3
 
 
 def test_passwords_of_addresses_are_not_shown() -> None:
