@@ -97,10 +97,11 @@ def stale(case: Case, reading: Reading) -> Finding | None:
 
 def uncovered(case: Case, reading: Reading, told: str) -> Finding | None:
     """Say that the data covers too little of the soak, or give None."""
-    soak = case.look.soak_end - case.look.soak_start
-    reach = case.look.soak_start + soak * float(case.judgement.min_coverage)
+    least_time = (case.look.soak_end - case.look.soak_start) * float(case.judgement.min_coverage)
     newest = _newest(reading)
-    if newest is None or newest >= reach:
+    # What came at last does not make up for hours in which nothing came.
+    heard = case.now - case.look.soak_start - case.look.silent.get(case.spec.metric, timedelta(0))
+    if heard >= least_time and (newest is None or newest >= case.look.soak_start + least_time):
         return None
     least = percent(case.judgement.min_coverage)
     return Finding(Verdict.INSUFFICIENT, f"{told}: the data covers less than {least} of the soak")

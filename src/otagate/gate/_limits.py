@@ -115,8 +115,8 @@ def count_gating(specs: Sequence[GateSpec]) -> int:
 def budget_of(limit: Limit, spec: GateSpec, judgement: Judgement, gating_metrics: int) -> Budget:
     """Give a limit its part of the error budget.
 
-    The chance of stopping a good release by accident is promised for the whole rollout, so it is divided by the number of
-    metrics that may stop it, and by the number of an exceedance gate's limits that may: each of those is a question of its own.
+    The chance of stopping a good release by accident is promised for all gates of a phase together, so it is divided by the
+    number of metrics that may stop it, and by the number of an exceedance gate's limits that may: each is its own question.
     """
     if not limit.is_gating:
         return Budget(_log_inverse(judgement.alpha_pause, 1), None)

@@ -20,7 +20,7 @@ from otagate.gate._case import (
     without_counts,
 )
 from otagate.gate.interface import Measurement
-from otagate.gate.verdict import Reading, Verdict
+from otagate.gate.verdict import Reading, Verdict, question
 
 
 def find(case: Case, reading: Reading | None) -> Finding:
@@ -61,6 +61,9 @@ def _planned(case: Case, reading: Reading, counts: tuple[int, int], below: float
         return Finding(Verdict.INSUFFICIENT, f"{tell(counts)}: {spec.min_sample - total} more devices are needed to judge it")
     if share > Fraction(limit.threshold):
         said = f"{tell(counts)}: more than the {percent(limit.threshold)} that the limit allows"
+        if question(spec.metric, limit.name) in case.look.passed:
+            # The planned look was, and let it pass. One that is taken again and again would stop a good release at last.
+            return Finding(Verdict.INSUFFICIENT, f"{said}, which it was within when its look was due: too few devices to tell")
         return Finding(Verdict.FAIL, said, demand_of(limit.action))
     short = uncovered(case, reading, tell(counts))
     if short is not None:

@@ -11,7 +11,7 @@ The order of questions for each limit, the first that answers decides (docs/gate
 4. the newest observation is too old: ``stale``
 5. this is not the planned look: ``inconclusive``
 6. fewer devices than ``min_sample``: ``insufficient``
-7. more bad devices than the limit: ``fail``
+7. more bad devices than the limit: ``fail``; ``insufficient`` when it was within it at the planned look of this soak
 8. too little of the soak covered, or with ``evidence: prove`` not proven: ``insufficient``
 9. more bad devices than the target: ``warn``, otherwise ``pass``
 

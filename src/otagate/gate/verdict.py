@@ -5,7 +5,8 @@ Values only; :mod:`otagate.gate.judge` fills them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -101,6 +102,8 @@ class Look:
         seen: Gates with ``evaluate: at_age`` whose planned look was already.
         weight_bps: The highest weight of the phase so far, which devices are split by; 0 to 10000.
         has_control: Other devices of the channel are served a release that one can compare with.
+        passed: Checks (:func:`question`) that passed their planned look in this soak: from then on only evidence fails them.
+        silent: Metric to how much of this soak its source said nothing, or nothing new.
     """
 
     kind: LookKind
@@ -110,6 +113,8 @@ class Look:
     seen: frozenset[str] = frozenset()
     weight_bps: int = 10_000
     has_control: bool = True
+    passed: frozenset[str] = frozenset()
+    silent: Mapping[str, timedelta] = field(default_factory=dict)
 
     def is_planned_for(self, spec: GateSpec) -> bool:
         """Tell whether this is the gate's planned look, the one that may pass it."""
@@ -118,6 +123,11 @@ class Look:
         if self.kind is LookKind.SOAK_END:
             return spec.evaluate is Evaluate.SOAK_END
         return self.kind is LookKind.PHASE_END
+
+
+def question(metric: str, check: str) -> str:
+    """Name one check among those of all gates."""
+    return f"{metric} {check}"
 
 
 class CheckKind(StrEnum):

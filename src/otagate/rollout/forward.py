@@ -8,6 +8,7 @@ from datetime import datetime
 
 from otagate._text import span
 from otagate.gate.judge import GateResult, Verdict
+from otagate.gate.verdict import question
 from otagate.model import FULL_WEIGHT, Weight
 from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
 from otagate.rollout import windows
@@ -108,6 +109,9 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
     if any(result.holding.verdict is not Verdict.INSUFFICIENT for result in held):
         return state  # no data, stale and error have graces of their own
     names = ", ".join(result.metric for result in held)
+    relapsed = [result.metric for result in held if question(result.metric, result.holding.name) in state.passed]
+    if len(relapsed) == len(held) and closed(state, now):
+        return state  # they passed when they were due; what they say now counts when a weight may rise
     if phase.on_insufficient is OnInsufficient.PASS_IF_ZERO_BAD and all(result.has_zero_bad for result in held):
         return _approve_by_rule(state, phase.name, names, now)
     if phase.on_insufficient is OnInsufficient.APPROVE:

@@ -77,6 +77,8 @@ def look_of(state: RolloutState, now: datetime, kind: LookKind | None = None) ->
         seen=frozenset(state.seen),
         weight_bps=max(state.peak, state.weight).bps,
         has_control=bool(state.control),
+        passed=frozenset(state.passed),
+        silent=state.silent,
     )
 
 
@@ -138,7 +140,7 @@ def finish_intent(state: RolloutState, now: datetime) -> RolloutState:
         return done
     is_new = done.phase_since is None or any(op.kind is OpKind.CLAIM for op in state.intent.ops)
     since = now if is_new else done.phase_since
-    return replace(done, entered_at=now, phase_since=since, not_before=now + phase.soak, troubles={})
+    return replace(done, entered_at=now, phase_since=since, not_before=now + phase.soak, troubles={}, silent={}, passed=())
 
 
 def next_channel(state: RolloutState) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from otagate._text import span
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import CheckKind, Demand, GateResult, Reading, Verdict, combine
+from otagate.gate.verdict import question
 from otagate.policy.model.gates import Evaluate
 from otagate.rollout._told import told
 from otagate.rollout.state import Note, RolloutState, Total
@@ -16,6 +17,7 @@ from otagate.rollout.state import Note, RolloutState, Total
 FALL, FEW = 0.8, 10
 """A total below this share of the highest, and by more than so few devices, is no late revision."""
 _CUMULATIVE = {CheckKind.SHARE, CheckKind.CONTRAST}
+_NO_TIME = timedelta(0)
 _TROUBLES = {Verdict.NO_DATA: "no_data_grace", Verdict.STALE: "no_data_grace", Verdict.ERROR: "error_grace"}
 
 
@@ -35,26 +37,37 @@ def believable(totals: Mapping[str, Total], readings: Sequence[Reading]) -> list
 
 
 def counted(state: RolloutState, results: Sequence[GateResult]) -> RolloutState:
-    """Keep the highest totals of a look, for :func:`believable` at the next."""
+    """Keep the highest totals of a look, for :func:`believable` at the next, and which checks were due and passed."""
     totals = dict(state.totals)
     for result in results:
         for check in result.checks:
             if check.kind not in _CUMULATIVE or check.verdict is Verdict.ERROR or not check.total or check.start is None:
                 continue
-            question = f"{result.metric} {check.name}" if check.name.startswith("over ") else result.metric
-            known = totals.get(question)
-            if known is None or known.start != check.start or known.devices < check.total:
-                totals[question] = Total(check.start, check.total)
-    return state if totals == state.totals else replace(state, totals=totals)
+            asked = f"{result.metric} {check.name}" if check.name.startswith("over ") else result.metric
+            known = totals.get(asked)
+            known = known if known is not None and known.start == check.start else Total(check.start, 0)
+            totals[asked] = replace(known, devices=max(known.devices, check.total), bad=max(known.bad, check.bad or 0))
+    passes = {
+        question(result.metric, check.name)
+        for result in results
+        for check in result.checks
+        if result.is_due and check.kind is CheckKind.SHARE and check.verdict.lets_through
+    }
+    passed = (*state.passed, *sorted(passes - set(state.passed)))
+    return state if (totals, passed) == (state.totals, state.passed) else replace(state, totals=totals, passed=passed)
 
 
 def _doubted(known: Total | None, reading: Reading) -> Reading:
     measured = reading.outcome
     if known is None or known.start != reading.start or not isinstance(measured, Measurement) or measured.total is None:
         return reading
-    if measured.total >= min(known.devices * FALL, known.devices - FEW):
+    if measured.total < min(known.devices * FALL, known.devices - FEW):
+        found = f"{measured.total} devices, {known.devices} at an earlier look in the same window"
+    elif known.bad > (FEW if measured.bad is not None else 0) and not measured.bad:
+        # A failure may turn into a success, but all of them at once do not; a series that was there is not one that never was.
+        found = f"no bad device, {known.bad} at an earlier look in the same window"
+    else:
         return reading
-    found = f"{measured.total} devices, {known.devices} at an earlier look in the same window"
     return replace(reading, outcome=SourceError("the counters of this source went backwards", found=found))
 
 
@@ -107,9 +120,13 @@ def _remember_troubles(state: RolloutState, results: Sequence[GateResult], now: 
     """Keep since when each gate has been without a usable answer; from one kind of silence to another the time runs on."""
     if not results:
         return state
-    silent = [result for result in results if _is_silent(state, result)]
-    troubles = {result.metric: state.troubles.get(result.metric, now) for result in silent}
-    return state if troubles == state.troubles else replace(state, troubles=troubles)
+    without = [result for result in results if _is_silent(state, result)]
+    troubles = {result.metric: state.troubles.get(result.metric, now) for result in without}
+    # A source that failed may know of that time later; one that answered and had nothing does not.
+    nothing = [result.metric for result in without if result.holding.verdict is not Verdict.ERROR]
+    passed = now - max(filter(None, (state.entered_at, state.last_reconcile_at)), default=now)
+    silent = {**state.silent, **{one: state.silent.get(one, _NO_TIME) + max(passed, _NO_TIME) for one in nothing}}
+    return replace(state, troubles=troubles, silent=silent) if (troubles, silent) != (state.troubles, state.silent) else state
 
 
 def _is_silent(state: RolloutState, result: GateResult) -> bool:

@@ -158,7 +158,7 @@ class _Simulated:
 
     def __init__(self, state: RolloutState, gates: Sequence[GateSpec], judgement: Judgement) -> None:
         spec = replace(state.spec, gates=tuple(gates), judgement=judgement)
-        self._state = replace(state, spec=spec, latched={}, troubles={}, seen=(), streaks={}, totals={})
+        self._state = replace(state, spec=spec, latched={}, troubles={}, seen=(), streaks={}, totals={}, passed=(), silent={})
         self._gating = count_gating(gates)
         self.lacking: set[str] = set()
 
@@ -186,6 +186,8 @@ class _Simulated:
             seen=after.seen,
             streaks=after.streaks,
             totals=after.totals,
+            passed=after.passed,
+            silent=after.silent,
         )
         would = _would(state, after)
         return ReplayedLook(look, planned.kind, results, would, Deed.WAIT, _reason(after, results, would))
@@ -211,6 +213,9 @@ class _Simulated:
             troubles={} if is_moved or is_resumed else kept.troubles,
             seen=() if is_entered else kept.seen,
             streaks={} if is_entered else kept.streaks,
+            passed=() if is_moved else kept.passed,
+            silent={} if is_moved else kept.silent,
+            last_reconcile_at=before.at if before else None,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from otagate._canonical import dumps
@@ -93,10 +93,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The most devices that a source has told of, in the window that begins then."""
+    """The most devices, and the most bad ones, that a source has told of, in the window that begins then."""
 
     start: datetime
     devices: int
+    bad: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,8 @@ class RolloutState:
         streaks: Metric to how often in a row its plain number was out of bounds.
         alerted: Metrics whose failure, one that only alerts, was told of in the present phase.
         totals: The most devices that were told of, by what was asked: cumulative counts do not fall.
+        passed: Checks that passed their planned look in the present soak; see :class:`~otagate.gate.verdict.Look`.
+        silent: Metric to how much of the present soak its source said nothing, or nothing new.
         superseding: A run by a rule with ``supersede``: it ends rollouts that hold the channels it enters, paused or not.
     """
 
@@ -182,6 +185,8 @@ class RolloutState:
     alerted: tuple[str, ...] = ()
     totals: dict[str, Total] = field(default_factory=dict)
     superseding: bool = False
+    passed: tuple[str, ...] = ()
+    silent: dict[str, timedelta] = field(default_factory=dict)
 
     @property
     def is_terminal(self) -> bool:

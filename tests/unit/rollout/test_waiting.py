@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
+from otagate.gate.crossing import stop_chances
 from otagate.gate.interface import Measurement, SourceError
-from otagate.gate.judge import Look, LookKind, Reading, Verdict, judge
+from otagate.gate.judge import Demand, Look, LookKind, Reading, Verdict, judge
+from otagate.gate.stats import log_e_up
 from otagate.policy.model.gates import Action, Escalation, GateSpec, Judgement, Limit
 from otagate.policy.model.tracks import OnInsufficient
+from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout import machine
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import Stage
 from support.rollouts import finished, fresh
-from support.world import DAY, HOUR, NOW, World, phase, track
+from support.world import DAY, GOOD, HOUR, NOW, World, phase, track
 
 RAMP = track(phase("stable", 5, 100))
 ID = "1.0.0-production"
@@ -89,3 +96,179 @@ def test_a_limit_without_an_answer_beside_an_alert_runs_out_of_its_grace() -> No
     assert decided(NOW + HOUR) is Stage.SOAKING
     assert decided(NOW + 4 * HOUR) is Stage.PAUSED
     assert "now error" in state.paused_by
+
+
+# --- the planned look is taken once --------------------------------------------------------------------------------------
+
+CRASHES = GateSpec("crash_rate", max=Decimal("0.02"), min_sample=300)
+INSTALLS = GateSpec("success", min=Decimal("0.85"), action=Action.ROLLBACK, min_sample=30)
+WINTER = WindowsSpec("UTC", freezes=(Freeze("2026-11-22", "2026-12-05", "sale"),))
+
+
+def test_while_another_gate_waits_one_that_passed_is_not_tried_again_and_again(tmp_path: Path) -> None:
+    """40 devices at the end of the soak: enough for one gate, which rolls back, and too few for the other."""
+    world = World(tmp_path, spec=RAMP, gates=[CRASHES, INSTALLS])
+    world.devices.says = {"crash_rate": (0, 40), "success": (4, 40)}
+    world.run()
+    world.clock.pass_(DAY)
+    assert [one.verdict for one in world.reconcile().results] == ["insufficient", "pass"]
+    world.devices.says = {"crash_rate": (0, 50), "success": (8, 50)}
+    world.clock.pass_(HOUR)
+    above = world.reconcile()
+    assert above.state.stage is Stage.SOAKING, "16 % of 50 is what luck does to a good release at some look"
+    assert "within when its look was due" in above.waiting_for
+    world.devices.says = {"crash_rate": (0, 300), "success": (30, 300)}
+    world.clock.pass_(HOUR)
+    assert world.reconcile().state.step == 1
+
+
+def test_what_passed_when_it_was_due_still_fails_beyond_doubt(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP, gates=[CRASHES, INSTALLS])
+    world.devices.says = {"crash_rate": (0, 40), "success": (4, 40)}
+    world.run()
+    world.clock.pass_(DAY)
+    world.reconcile()
+    world.devices.says = {"crash_rate": (0, 100), "success": (40, 100)}
+    world.clock.pass_(HOUR)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
+
+
+def test_what_is_above_its_limit_again_goes_no_further_and_pauses_in_the_end(tmp_path: Path) -> None:
+    """Passing once is no free pass: it waits until it is within its limit again, and not for ever."""
+    world = World(tmp_path, spec=RAMP, gates=[CRASHES, INSTALLS])
+    world.devices.says = {"crash_rate": (0, 40), "success": (4, 40)}
+    world.run()
+    world.clock.pass_(DAY)
+    world.reconcile()
+    world.devices.says = {"crash_rate": (0, 400), "success": (62, 400)}
+    outcome = look_until(world, lambda one: one.state.stage is not Stage.SOAKING)
+    assert (outcome.state.stage, outcome.state.step) == (Stage.PAUSED, 0)
+    assert world.clock.now() - NOW == 4 * DAY
+
+
+def test_weeks_of_looks_in_a_freeze_are_no_weeks_of_planned_looks(tmp_path: Path) -> None:
+    """The soak ends in a freeze. What the devices say when it is over decides, not the worst moment meanwhile."""
+    world = World(tmp_path, spec=RAMP, gates=[INSTALLS], windows=WINTER)
+    world.devices.says = {"success": (4, 40)}
+    world.run()
+    world.clock.pass_(DAY)
+    assert world.reconcile().results[0].verdict is Verdict.PASS
+    world.devices.says = {"success": (8, 50)}
+    world.clock.pass_(5 * DAY)
+    assert world.reconcile().state.stage is Stage.SOAKING, "it may go no further anyway"
+    world.devices.says = {"success": (60, 600)}
+    world.clock.pass_(9 * DAY)
+    assert world.reconcile().state.step == 1
+
+
+def test_each_weight_and_each_amendment_has_a_planned_look_of_its_own(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP, gates=[INSTALLS])
+    world.devices.says = {"success": (4, 40)}
+    world.run()
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.step == 1
+    world.devices.says = {"success": (80, 500)}
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
+
+    state = replace(fresh(gates=(INSTALLS,)), passed=("success limit",))
+    stricter = replace(state.spec, gates=(replace(INSTALLS, min=Decimal("0.9")),))
+    assert machine.amend(state, stricter, "stricter", "ana", NOW).passed == ()
+
+
+def test_rolling_back_by_bad_luck_stays_as_rare_as_one_look_makes_it() -> None:
+    """The default gates with two devices an hour, looked at every half hour until the other gate has its 300 devices.
+
+    10 % of the installs fail, where 15 % may. One look at 48 devices stops 10 % of such releases; 145 looks would stop 23 %.
+    """
+    looks = [48 + at for at in range(145)]
+    again = judge(
+        INSTALLS,
+        [Reading("success", NOW, NOW + DAY, Measurement(12, 60, NOW + DAY, "test"))],
+        look=Look(LookKind.SOAK_END, NOW, NOW + DAY, passed=frozenset({"success limit"})),
+        judgement=Judgement(),
+        gating_metrics=2,
+        now=NOW + DAY,
+    )
+    assert (again.verdict, again.action, again.holds) == (Verdict.INSUFFICIENT, Demand.NONE, True)
+    planned = [int(0.15 * devices) + 1 for devices in looks]
+    beyond = [next(bad for bad in range(devices) if log_e_up(bad, devices, 0.15) >= math.log(2 / 0.01)) for devices in looks]
+    ours = sum(stop_chances(looks, [planned[0], *beyond[1:]], 0.1))
+    assert ours < 0.105
+    assert sum(stop_chances(looks, planned, 0.1)) > 0.2
+
+
+# --- silence is no health ------------------------------------------------------------------------------------------------
+
+
+def test_numbers_at_the_last_moment_do_not_cover_a_soak(tmp_path: Path) -> None:
+    """Three and a half hours of nothing, then two thousand healthy devices: that is no soak of four hours."""
+    world = World(tmp_path, spec=track(phase("stable", 5, 100, soak=4 * HOUR)))
+    world.devices.says = {"crash_rate": None, "success": None}
+    world.run()
+    for _ in range(7):
+        world.clock.pass_(HOUR / 2)
+        world.reconcile()
+    world.devices.says, world.devices.newest_age = dict(GOOD), timedelta(minutes=1)
+    world.clock.pass_(HOUR / 2)
+    short = world.reconcile()
+    assert [one.verdict for one in short.results] == ["insufficient", "insufficient"]
+    assert "the data covers less than 50% of the soak" in short.waiting_for
+    outcome = look_until(world, lambda one: one.state.step == 1, every=HOUR / 2)
+    assert world.clock.now() - NOW == 5.5 * HOUR, "half of the soak with data"
+    assert (outcome.state.silent, outcome.state.passed) == ({}, ())
+
+
+@pytest.mark.parametrize(("hours", "goes_on"), [(11, True), (13, False)])
+def test_silences_before_a_resume_count_too(tmp_path: Path, hours: int, goes_on: bool) -> None:
+    """Paused for want of data, and resumed by a person as soon as it is there."""
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.devices.says = {"crash_rate": None, "success": None}
+    for _ in range(hours):
+        world.clock.pass_(HOUR)
+        world.reconcile()
+    assert world.state().stage is Stage.PAUSED
+    world.devices.says = dict(GOOD)
+    world.process().reconciler.command(ID, lambda state, now: machine.resume(state, {}, "ana", now))
+    world.clock.pass_(DAY - hours * HOUR)
+    assert (world.reconcile().state.step == 1) is goes_on
+
+
+def test_a_source_that_failed_for_long_and_then_tells_all_covers_the_soak(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.devices.says = {"crash_rate": "down", "success": "down"}
+    for _ in range(15):
+        world.clock.pass_(HOUR)
+        world.reconcile()
+    world.devices.says = dict(GOOD)
+    world.process().reconciler.command(ID, lambda state, now: machine.resume(state, {}, "ana", now))
+    world.clock.pass_(9 * HOUR)
+    assert world.reconcile().state.step == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "believed"),
+    [
+        ((30, 2000), (None, 2100), False),  # the series of what is bad is gone, that of all devices is not
+        ((1, 2000), (None, 2100), False),
+        ((30, 2000), (0, 2100), False),
+        ((10, 2000), (0, 2100), True),  # so few may all have come right after all
+        ((30, 2000), (12, 2100), True),
+        ((0, 2000), (None, 2100), True),
+    ],
+)
+def test_failures_do_not_vanish_from_a_window(
+    tmp_path: Path, before: tuple[int, int], after: tuple[int | None, int], believed: bool
+) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.devices.says = {"crash_rate": before, "success": (0, 2000)}
+    world.run()
+    world.clock.pass_(HOUR)
+    world.reconcile()
+    world.devices.says = {"crash_rate": after, "success": (0, 2100)}
+    world.clock.pass_(DAY)
+    outcome = world.reconcile()
+    assert (outcome.state.step == 1) is believed
+    assert believed or "went backwards" in outcome.waiting_for

@@ -130,7 +130,7 @@ class Judgement:
         error_grace: So long a source may fail before the rollout pauses.
         max_staleness: An older newest observation is ``stale``.
         min_coverage: Share of a soak that data must cover.
-        alpha_pause: Chance, over the whole rollout and all gating metrics, of pausing a release that is exactly at its limit.
+        alpha_pause: Chance, over a phase, all its looks and all gating metrics, of pausing a release that is at its limit.
         alpha_rollback: The same for rolling back.
     """
 
