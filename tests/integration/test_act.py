@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from support.ci_app import CiApp, copy_source, git, make_app, pip_settings, python_path
+from support.ci_app import CiApp, copy_source, environments, git, make_app, pip_settings, python_path
 from support.ci_identity import bucket_for_identities
 from support.comment_hosts import TOKEN, FakeGithub
 from support.metric_server import send, serving
@@ -62,14 +62,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("otagate-home")
+    return environments(tmp_path_factory)
 
 
 Act = Callable[..., Run]
 
 
 @pytest.fixture
-def act(source: Path, home: Path) -> Act:
+def act(source: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Act:
+    runner = tmp_path_factory.mktemp("runner")
+
     def call(
         app: CiApp, inputs: Sequence[str] = (), *, event: dict[str, Any] | None = None, environ: Sequence[str] = ()
     ) -> Run:
@@ -77,16 +79,15 @@ def act(source: Path, home: Path) -> Act:
         workflow.parent.mkdir(parents=True)
         workflow.write_text(WORKFLOW % "\n".join(f"          {line}" for line in inputs))
         (app.temp / "event.json").write_text(json.dumps(event or {}))
-        (home / "runner").mkdir(exist_ok=True)
         command = [
             str(Path(sys.executable).parent / "act"), "pull_request" if event else "push", "-W", str(workflow), "-P", "ubuntu-latest=-self-hosted",
             "--local-repository", f"acme/otagate@v1={source}", "--no-cache-server", "--json", "--eventpath", str(app.temp / "event.json"),
-            "--action-cache-path", str(home / "runner"), "--secret-file", str(secret_file(app)),
+            "--action-cache-path", str(runner), "--secret-file", str(secret_file(app)),
             *(f"--env={value}" for value in (f"OTAGATE_HOME={home}", *environ)),
         ]  # fmt: skip
         done = subprocess.run(
-            command, cwd=app.folder, env={"PATH": python_path(), "HOME": str(app.temp), **pip_settings()},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+            command, cwd=app.folder, env={"PATH": python_path(), "HOME": str(app.temp), **pip_settings(tmp_path_factory)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=280, check=False,
         )  # fmt: skip
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         return Run(done.returncode, lines, done.stdout)

@@ -43,7 +43,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pipeline(repository: Path) -> Pipeline:
+def pipeline(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     tool = js.npm_ci(ROOT / "tests" / "ci-js", "--ignore-scripts") / "gitlab-ci-local" / "dist" / "index.js"
     if shutil.which("rsync") is None:
         pytest.fail("rsync is missing: run scripts/system-packages")
@@ -65,8 +65,8 @@ def pipeline(repository: Path) -> Pipeline:
             "--variable", "GITLAB_CI=true",  # gitlab-ci-local says false
             "--variable", f"OTAGATE_SIGNING_KEY={app.temp / 'key.pem'}", *options,
         ]  # fmt: skip
-        environ = {"PATH": python_path(), "HOME": str(app.temp), "TMPDIR": str(app.temp), **pip_settings()}
-        return subprocess.run(command, cwd=app.folder, env=environ, capture_output=True, text=True, timeout=180, check=False)
+        environ = {"PATH": python_path(), "HOME": str(app.temp), "TMPDIR": str(app.temp), **pip_settings(tmp_path_factory)}
+        return subprocess.run(command, cwd=app.folder, env=environ, capture_output=True, text=True, timeout=280, check=False)
 
     return call
 

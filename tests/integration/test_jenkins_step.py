@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.ci_app import ROOT, CiApp, copy_source, make_app, pip_settings, python_path
+from support.ci_app import ROOT, CiApp, copy_source, environments, make_app, pip_settings, python_path
 from support.ci_identity import AUDIENCE, bucket_for_identities
 
 pytestmark = pytest.mark.integration
@@ -35,11 +35,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def workspace_temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("workspace tmp")
+    folder = tmp_path_factory.mktemp("workspace tmp")
+    (folder / "otagate").symlink_to(environments(tmp_path_factory))
+    return folder
 
 
 @pytest.fixture
-def step(tmp_path: Path, source: Path, workspace_temp: Path) -> Step:
+def step(tmp_path: Path, source: Path, workspace_temp: Path, tmp_path_factory: pytest.TempPathFactory) -> Step:
     groovy = shutil.which("groovy")
     if groovy is None:
         pytest.fail("groovy is missing: run scripts/system-packages")
@@ -47,7 +49,7 @@ def step(tmp_path: Path, source: Path, workspace_temp: Path) -> Step:
     def call(app: CiApp, call: dict[str, Any], *, unix: bool = True, more: Mapping[str, str] | None = None) -> dict[str, Any]:
         environ = {
             "PATH": python_path(), "HOME": str(app.temp), "JENKINS_URL": "https://ci.example/", "BUILD_NUMBER": "3", "BRANCH_NAME": "main",
-            "WORKSPACE": str(app.folder), "WORKSPACE_TMP": str(workspace_temp), "OTAGATE_SOURCE": str(source), **pip_settings(), **(more or {}),
+            "WORKSPACE": str(app.folder), "WORKSPACE_TMP": str(workspace_temp), "OTAGATE_SOURCE": str(source), **pip_settings(tmp_path_factory), **(more or {}),
         }  # fmt: skip
         (app.temp / "key.pem").write_text(app.key)
         credentials = {"text": {"text": app.key}, "pem": {"file": str(app.temp / "key.pem")}}

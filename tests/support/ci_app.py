@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from filelock import FileLock
+
+from support.measured import unmeasured
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,23 +103,35 @@ def copy_source(target: Path) -> Path:
     return target
 
 
-def pip_settings() -> dict[str, str]:
-    """Give the variables by which this machine's pip finds its index, for jobs that get a fresh environment."""
-    kept = (
-        "PIP_INDEX_URL",
-        "PIP_EXTRA_INDEX_URL",
-        "PIP_FIND_LINKS",
-        "PIP_CONFIG_FILE",
-        "PIP_NO_INDEX",
-        "PIP_CERT",
-        "HTTPS_PROXY",
-        "SSL_CERT_FILE",
-    )
-    found = {name: os.environ[name] for name in kept if name in os.environ}
-    config = [Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"]
-    return found | next(
-        ({"PIP_CONFIG_FILE": str(path)} for path in config if path.is_file() and "PIP_CONFIG_FILE" not in found), {}
-    )
+def kept_for_this_run(factory: pytest.TempPathFactory) -> Path:
+    """Give a folder that all test processes of this run share."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "ci-hosts"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def environments(factory: pytest.TempPathFactory) -> Path:
+    """Give a folder for otagate's own environments: whichever host comes first installs, the others find it done."""
+    folder = kept_for_this_run(factory) / "environments"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def pip_settings(factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give the variables by which pip finds what the jobs lock, for jobs that get a fresh environment.
+
+    It is fetched once, and lies in a folder: an index is asked for every package, every time.
+    """
+    kept = kept_for_this_run(factory)
+    with FileLock(kept / "lock"):
+        if not (kept / "wheels").exists():
+            locks = [word for name in ("comment", "s3") for word in ("-r", str(ROOT / "requirements" / f"{name}.txt"))]
+            options = ["--quiet", "--no-input", "--require-hashes", "--only-binary=:all:", "--no-deps"]
+            command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(kept / "new"), *locks]
+            subprocess.run(command, env=unmeasured(), check=True)
+            (kept / "new").rename(kept / "wheels")
+    return {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": str(kept / "wheels")}
 
 
 def python_path() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import itertools
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -37,8 +38,11 @@ def running(folder: Path | None = None) -> Iterator[str]:
     base = f"http://127.0.0.1:{port}"
     backend = ["-backend", "memory"] if folder is None else ["-backend", "filesystem", "-filesystem-root", str(folder)]
     (binary,) = _BINARIES.iterdir()
+    # Where there is setpriv, a server also ends with a test process that is killed.
+    guard = [found, "--pdeathsig", "KILL"] if (found := shutil.which("setpriv")) else []
     process = subprocess.Popen(
         [
+            *guard,
             *(str(binary), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port), *backend),
             # Sessions of uploads are at the external address, public objects at the public one.
             *("-external-url", base, "-public-host", f"127.0.0.1:{port}", "-log-level", "error"),
