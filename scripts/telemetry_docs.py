@@ -25,6 +25,8 @@ Why it is built so: [decision 14](adr/0014-telemetry.md).
 * A device counts once a release, in the five minutes in which the server first heard of it with that release on a channel, with the platform,
   plugin version, channel and share of the rollout of that instant.
 * Emulators and development builds are counted apart.
+* Beside these counts stands how many devices were heard in each hour, by channel: each once an hour, whatever it tells. No gate reads that;
+  [rehearsals](rehearse.md#a-fleet-like-yours) open their apps by it. A word that comes in after one of a later hour is not counted there.
 * `otagate serve --keep 90d` is how long devices and counts stay.
 
 ## What came of a release on a device

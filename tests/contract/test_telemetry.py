@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from alembic.migration import MigrationContext
 
 from otagate._retry import Patience
 from otagate.errors import UnavailableError
+from otagate.telemetry import habits
 from otagate.telemetry.contrast import side_by_side
 from otagate.telemetry.interface import CHOSEN, OVERRIDE, Active, CountQuery
 from otagate.telemetry.model import Counts, Mark, Observation
@@ -192,6 +194,50 @@ def test_active_devices_move_with_what_they_run(world: World) -> None:
     assert world.active(T0 + HOUR) == [("stable", "builtin", "android", 1)]
     assert world.any.active(APP, T0 + 2 * HOUR) == [Active("stable", "builtin", "android", 1)]
     assert world.any.active("other", T0) == []
+
+
+def test_a_device_is_heard_once_an_hour_where_it_was_first(world: World) -> None:
+    world.record(
+        told(Mark(0), 1, release=""), told(Mark.OFFERED, 2, channel="beta"), told(Mark(0), 3, release="", is_test=True)
+    )
+    world.record(told(Mark.OFFERED, 1, after=1800, channel="beta"), told(Mark.OFFERED, 2, after=1800, channel="beta"))
+    assert heard(world) == [(0, "beta", 1), (0, "stable", 1)]
+    world.record(told(Mark(0), 1, release="", after=3600), told(Mark(0), 2, release="", after=3 * 3600, channel="beta"))
+    world.record(told(Mark(0), 1, release="", after=3599))  # late, and of an hour in which it was counted
+    world.record(told(Mark(0), 4, release="", after=3 * 3600), told(Mark(0), 4, release="", after=3700))
+    assert heard(world) == [(0, "beta", 1), (0, "stable", 1), (1, "stable", 1), (3, "beta", 1), (3, "stable", 1)]
+    assert heard(world, T0 + 3 * HOUR + timedelta(minutes=59)) == [(3, "beta", 1), (3, "stable", 1)]
+    assert world.any.heard("other", T0) == []
+    world.any.forget(T0 + 2 * HOUR)
+    assert heard(world) == [(3, "beta", 1), (3, "stable", 1)]
+    with world.any.engines.read() as connection:
+        assert [found.channel for found in habits.heard(connection, APP, T0, most=1)] == ["stable"], "the newest stay"
+
+
+def heard(world: World, since: datetime = T0 - DAY) -> list[tuple[float, str, int]]:
+    return [((one.at - T0) / HOUR, one.channel, one.devices) for one in world.any.heard(APP, since)]
+
+
+def test_plugins_of_the_devices_that_were_seen(world: World) -> None:
+    world.record(
+        told(Mark(0), 1, release=""),
+        told(Mark(0), 2, release=""),
+        told(Mark(0), 3, release="", plugin="7.0.50", channel="beta"),
+        told(Mark(0), 4, release="", plugin=""),
+        told(Mark(0), 5, release="", is_test=True),
+        told(Mark(0), 6, release="", app="com.example.other"),
+    )
+    world.record(told(Mark(0), 2, release="", after=3600, plugin="8.51.23"))  # the app was updated
+    assert plugins(world) == [("beta", "7.0.50", 1), ("stable", "", 1), ("stable", "8.5.0", 1), ("stable", "8.51.23", 1)]
+    assert plugins(world, T0 + HOUR) == [("stable", "8.51.23", 1)]
+    with world.any.engines.read() as connection:
+        assert sum(found.devices for found in habits.plugins(connection, APP, T0, most=3)) <= 3
+        whole = habits.plugins(connection, APP, T0, most=6)
+    assert [(one.channel, one.plugin, one.devices) for one in whole] == plugins(world)
+
+
+def plugins(world: World, since: datetime = T0) -> list[tuple[str, str, int]]:
+    return [(one.channel, one.plugin, one.devices) for one in world.any.plugins(APP, since)]
 
 
 def test_a_late_word_does_not_undo_a_newer_one(world: World) -> None:
@@ -406,12 +452,14 @@ def forgotten(world: World, before: datetime) -> int:
 def test_random_histories_equal_a_diary(world: World, seed: int) -> None:
     rnd = random.Random(seed)
     diary: dict[tuple[int, str], set[Mark]] = {}
+    hours: set[tuple[int, int]] = set()
     marks = [Mark.OFFERED, Mark.STARTED, Mark.SET, Mark.READY, Mark.NETWORK, Mark.BOOT, Mark.CRASHED, Mark.ERRORED]
     for step in range(25):
         batch = []
         for _ in range(rnd.randrange(1, 40)):
             number, release, mark = rnd.randrange(60), rnd.choice(["1.0.0", "1.1.0"]), rnd.choice(marks)
             diary.setdefault((number, release), set()).add(mark)
+            hours.add((number, step * 200 // 3600))
             running = rnd.choice([None, "1.0.0", "1.1.0", "builtin"])
             batch.append(told(mark, number, release=release, after=step * 200, running=running, channel=rnd.choice("ab")))
         world.record(*batch, *batch[:3])
@@ -424,6 +472,14 @@ def test_random_histories_equal_a_diary(world: World, seed: int) -> None:
         assert found.success == sum(Mark.READY in marks and Mark.BOOT not in marks for marks in seen)
         assert (found.ran, found.errored) == (len(ran), sum(Mark.ERRORED in marks for marks in ran))
     assert sum(devices for *_, devices in world.active(T0)) == len({number for number, _ in diary})
+    assert Counter(hour for _, hour in hours) == sum_by_hour(world)
+
+
+def sum_by_hour(world: World) -> Counter[float]:
+    found: Counter[float] = Counter()
+    for hour, _, devices in heard(world):
+        found[hour] += devices
+    return found
 
 
 def test_facts_are_the_device_s_own(world: World) -> None:

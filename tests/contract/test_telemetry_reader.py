@@ -15,7 +15,7 @@ from otagate.gate.interface import SourceError
 from otagate.gate.sources.telemetry_reader import DatabaseReader, TelemetryReader
 from otagate.gate.sources.telemetry_server import ServerReader
 from otagate.policy.model.sources import TelemetrySpec
-from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse
 from otagate.telemetry.model import Mark
 from otagate.telemetry.tokens import Limit, Verb
 from support.counted import WHOLE, seen
@@ -97,6 +97,21 @@ def test_lists(reader: TelemetryReader) -> None:
     ]
 
 
+def test_when_devices_are_heard_and_with_which_plugins(reader: TelemetryReader) -> None:
+    hour = NOW.replace(minute=0)
+    assert list(reader.heard(APP, NOW - DAY)) == [
+        Heard(hour - 2 * HOUR, "stable", 1),
+        Heard(hour - HOUR, "beta", 1),
+        Heard(hour - HOUR, "stable", 2),
+    ]
+    assert reader.heard(APP, NOW - 4 * DAY)[0] == Heard(hour - 3 * DAY, "stable", 1)
+    assert list(reader.plugins(APP, NOW - DAY)) == [
+        PluginUse("beta", "8.1.0", 1),
+        PluginUse("stable", "7.0.0", 1),
+        PluginUse("stable", "8.1.0", 2),
+    ]
+
+
 def test_two_releases_side_by_side(desk: Desk, reader: TelemetryReader) -> None:
     desk.telemetry.record([seen(7, "1.4.1", NOW - HOUR, channel="stable", app=APP)])
     found = reader.side_by_side(QUERY, "1.4.1")
@@ -165,7 +180,8 @@ def test_a_token_that_nobody_made_is_a_source_error(desk: Desk) -> None:
 def test_a_token_of_one_channel_counts_there(desk: Desk) -> None:
     narrow = server(desk, desk.token(Verb.METRICS, channels=Limit.only("stable")))
     assert narrow.counted(QUERY).counts.devices == 3
-    assert {row.channel for row in narrow.active(APP, NOW - DAY)} == {"stable"}
+    for rows in (narrow.active(APP, NOW - DAY), narrow.heard(APP, NOW - DAY), narrow.plugins(APP, NOW - DAY)):
+        assert {row.channel for row in rows} == {"stable"}
 
 
 def test_a_database_of_another_kind_is_refused(tmp_path: Path) -> None:

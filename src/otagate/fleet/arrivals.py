@@ -23,6 +23,8 @@ def first_open(config: FleetConfig, zone: float, start: float, chance: random.Ra
 
 def next_open(config: FleetConfig, zone: float, after: float, chance: random.Random) -> float:
     """Give the instant of the next session, after ``after``."""
+    if config.week is not None:
+        return config.week.after(after, chance.expovariate(config.sessions_per_day / 24))
     rate = config.sessions_per_day / DAY_S
     if config.arrival is not Arrival.DAILY:
         return after + chance.expovariate(rate)

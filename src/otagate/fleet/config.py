@@ -12,6 +12,7 @@ from otagate._text import harmless, nearest
 from otagate.errors import UsageError
 from otagate.fleet.cipher import public_key
 from otagate.fleet.generations import generation
+from otagate.fleet.week import Week
 
 PLATFORMS = ("android", "ios", "electron")
 LEAST_PERIOD_S = 600
@@ -99,6 +100,8 @@ class FleetConfig:
         leaves: Share of the later sessions in which a device that chose a channel takes its choice back.
         arrival: When apps are opened.
         burst_s: Length of the burst.
+        week: How often apps are opened in each hour of a week, or None; it comes before ``arrival``, but for a burst's first
+            session.
         sessions_per_day: A device's mean.
         session_s: Mean length of a session in seconds.
         period_s: Check interval while the app stays open; 0: only when it is opened. Below 600 means 600, as in the plugin.
@@ -137,6 +140,7 @@ class FleetConfig:
     leaves: float = 0.0
     arrival: Arrival = Arrival.UNIFORM
     burst_s: float = 300.0
+    week: Week | None = None
     sessions_per_day: float = 4.0
     session_s: float = 180.0
     period_s: float = 0.0

@@ -18,7 +18,7 @@ from otagate.telemetry.interface import CHOSEN
 from otagate.telemetry.meta import raise_floor
 from otagate.telemetry.model import BUCKET_S
 from otagate.telemetry.record import KEYS, among
-from otagate.telemetry.tables import ACTIVE, ASSIGNMENTS, COUNTERS, DEVICES, PROGRESS, RELEASES
+from otagate.telemetry.tables import ACTIVE, ASSIGNMENTS, COUNTERS, DEVICES, HEARD, PROGRESS, RELEASES
 from otagate.telemetry.upsert import add
 
 CHUNK = 5_000
@@ -96,4 +96,5 @@ def _forget_rest(connection: Connection, before_s: int) -> int:
     columns = ASSIGNMENTS.c
     news = delete(ASSIGNMENTS).where(columns.channel.is_(None), columns.at_s < before_s - DAY_S)
     empty = delete(ACTIVE).where(ACTIVE.c.n == 0, ACTIVE.c.hour < before_s // _HOUR_S)
-    return connection.execute(news).rowcount + connection.execute(empty).rowcount
+    hours = delete(HEARD).where(HEARD.c.hour < before_s // _HOUR_S)
+    return sum(connection.execute(statement).rowcount for statement in (news, empty, hours))

@@ -67,6 +67,33 @@ class Active:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """So many real devices that followed ``channel`` were heard in the hour that begins at ``at``; each counts once an hour."""
+
+    at: datetime
+    channel: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginUse:
+    """So many real devices that follow ``channel`` have this version of the plugin, as far as was looked.
+
+    ``plugin`` is ``major.minor.patch``; ``""``: they did not tell; ``other``: there are too many versions to be kept apart.
+    """
+
+    channel: str
+    plugin: str
+    devices: int
+
+
+MAX_HEARD = 5_000
+"""Two months of three channels; an answer of so many stays below 1 MiB."""
+PLUGIN_SAMPLE = 100_000
+"""Rows of devices that are looked at for their plugins. Keys are hashes: the first so many are a fair sample of all."""
+
+
+@dataclass(frozen=True, slots=True)
 class SideBySide:
     """Devices of two releases that were first seen with them at the same time, alike in platform and plugin version.
 
@@ -150,6 +177,21 @@ class Telemetry(Protocol):
 
     def active(self, app: str, since: datetime) -> list[Active]:
         """Give the real devices that were seen since then (rounded down to the hour), by what they run now."""
+        ...
+
+    def heard(self, app: str, since: datetime) -> list[Heard]:
+        """Give how many real devices were heard in each hour since then (rounded down to the hour), by hour and channel.
+
+        The newest :data:`MAX_HEARD` at most; the hour that is not over is among them. A word that arrives after one of a later
+        hour is not counted.
+        """
+        ...
+
+    def plugins(self, app: str, since: datetime) -> list[PluginUse]:
+        """Give the plugins of real devices that were seen since then (rounded down to the hour).
+
+        Exact while the database holds :data:`PLUGIN_SAMPLE` devices at most, otherwise of a sample of so many.
+        """
         ...
 
     def in_use(self, app: str, since: datetime) -> set[str]:

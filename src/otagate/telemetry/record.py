@@ -14,7 +14,7 @@ from otagate.telemetry.fold import COUNTED, contribution, difference
 from otagate.telemetry.meta import floor_of
 from otagate.telemetry.model import Mark, Progress
 from otagate.telemetry.names import Naming
-from otagate.telemetry.tables import ACTIVE, COUNTERS, DEVICES, PROGRESS
+from otagate.telemetry.tables import ACTIVE, COUNTERS, DEVICES, HEARD, PROGRESS
 from otagate.telemetry.upsert import add, upsert
 
 KEYS = "keys"
@@ -92,6 +92,7 @@ def _move_devices(connection: Connection, naming: Naming, batch: Batch) -> None:
     there = _devices_there(connection, batch)
     written: list[tuple[Any, ...]] = []
     sums: _Sums = defaultdict(int)
+    heard: _Sums = defaultdict(int)
     for (app, key), told in batch.states.items():
         old = there.get((app, key))
         new, seen = _moved(old, _bounded_state(naming, app, told))
@@ -101,8 +102,11 @@ def _move_devices(connection: Connection, naming: Naming, batch: Batch) -> None:
         sums[_active_key(app, new, seen)] += 1
         if old is not None:
             sums[_active_key(app, *old)] -= 1
+        if (old is None or seen > old[1]) and not new.is_test:
+            heard[app, seen, new.channel] += 1
     upsert(connection, DEVICES, written)
     add(connection, ACTIVE, [(*where, count) for where, count in sorted(sums.items()) if count])
+    add(connection, HEARD, [(*where, count) for where, count in sorted(heard.items())])
 
 
 def _moved(old: tuple[State, int] | None, told: State) -> tuple[State, int]:

@@ -14,10 +14,10 @@ from otagate._fs import translate
 from otagate._retry import Patience, persist
 from otagate._text import harmless
 from otagate.errors import NotFoundError, UsageError
-from otagate.telemetry import assign, contrast, forget, locks, meta, migrate, read
+from otagate.telemetry import assign, contrast, forget, habits, locks, meta, migrate, read
 from otagate.telemetry.batch import gather
 from otagate.telemetry.engine import Engines, place_of
-from otagate.telemetry.interface import Active, Assignment, CountQuery, DeviceRow, SideBySide
+from otagate.telemetry.interface import Active, Assignment, CountQuery, DeviceRow, Heard, PluginUse, SideBySide
 from otagate.telemetry.model import Counts, Observation
 from otagate.telemetry.names import Names
 from otagate.telemetry.problems import passing, told, told_at_start
@@ -80,6 +80,14 @@ class SqlTelemetry:
     def active(self, app: str, since: datetime) -> list[Active]:
         """See Telemetry.active."""
         return self._read(lambda connection: read.active(connection, app, since))
+
+    def heard(self, app: str, since: datetime) -> list[Heard]:
+        """See Telemetry.heard."""
+        return self._read(lambda connection: habits.heard(connection, app, since))
+
+    def plugins(self, app: str, since: datetime) -> list[PluginUse]:
+        """See Telemetry.plugins."""
+        return self._read(lambda connection: habits.plugins(connection, app, since))
 
     def in_use(self, app: str, since: datetime) -> set[str]:
         """See Telemetry.in_use."""

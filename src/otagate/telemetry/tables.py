@@ -114,6 +114,20 @@ ACTIVE = Table(
 )
 """Sums over the rows of ``devices``: so many were last seen in that hour."""
 
+HEARD = Table(
+    "heard",
+    METADATA,
+    Column("app", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True),  # since 1970
+    Column("channel", Text, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""So many real devices were heard in that hour: moved when ``seen`` of a row of ``devices`` moves on to it.
+
+Each counts once an hour, on the channel that it followed at its first word there. Unlike ``active`` it keeps what is over.
+"""
+
 ASSIGNMENTS = Table(
     "assignments",
     METADATA,

@@ -124,3 +124,32 @@ def test_the_picture_is_xml_with_everything_inside_it() -> None:
         points = [tuple(map(float, pair.split(","))) for pair in node.get("points", "").split()]
         assert len(points) == 3
         assert all(0 <= x <= 920 and 0 <= y <= 560 for x, y in points)
+
+
+WEEKLY = (0.5,) * 100 + (3.0,) + (0.5,) * 66 + (0.25,)
+HOURLY = ((1.0,) * 23 + (2.5,)) * 7
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, "8 times a day, evenly"),
+        ({"is_daily": True}, "8 times a day, most in the evening"),
+        ({"hours": WEEKLY}, "most Fri 04:00 UTC (3 times the mean), least Sun 23:00 UTC (0.25 times the mean)"),
+        ({"hours": HOURLY, "sessions": 1.2345}, "1.23 times a day, most 23:00 UTC (2.5 times the mean), least 00:00 UTC"),
+    ],
+)
+def test_when_apps_are_opened_is_said(more: dict[str, Any], said: str) -> None:
+    assert said in text_of(**more)
+
+
+def test_where_the_fleet_is_from_is_said_when_telemetry_was_asked() -> None:
+    taken = {"devices": "option", "follows": "telemetry", "plugins": "policy", "arrivals": "default", "sessions": "telemetry"}
+    said = "telemetry: follows, sessions; policy: plugins; defaults: arrivals"
+    assert f"options: devices; {said}" in text_of(taken=taken)
+    assert "taken from" not in text_of(taken=dict.fromkeys(taken, "default"))
+
+
+def text_of(**more: Any) -> str:
+    blocks = rehearsal_view(small_scenario(**more), [made_up()], summarise([made_up()]), (), ())
+    return "\n".join(line for block in blocks for line in plain(block))

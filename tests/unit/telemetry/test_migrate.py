@@ -12,11 +12,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from otagate._retry import persist
 from otagate.errors import NotFoundError, UsageError
 from otagate.telemetry.engine import Engines, place_of
 from otagate.telemetry.migrate import STEPS, migrate, newest, require_schema, version_of
 from otagate.telemetry.model import DeviceFacts, Mark, Observation
-from otagate.telemetry.sql import open_telemetry
+from otagate.telemetry.problems import passing
+from otagate.telemetry.sql import PATIENCE, open_telemetry
 from otagate.telemetry.tables import METADATA
 from otagate.telemetry.token_tables import TOKENS
 from support.recount import audit_counters
@@ -129,9 +131,13 @@ def test_without_a_schema_there_is_nothing_to_read(engines: Engines) -> None:
 
 
 def test_many_at_once_take_turns(tmp_path: Path) -> None:
+    def bring_up(engines: Engines) -> None:
+        # As whoever opens a database does: of several who make it, SQLite tells some that it is locked, without waiting.
+        persist(lambda: migrate(engines), passing, PATIENCE)
+
     opened = [at(tmp_path) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(migrate, opened))
+        list(pool.map(bring_up, opened))
     assert {state(engines)[0] for engines in opened} == {newest()}
     for engines in opened:
         engines.close()
@@ -150,6 +156,7 @@ def test_sums_of_old_databases_follow_what_a_crash_is_now(tmp_path: Path) -> Non
         assert audit_counters(telemetry) == []
         with telemetry.engines.write() as connection:
             connection.execute(text("UPDATE counters SET crashed = 1"))  # as the last version counted them
+            connection.execute(text("DROP TABLE heard"))
             connection.execute(text("UPDATE otagate_schema SET version_num = '0002'"))
     with closing(open_telemetry(url, {})) as telemetry:
         assert audit_counters(telemetry) == []

@@ -174,7 +174,7 @@ def test_a_device_costs_at_most_one_write_an_hour_while_it_says_the_same(telemet
         telemetry.record([check(minute * 60)])
     assert written == []
     telemetry.record([check(3600)])
-    assert written == ["devices", "active"]
+    assert written == ["devices", "active", "heard"]
 
 
 def test_reading_waits_for_nobody_and_writing_of_many_threads_is_in_turn(telemetry: SqlTelemetry) -> None:

@@ -15,34 +15,93 @@ if TYPE_CHECKING:
     from otagate.policy.model.policy import Policy
 
 DEVICES = 2000
-"""When nothing else is said."""
+"""When nothing else is said; of a larger fleet in telemetry so many are played."""
+SESSIONS = 4.0
+"""Of a device a day, when nothing else is said."""
+PARTS = ("devices", "follows", "platforms", "plugins", "arrivals", "sessions")
+"""Of a fleet; each may come from elsewhere."""
 _MOST_DEVICES = 1_000_000
+_MOST_SESSIONS = 1000
+_MOST_NAMES = 5
 _EARLY_SHARE = 0.2
 """Of the devices follow each channel before the last, when nothing else is said: enough for usual gates to judge."""
 _LEAST_LAST = 0.4
 
 
 def fleet_of(args: argparse.Namespace, env: CommandEnv, policy: Policy, track: str) -> tuple[dict[str, Any], list[str]]:
-    """Give size, channels, platforms and plugins of the fleet, and what is to be said of them."""
-    channels = list(dict.fromkeys(str(phase.channel) for phase in policy.tracks[track].phases))
-    found: dict[str, Any] = {"devices": args.devices or DEVICES, "follows": shares_of(channels)}
-    notes = []
-    if args.fleet_from is not None:
-        from otagate.flow.rehearse.observed import observe  # noqa: PLC0415 - only with --fleet-from
+    """Give what a scenario says of its fleet, with where each part was taken from, and what is to be said of it.
 
-        seen = observe(policy, env.environ, env.clock.now(), policy.root)
-        follows = {name: devices for name, devices in seen.follows.items() if name in channels}
-        if not follows:
-            missing = f"none of {', '.join(channels)}; devices follow {', '.join(map(harmless, seen.follows))}"
-            raise UsageError("telemetry knows no device on a channel of this track", track, found=missing)
-        size = int(sum(follows.values()))
-        found = {"devices": min(size, args.devices or DEVICES), "follows": follows, "platforms": _known(seen.platforms)}
-        notes.append(f"a fleet like that of {size} devices which telemetry saw on these channels within 7 days")
+    Options win over telemetry, which wins over the policy.
+    """
+    channels = list(dict.fromkeys(str(phase.channel) for phase in policy.tracks[track].phases))
+    seen, notes = _told(args, env, policy, track, channels)
+    plugins = plugins_of(policy.plugin_version)
+    layers: dict[str, dict[str, Any]] = {
+        "default": {"devices": DEVICES, "follows": shares_of(channels), "sessions": SESSIONS, "arrivals": {}},
+        "policy": {"plugins": plugins} if plugins else {},
+        "telemetry": seen,
+        "option": _options(args, channels),
+    }
+    found: dict[str, Any] = {}
+    taken = dict.fromkeys(PARTS, "default")
+    for name, layer in layers.items():
+        found |= layer
+        taken |= dict.fromkeys(layer, name)
+    within("--devices", found["devices"], _MOST_DEVICES)
+    arrivals = found.pop("arrivals")
+    return {**found, **arrivals, "taken": taken}, notes
+
+
+def _options(args: argparse.Namespace, channels: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if args.devices is not None:
+        found["devices"] = args.devices
     if args.follow:
         found["follows"] = follows_of(args.follow, channels)
-    within("--devices", found["devices"], _MOST_DEVICES)
-    plugins = plugins_of(policy.plugin_version)
-    return {**found, **({"plugins": plugins} if plugins else {})}, notes
+    if args.arrivals is not None:
+        found["arrivals"] = {"is_daily": args.arrivals == "daily"}
+    if args.sessions is not None:
+        if not 0 < args.sessions <= _MOST_SESSIONS:
+            expected = f"above 0, {_MOST_SESSIONS} at most"
+            raise UsageError("this number cannot be", "--sessions", expected=expected, found=str(args.sessions))
+        found["sessions"] = args.sessions
+    return found
+
+
+def _told(
+    args: argparse.Namespace, env: CommandEnv, policy: Policy, track: str, channels: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Give what telemetry tells of the fleet, when it is to be asked."""
+    if args.fleet_from is None:
+        return {}, []
+    from otagate.flow.rehearse.observed import observe  # noqa: PLC0415 - only with --fleet-from
+
+    seen = observe(policy, env.environ, env.clock.now(), policy.root, channels)
+    if not seen.follows:
+        missing = f"none of {', '.join(channels)}; devices follow {', '.join(map(harmless, seen.elsewhere))}"
+        raise UsageError("telemetry knows no device on a channel of this track", track, found=missing)
+    notes = [f"a fleet like that of {seen.devices} devices which telemetry saw on these channels within 7 days"]
+    found: dict[str, Any] = {"follows": seen.follows, "platforms": _known(seen.platforms)}
+    if seen.devices <= DEVICES:
+        found["devices"] = seen.devices
+    plugins, left_out = playable(seen.plugins)
+    found |= {"plugins": plugins} if plugins else {}
+    if left_out:
+        names = ", ".join(harmless(name, 40) or "not told" for name in list(left_out)[:_MOST_NAMES])
+        share = sum(left_out.values()) / sum(seen.plugins.values())
+        notes.append(f"{100 * share:.3g}% have plugin versions that virtual devices cannot play, and are left out: {names}")
+    if seen.habit is None:
+        if args.arrivals is None or args.sessions is None:
+            notes.append("telemetry has not counted for a whole day yet when devices are heard")
+    else:
+        found |= {"arrivals": {"hours": seen.habit.hours}, "sessions": seen.habit.sessions}
+    return found, notes
+
+
+def playable(plugins: Mapping[str, int]) -> tuple[dict[str, float], dict[str, int]]:
+    """Give devices by the plugin versions that virtual devices can play, and by those that they cannot."""
+    known = {version: float(devices) for version, devices in plugins.items() if plugins_of(version)}
+    return known, {version: devices for version, devices in plugins.items() if version not in known}
 
 
 def plugins_of(version: str | None) -> dict[str, float]:

@@ -13,7 +13,7 @@ from otagate._fs import atomic_write, translate
 from otagate._text import harmless
 from otagate.cli.commands._open import open_policy
 from otagate.cli.commands._out import output_path
-from otagate.cli.commands._rehearsed_fleet import DEVICES, fleet_of, share_of, within
+from otagate.cli.commands._rehearsed_fleet import DEVICES, SESSIONS, fleet_of, share_of, within
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import ExitCode, UsageError
 from otagate.policy.values import span as length
@@ -62,11 +62,12 @@ def _configure_fleet(parser: argparse.ArgumentParser) -> None:
         "--follow", metavar="CHANNEL=P", action="append", help="so many follow this channel (default: 20%% each but the last)"
     )
     group.add_argument(
-        "--fleet-from", choices=("telemetry",), help="channels and platforms as the policy's telemetry knows them"
+        "--fleet-from", choices=("telemetry",), help="devices as the policy's telemetry knows them, opened when they are heard"
     )
-    text = "when apps are opened: even, or most in the evening (default: even)"
-    group.add_argument("--arrivals", choices=("even", "daily"), default="even", help=text)
-    group.add_argument("--sessions", metavar="N", type=float, default=4.0, help="sessions of a device a day (default: 4)")
+    text = "when apps are opened: even, or most in the evening (default: as telemetry tells with --fleet-from; even)"
+    group.add_argument("--arrivals", choices=("even", "daily"), help=text)
+    text = f"sessions of a device a day (default: as telemetry tells with --fleet-from; {SESSIONS:g})"
+    group.add_argument("--sessions", metavar="N", type=float, help=text)
     group.add_argument(
         "--crash-rate", metavar="P", default="0.3%", help="devices on which any release crashes (default: 0.3%%)"
     )
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     if chart is not None:
         _draw(chart, runs[0], scenario)
         notes.append(f"chart: {harmless(str(chart), 400)}")
-    data = {**rehearsal_data(scenario, runs, summary, absent), "expected": args.expect}
+    data = {**rehearsal_data(scenario, runs, summary, absent), "expected": args.expect, "notes": notes}
     code = ExitCode.GATE_FAILED if _is_unexpected(runs, args.expect) else ExitCode.DONE
     return Result("otagate/rehearsal/v1", data, rehearsal_view(scenario, runs, summary, absent, notes), code)
 
@@ -140,8 +141,6 @@ def _scenario(args: argparse.Namespace, env: CommandEnv, policy: Policy) -> tupl
         track=track,
         start=_start(args.start, env.clock.now()),
         faults=read_faults(args.fault or ()),
-        is_daily=args.arrivals == "daily",
-        sessions=_sessions(args.sessions),
         crash_rate=share_of("--crash-rate", args.crash_rate),
         network_failures=share_of("--network-failures", args.network_failures),
         every=_time("--every", args.every),
@@ -171,9 +170,3 @@ def _time(option: str, text: str, least: timedelta = timedelta(minutes=1)) -> ti
     if found < least:
         raise UsageError("this is too short", option, expected="a minute at least", found=harmless(text, 40))
     return found
-
-
-def _sessions(count: float) -> float:
-    if not 0 < count <= 1000:  # noqa: PLR2004 - more is no phone
-        raise UsageError("this number cannot be", "--sessions", expected="above 0, 1000 at most", found=str(count))
-    return count

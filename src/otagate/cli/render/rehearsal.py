@@ -70,11 +70,40 @@ def _facts(scenario: Scenario) -> list[tuple[str, str]]:
         people.append(f"pauses that no gate failed for are lifted after {span(scenario.resume_after)}")
     return [
         ("devices", f"{scenario.devices}; {shares}" if shares else str(scenario.devices)),
+        ("opened", _opened(scenario)),
+        *_taken(scenario),
         ("usual", f"{_share(scenario.crash_rate)} of the devices crash, {_share(network)} of the downloads fail"),
         ("faults", ", ".join(fault_texts(scenario)) or "none"),
         ("looks", f"every {span(scenario.every)}"),
         ("people", "; ".join(people)),
     ]
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def _opened(scenario: Scenario) -> str:
+    times = f"{scenario.sessions:.3g} times a day"
+    if not scenario.hours:
+        return f"{times}, {'most in the evening' if scenario.is_daily else 'evenly'}"
+    most, least = (pick(scenario.hours) for pick in (max, min))
+    return f"{times}, most {_hour(scenario.hours, most)}, least {_hour(scenario.hours, least)}"
+
+
+def _hour(hours: tuple[float, ...], weight: float) -> str:
+    day, hour = divmod(hours.index(weight), 24)
+    is_daily = hours[:24] * 7 == hours
+    return f"{'' if is_daily else _DAYS[day] + ' '}{hour:02}:00 UTC ({weight:.3g} times the mean)"
+
+
+def _taken(scenario: Scenario) -> list[tuple[str, str]]:
+    """Say where the fleet was taken from, when that is not plain."""
+    if "telemetry" not in scenario.taken.values():
+        return []
+    parts: dict[str, list[str]] = {}
+    for name, where in scenario.taken.items():
+        parts.setdefault({"option": "options", "default": "defaults"}.get(where, where), []).append(name)
+    return [("taken from", "; ".join(f"{where}: {', '.join(names)}" for where, names in parts.items()))]
 
 
 def _share(part: float) -> str:

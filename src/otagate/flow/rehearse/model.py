@@ -65,6 +65,8 @@ class Scenario:
         platforms: Weight by platform.
         plugins: Weight by version of the plugin.
         is_daily: Devices are opened most in the evening; otherwise evenly.
+        hours: Of each hour of a week, from Monday 00:00 UTC on: how often apps are opened, where the mean is 1; comes before
+            ``is_daily``. Empty: not told.
         sessions: Of a device a day, in the mean.
         crash_rate: Share of devices on which any release crashes once.
         network_failures: Share of downloads that fail, of any release.
@@ -72,6 +74,8 @@ class Scenario:
         approve_after: An approval that is waited for is given after so long.
         resume_after: A pause that no gate failed for is lifted after so long; None: never.
         until: The rehearsal ends then at the latest.
+        taken: Where ``devices``, ``follows``, ``platforms``, ``plugins``, ``arrivals`` and ``sessions`` come from:
+            ``default``, ``policy``, ``telemetry`` or ``option``.
     """
 
     track: str
@@ -82,6 +86,7 @@ class Scenario:
     platforms: Mapping[str, float] = field(default_factory=lambda: {"android": 0.6, "ios": 0.4})
     plugins: Mapping[str, float] = field(default_factory=lambda: {"8.51.23": 1.0})
     is_daily: bool = False
+    hours: tuple[float, ...] = ()
     sessions: float = 4.0
     crash_rate: float = 0.003
     network_failures: float = 0.05
@@ -89,6 +94,7 @@ class Scenario:
     approve_after: timedelta = timedelta(hours=1)
     resume_after: timedelta | None = None
     until: timedelta = timedelta(days=30)
+    taken: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ending(StrEnum):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from otagate.fleet.config import Arrival, Crash, Faults, FleetConfig
 from otagate.fleet.run import Fleet
+from otagate.fleet.week import Week
 from otagate.flow import actions
 from otagate.flow.drive import drive, start
 from otagate.flow.in_process import InProcess
@@ -231,6 +232,7 @@ def fleet_config(scenario: Scenario, app: str) -> FleetConfig:
         follows=scenario.follows,
         installed=BEFORE,
         arrival=Arrival.DAILY if scenario.is_daily else Arrival.UNIFORM,
+        week=Week.of(scenario.hours) if scenario.hours else None,
         sessions_per_day=scenario.sessions,
         download_failures=scenario.network_failures if plan.network is None else plan.network,
         faults={UNDER_TEST: of_release},

@@ -10,7 +10,7 @@ from otagate.errors import OtagateError
 from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
 from otagate.gate.sources.telemetry_reader import Compared, Counted, TelemetryReader
 from otagate.policy.model.sources import TelemetrySource
-from otagate.telemetry.interface import Active, CountQuery
+from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse
 from otagate.telemetry.metrics import VERIFICATION_TIME, check_metric, check_over, tally
 from otagate.telemetry.model import BUCKET_S, Counts
 
@@ -190,6 +190,14 @@ class OneLook:
         if (app, since) not in self._active:
             self._active[app, since] = list(self._reader.active(app, since))
         return self._active[app, since]
+
+    def heard(self, app: str, since: datetime) -> list[Heard]:
+        """See TelemetryReader.heard."""
+        return list(self._reader.heard(app, since))
+
+    def plugins(self, app: str, since: datetime) -> list[PluginUse]:
+        """See TelemetryReader.plugins."""
+        return list(self._reader.plugins(app, since))
 
     def releases(self, app: str, start: datetime, end: datetime) -> list[str]:
         """See TelemetryReader.releases."""

@@ -18,7 +18,7 @@ from otagate import _canonical
 from otagate._clock import to_text
 from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.fold import PLAIN
-from otagate.telemetry.interface import Active, CountQuery, SideBySide
+from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse, SideBySide
 from otagate.telemetry.model import Counts, together
 
 if TYPE_CHECKING:
@@ -81,6 +81,14 @@ class TelemetryReader(Protocol):
 
     def active(self, app: str, since: datetime) -> Sequence[Active]:
         """Give the real devices that were seen since then, by what they run."""
+        ...
+
+    def heard(self, app: str, since: datetime) -> Sequence[Heard]:
+        """Give how many real devices were heard in each hour since then."""
+        ...
+
+    def plugins(self, app: str, since: datetime) -> Sequence[PluginUse]:
+        """Give the plugins of real devices that were seen since then."""
         ...
 
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
@@ -157,6 +165,14 @@ class DatabaseReader:
     def active(self, app: str, since: datetime) -> list[Active]:
         """See TelemetryReader.active."""
         return self._open().active(app, since)
+
+    def heard(self, app: str, since: datetime) -> list[Heard]:
+        """See TelemetryReader.heard."""
+        return self._open().heard(app, since)
+
+    def plugins(self, app: str, since: datetime) -> list[PluginUse]:
+        """See TelemetryReader.plugins."""
+        return self._open().plugins(app, since)
 
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
         """See TelemetryReader.in_use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
 from otagate.gate.sources.telemetry_reader import Compared, Counted
 from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.fold import PLAIN
-from otagate.telemetry.interface import Active, CountQuery, SideBySide
+from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse, SideBySide
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
 from otagate.telemetry.secret import read_text
 
@@ -73,6 +73,16 @@ class ServerReader:
         """See TelemetryReader.active."""
         said = self._ask("active", "active", {"app": app, "since": to_text(since)})
         return [_active(row, said) for row in said.items("active")]
+
+    def heard(self, app: str, since: datetime) -> list[Heard]:
+        """See TelemetryReader.heard."""
+        said = self._ask("heard", "heard", {"app": app, "since": to_text(since)}, _UPGRADE)
+        return [_heard(row, said) for row in said.items("heard")]
+
+    def plugins(self, app: str, since: datetime) -> list[PluginUse]:
+        """See TelemetryReader.plugins."""
+        said = self._ask("plugins", "plugins", {"app": app, "since": to_text(since)}, _UPGRADE)
+        return [_plugin_use(row, said) for row in said.items("plugins")]
 
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
         """See TelemetryReader.in_use."""
@@ -177,11 +187,33 @@ def _side(side: Any, said: _Said) -> Counts:
 
 
 def _active(row: Any, said: _Said) -> Active:
-    texts: list[Any] = [row.get(name) for name in ("channel", "release", "platform")] if isinstance(row, dict) else [None]
+    channel, release, platform = _texts(row, ("channel", "release", "platform"), said)
+    return Active(channel, release, platform, _devices(row, said))
+
+
+def _plugin_use(row: Any, said: _Said) -> PluginUse:
+    channel, plugin = _texts(row, ("channel", "plugin"), said)
+    return PluginUse(channel, plugin, _devices(row, said))
+
+
+def _heard(row: Any, said: _Said) -> Heard:
+    hour, channel = _texts(row, ("hour", "channel"), said)
+    try:
+        at = from_text(hour)
+    except ValueError:
+        raise said.broken("an entry without an instant") from None
+    return Heard(at, channel, _devices(row, said))
+
+
+def _texts(row: Any, names: Sequence[str], said: _Said) -> list[str]:
+    texts: list[Any] = [row.get(name) for name in names] if isinstance(row, dict) else [None]
     if not all(isinstance(text, str) for text in texts):
-        raise said.broken("an entry of `active` that cannot be understood")
-    channel, release, platform = texts
-    return Active(channel, release, platform, _whole(row.get("devices"), "devices", said))
+        raise said.broken("an entry that cannot be understood")
+    return texts
+
+
+def _devices(row: Mapping[str, Any], said: _Said) -> int:
+    return _whole(row.get("devices"), "devices", said)
 
 
 def _whole(value: Any, name: str, said: _Said) -> int:

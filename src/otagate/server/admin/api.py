@@ -41,6 +41,8 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
         "GET": Route("metrics.releases", Verb.METRICS, "app", frozenset({"app", "start", "end"}), counts.releases)
     },
     "/api/v1/active": {"GET": Route("metrics.active", Verb.METRICS, "app", frozenset({"app", "since"}), counts.active)},
+    "/api/v1/heard": {"GET": Route("metrics.heard", Verb.METRICS, "app", frozenset({"app", "since"}), counts.heard)},
+    "/api/v1/plugins": {"GET": Route("metrics.plugins", Verb.METRICS, "app", frozenset({"app", "since"}), counts.plugins)},
     "/api/v1/in-use": {"GET": Route("metrics.in_use", Verb.METRICS, "app", frozenset({"app", "since"}), counts.in_use)},
 }
 """Every path with its methods. ``/device/`` is ``/device``: Capgo's documents show both."""

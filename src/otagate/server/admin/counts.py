@@ -100,6 +100,28 @@ def active(world: World, call: Call) -> Outcome:
     return Outcome({"schema": "otagate/active/v1", "app": call.app, "since": _clock.to_text(since), "active": found})
 
 
+def heard(world: World, call: Call) -> Outcome:
+    """Give how many real devices were heard in each hour since an instant."""
+    since = call.params.required_instant("since")
+    found = [
+        {"hour": _clock.to_text(row.at), "channel": row.channel, "devices": row.devices}
+        for row in world.telemetry.heard(call.app, since)
+        if call.scope.channels.allows(row.channel)
+    ]
+    return Outcome({"schema": "otagate/heard/v1", "app": call.app, "since": _clock.to_text(since), "heard": found})
+
+
+def plugins(world: World, call: Call) -> Outcome:
+    """Give the plugins of real devices that were seen since an instant."""
+    since = call.params.required_instant("since")
+    found = [
+        {"channel": row.channel, "plugin": row.plugin, "devices": row.devices}
+        for row in world.telemetry.plugins(call.app, since)
+        if call.scope.channels.allows(row.channel)
+    ]
+    return Outcome({"schema": "otagate/plugins/v1", "app": call.app, "since": _clock.to_text(since), "plugins": found})
+
+
 def in_use(world: World, call: Call) -> Outcome:
     """Give every version that a device seen since an instant runs or is to run."""
     _refuse_limited(call)

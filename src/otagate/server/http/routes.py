@@ -64,6 +64,8 @@ ROUTES: Mapping[str, Route] = {
     "/api/v1/side-by-side": _API,
     "/api/v1/releases": _API,
     "/api/v1/active": _API,
+    "/api/v1/heard": _API,
+    "/api/v1/plugins": _API,
     "/api/v1/in-use": _API,
     "/healthz": _route(Kind.HEALTHZ, "GET HEAD"),
     "/livez": _route(Kind.LIVEZ, "GET HEAD"),

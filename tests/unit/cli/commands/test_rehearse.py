@@ -68,6 +68,11 @@ def test_json_has_every_run_and_the_samples_of_one(folder: Path) -> None:
     assert [sample["at"] for sample in run["samples"]] == [2 * 3600, 4 * 3600]
     assert data["scenario"]["start"] == "2027-01-04T09:00:00.000000Z"
     assert data["scenario"]["every"] == 7200
+    assert data["scenario"]["taken"] == {
+        **dict.fromkeys(["devices", "follows", "sessions"], "option"),
+        **dict.fromkeys(["platforms", "plugins", "arrivals"], "default"),
+    }
+    assert (data["scenario"]["hours"], data["scenario"]["is_daily"]) == ([], False)
 
 
 def test_many_seeds_are_summed_up(folder: Path) -> None:
@@ -96,6 +101,8 @@ def test_gates_that_telemetry_cannot_answer_are_named(folder: Path) -> None:
         (["--fault", "boot_crahs=3%"], "did you mean boot_crash"),
         (["--track", "producton"], "did you mean production"),
         (["--devices", "-1"], "--devices"),
+        (["--devices", "0"], "--devices"),
+        (["--sessions", "1001"], "1000 at most"),
         (["--seeds", "0"], "--seeds"),
         (["--jobs", "999"], "--jobs"),
         (["--sessions", "0"], "--sessions"),
@@ -142,10 +149,83 @@ def test_a_fleet_may_be_like_the_one_that_telemetry_knows(folder: Path) -> None:
         ),
     )
     found, notes = fleet_of(folder)
-    assert (found["devices"], found["follows"]) == (16, {"beta": 4, "stable": 12})
-    assert sum(found["platforms"].values()) == 20
+    assert (found["devices"], found["follows"], found["platforms"]) == (16, {"beta": 4, "stable": 12}, {"ios": 16})
+    assert (found["plugins"], found["sessions"]) == ({"8.1.0": 16}, 4.0)
+    assert not {"hours", "is_daily", "arrivals"} & set(found)
+    assert found["taken"] == {
+        **dict.fromkeys(["devices", "follows", "platforms", "plugins"], "telemetry"),
+        **dict.fromkeys(["arrivals", "sessions"], "default"),
+    }
     assert "16 devices" in notes[0]
-    assert fleet_of(folder, "--devices", "8", "--follow", "beta=25%")[0]["devices"] == 8
+    assert notes[1:] == ["telemetry has not counted for a whole day yet when devices are heard"]
+
+
+def tell_for_days(folder: Path) -> None:
+    """Have 24 devices on stable, some with a plugin that cannot be played, be heard at nine, and six of them at noon too."""
+    for hours in (3 * 24 + 1, 2 * 24, 2 * 24 - 3, 24, 24 - 3):
+        told = (
+            seen(
+                at,
+                "1.0.0",
+                MONDAY - hours * HOUR,
+                WHOLE,
+                channel="stable",
+                plugin="4.9.1" if at % 8 == 0 else "8.1.0" if at % 2 else "7.0.50",
+                app="com.example.app",
+                running="1.0.0",
+            )
+            for at in range(6 if hours % 24 else 24)
+        )
+        record(folder / "t.db", *told)
+
+
+def test_apps_are_opened_when_telemetry_heard_them(folder: Path) -> None:
+    tell_for_days(folder)
+    found, notes = fleet_of(folder)
+    assert (found["devices"], found["plugins"]) == (24, {"7.0.50": 9, "8.1.0": 12})
+    assert found["sessions"] == pytest.approx((2 * 24 + 2 * 6) / 3 / 24, abs=1e-4)
+    assert [hour for hour, weight in enumerate(found["hours"][:24]) if weight] == [9, 12]
+    assert set(found["taken"].values()) == {"telemetry"}
+    assert notes[1:] == ["12.5% have plugin versions that virtual devices cannot play, and are left out: 4.9.1"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "part", "value"),
+    [
+        (["--devices", "50"], "devices", 50),
+        (["--follow", "stable=90%"], "follows", {"beta": pytest.approx(0.1), "stable": 0.9}),
+        (["--sessions", "2"], "sessions", 2.0),
+    ],
+)
+def test_options_win_over_telemetry(folder: Path, argv: list[str], part: str, value: Any) -> None:
+    tell_for_days(folder)
+    found, _notes = fleet_of(folder, *argv)
+    assert found[part] == value
+    assert {name for name, where in found["taken"].items() if where == "option"} == {part}
+    assert len(found["hours"]) == 168
+
+
+@pytest.mark.parametrize(("arrivals", "is_daily"), [("even", False), ("daily", True)])
+def test_arrivals_that_are_said_win_over_those_of_telemetry(folder: Path, arrivals: str, is_daily: bool) -> None:
+    tell_for_days(folder)
+    found, _notes = fleet_of(folder, "--arrivals", arrivals)
+    assert (found["is_daily"], "hours" in found, found["taken"]["arrivals"]) == (is_daily, False, "option")
+    assert found["taken"]["sessions"] == "telemetry"
+
+
+def test_what_is_said_of_all_arrivals_needs_no_count_of_hours(folder: Path) -> None:
+    record(folder / "t.db", seen(1, "1.0.0", MONDAY - HOUR, WHOLE, channel="beta", app="com.example.app", plugin="4.1.0"))
+    found, notes = fleet_of(folder, "--arrivals", "even", "--sessions", "3")
+    assert "plugins" not in found
+    assert [note.split(" ")[0] for note in notes] == ["a", "100%"]
+
+
+def test_a_fleet_that_is_too_large_is_played_small(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "DEVICES", 10)
+    tell_for_days(folder)
+    found, notes = fleet_of(folder)
+    assert (found["devices"], found["taken"]["devices"], found["follows"]) == (10, "default", {"stable": 24})
+    assert "24 devices" in notes[0]
 
 
 def test_a_track_on_whose_channels_nobody_is_cannot_be_like_it(folder: Path) -> None:

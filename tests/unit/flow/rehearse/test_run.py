@@ -42,6 +42,15 @@ def test_the_same_seed_gives_the_same_and_another_one_does_not(policy: Policy) -
     assert rehearse(policy, scenario, 7).samples != rehearse(policy, scenario, 8).samples
 
 
+def test_apps_that_are_opened_at_noon_get_the_release_at_noon(policy: Policy) -> None:
+    noons = tuple(24.0 if hour % 24 == 12 else 0.0 for hour in range(168))
+    scenario = small_scenario(hours=noons, plugins={"8.51.23": 1.0, "7.0.50": 1.0}, until=8 * HOUR)
+    run = rehearse(policy, scenario, 3)
+    assert [sample.exposed > 0 for sample in run.samples] == [False, True, True, True], "it began at nine"
+    assert run.samples[1].exposed == run.exposed
+    assert run == rehearse(policy, scenario, 3)
+
+
 def test_a_release_that_does_not_start_is_taken_back(policy: Policy) -> None:
     run = rehearse(policy, small_scenario("boot_crash=100%"), 1)
     assert (run.ending, run.stage, run.is_false_stop) == (Ending.STOPPED, "rolled_back", False)

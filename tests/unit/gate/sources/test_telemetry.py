@@ -26,7 +26,7 @@ from otagate.policy.build import build_gates
 from otagate.policy.model.gates import GateSpec, Judgement
 from otagate.policy.model.sources import TelemetrySource, TelemetrySpec
 from otagate.telemetry.fold import PLAIN
-from otagate.telemetry.interface import Active, CountQuery, SideBySide
+from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse, SideBySide
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts
 
 NOW = datetime(2026, 11, 21, 9, 32, 17, 250_000, tzinfo=UTC)
@@ -67,6 +67,12 @@ class Fake:
         self.since.append(since)
         return self.rows
 
+    def heard(self, app: str, since: datetime) -> list[Heard]:
+        return [Heard(since, "stable", 3)]
+
+    def plugins(self, app: str, since: datetime) -> list[PluginUse]:
+        return [PluginUse("stable", "8.1.0", 3)]
+
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
         return frozenset({"1.4.2"})
 
@@ -92,7 +98,7 @@ def test_platform_plugin_and_metric_are_those_of_the_source() -> None:
 
 
 def test_each_limit_is_a_question_of_its_own() -> None:
-    verify = (5, *(0,) * (len(VERIFY_BOUNDS_S) - 1), 1)
+    verify = (5, *(0,) * (len(VERIFY_BOUNDS_S) - 2), 1, 0)
     fake = Fake(Counts(devices=6, verify=verify, newest_at=NEWEST))
     found = read(fake, replace(QUERY, metric="verification_time", over=timedelta(seconds=45)))
     assert (found.bad, found.total) == (1, 6)
@@ -166,6 +172,8 @@ def test_one_look_asks_each_question_once() -> None:
     assert (len(fake.asked), len(fake.since)) == (1, 1)
     assert look.releases("a", START, NOW) == ["1.4.2"]
     assert look.in_use("a", START) == {"1.4.2"}
+    assert look.heard("a", START) == [Heard(START, "stable", 3)]
+    assert look.plugins("a", START) == [PluginUse("stable", "8.1.0", 3)]
 
 
 CONTRAST = replace(QUERY, ask=Ask.CONTRAST, control="1.4.1")
@@ -362,11 +370,21 @@ def test_lists_of_a_server() -> None:
             "schema": "otagate/active/v1",
             "active": [{"channel": "stable", "release": "1.4.2", "platform": "ios", "devices": 7}],
         },
+        "/ota/api/v1/heard": {
+            "schema": "otagate/heard/v1",
+            "heard": [{"hour": "2026-11-20T09:00:00Z", "channel": "stable", "devices": 7}],
+        },
+        "/ota/api/v1/plugins": {
+            "schema": "otagate/plugins/v1",
+            "plugins": [{"channel": "", "plugin": "8.1.0", "devices": 7}],
+        },
     }
     asking = reader(lambda request: httpx.Response(200, json=said[request.url.path]), TelemetrySpec("https://u/ota/", "env:T"))
     assert asking.releases("a", START, NOW) == ["1.4.2", "1.4.1"]
     assert asking.in_use("a", START) == {"1.4.1", "builtin"}
     assert asking.active("a", START) == [Active("stable", "1.4.2", "ios", 7)]
+    assert asking.heard("a", START) == [Heard(datetime(2026, 11, 20, 9, tzinfo=UTC), "stable", 7)]
+    assert asking.plugins("a", START) == [PluginUse("", "8.1.0", 7)]
 
 
 def without(name: str) -> dict[str, Any]:
@@ -410,6 +428,28 @@ def test_an_answer_that_is_not_one_is_an_error(body: Any, status: int, said: str
 def test_a_list_that_is_none_is_an_error(body: Any) -> None:
     with pytest.raises(SourceError, match="cannot be used"):
         reader(answering(body)).active("a", START)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (5, "cannot be understood"),
+        ({"hour": "2026-11-20T09:00:00Z", "devices": 1}, "cannot be understood"),
+        ({"hour": "soon", "channel": "a", "devices": 1}, "without an instant"),
+        ({"hour": "2026-11-20T09:00:00Z", "channel": "a"}, "no count of devices"),
+    ],
+)
+def test_an_hour_that_is_none_is_an_error(entry: Any, said: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        reader(answering({"schema": "otagate/heard/v1", "heard": [entry]})).heard("a", START)
+    assert said in str(caught.value)
+
+
+def test_a_server_of_yesterday_knows_no_hours_and_no_plugins() -> None:
+    asking = reader(answering({"error": "not_found"}, 404))
+    for asked in (asking.heard, asking.plugins):
+        with pytest.raises(SourceError, match="upgrade the server"):
+            asked("a", START)
 
 
 SIDES: list[Any] = ["2026-11-20T09:00:00Z", "ios", "8.1.0", list(range(12)), list(range(12, 24))]

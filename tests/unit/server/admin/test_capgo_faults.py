@@ -67,6 +67,8 @@ def test_there_is_nothing_else_to_ask() -> None:
         "/api/v1/side-by-side",
         "/api/v1/releases",
         "/api/v1/active",
+        "/api/v1/heard",
+        "/api/v1/plugins",
         "/api/v1/in-use",
     }
 

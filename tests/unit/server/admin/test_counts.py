@@ -90,6 +90,22 @@ def test_releases_active_and_in_use(desk: Desk) -> None:
         {"channel": "beta", "release": "1.4.1", "platform": "android", "devices": 1},
         {"channel": "stable", "release": "1.4.1", "platform": "ios", "devices": 1},
     ]
+    heard = desk.call("GET", "/api/v1/heard", token, query=SINCE).body
+    assert heard == {
+        "schema": "otagate/heard/v1",
+        "app": APP,
+        "since": "2026-11-21T00:00:00.000000Z",
+        "heard": [
+            {"hour": "2026-11-21T09:00:00.000000Z", "channel": "beta", "devices": 1},
+            {"hour": "2026-11-21T09:00:00.000000Z", "channel": "stable", "devices": 1},
+        ],
+    }
+    plugins = desk.call("GET", "/api/v1/plugins", token, query=SINCE).body
+    assert (plugins["schema"], plugins["since"]) == ("otagate/plugins/v1", heard["since"])
+    assert plugins["plugins"] == [
+        {"channel": "beta", "plugin": "7.30.1", "devices": 1},
+        {"channel": "stable", "plugin": "7.30.1", "devices": 1},
+    ]
     in_use = desk.call("GET", "/api/v1/in-use", token, query=SINCE).body
     assert (in_use["schema"], in_use["releases"]) == ("otagate/in-use/v1", ["1.4.1", "1.4.2"])
 
@@ -105,7 +121,8 @@ def test_a_token_for_one_channel_sees_that_channel_only(desk: Desk) -> None:
     assert desk.call("GET", "/api/v1/metrics", token, query=ASKED).body["error"] == "missing_channel"
     assert desk.call("GET", "/api/v1/releases", token, query=SPAN).body["error"] == "channel_limited"
     assert desk.call("GET", "/api/v1/in-use", token, query=SINCE).body["error"] == "channel_limited"
-    assert [row["channel"] for row in desk.call("GET", "/api/v1/active", token, query=SINCE).body["active"]] == ["beta"]
+    for path in ("active", "heard", "plugins"):
+        assert [row["channel"] for row in desk.call("GET", f"/api/v1/{path}", token, query=SINCE).body[path]] == ["beta"]
 
 
 def test_two_releases_side_by_side(desk: Desk) -> None:
@@ -128,7 +145,7 @@ def test_two_releases_side_by_side(desk: Desk) -> None:
     assert desk.call("GET", "/api/v1/side-by-side", narrow, query=asked).body["error"] == "missing_channel"
 
 
-@pytest.mark.parametrize("path", ["metrics", "side-by-side", "releases", "active", "in-use"])
+@pytest.mark.parametrize("path", ["metrics", "side-by-side", "releases", "active", "heard", "plugins", "in-use"])
 def test_counts_need_their_verb(desk: Desk, path: str) -> None:
     query = {"metrics": ASKED, "side-by-side": ASKED, "releases": SPAN}.get(path, SINCE)
     token = desk.token(Verb.DEVICE_READ, Verb.DEVICE_WRITE)
@@ -157,6 +174,8 @@ def test_counts_need_their_verb(desk: Desk, path: str) -> None:
         ("releases", {"since": "2026-11-21T00:00:00Z"}, "unknown_parameter"),
         ("active", {"since": ""}, "missing_since"),
         ("in-use", {"since": "x"}, "invalid_since"),
+        ("heard", {"since": ""}, "missing_since"),
+        ("plugins", {"channel": "beta"}, "unknown_parameter"),
     ],
 )
 def test_what_a_request_can_get_wrong(desk: Desk, path: str, query: dict[str, str], error: str) -> None:
@@ -167,8 +186,9 @@ def test_what_a_request_can_get_wrong(desk: Desk, path: str, query: dict[str, st
 
 def test_instants_far_away_are_no_fault(desk: Desk) -> None:
     for since in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
-        reply = desk.call("GET", "/api/v1/in-use", desk.token(Verb.METRICS), query={**SINCE, "since": since})
-        assert reply.status == 200, reply.body
+        for path in ("in-use", "heard", "plugins"):
+            reply = desk.call("GET", f"/api/v1/{path}", desk.token(Verb.METRICS), query={**SINCE, "since": since})
+            assert reply.status == 200, reply.body
     edge = {**ASKED, "start": "9999-12-31T00:00:00Z", "end": "9999-12-31T23:59:59Z"}
     assert desk.call("GET", "/api/v1/metrics", desk.token(Verb.METRICS), query=edge).status == 200
     assert NOW.year == 2026

@@ -9,6 +9,7 @@ from otagate.server.http.openapi.operations import as_json, query
 from otagate.server.http.openapi.operators import APP_ID, CHANNEL, for_operators
 from otagate.server.http.openapi.words import BOOL, COUNT, INSTANT, PLATFORM, TEXT, WORD, Json, json_object, or_null, ref
 from otagate.telemetry.fold import PLAIN
+from otagate.telemetry.interface import MAX_HEARD
 from otagate.telemetry.model import VERIFY_BOUNDS_S
 
 _NUMBER = "(0|[1-9][0-9]{0,8})"
@@ -85,6 +86,27 @@ SCHEMAS: Json = {
             ),
         },
     ),
+    "Heard": json_object(
+        ["schema", "app", "since", "heard"],
+        schema={"const": "otagate/heard/v1"},
+        app=TEXT,
+        since=INSTANT,
+        heard={
+            "type": "array",
+            "maxItems": MAX_HEARD,
+            "items": json_object(["hour", "channel", "devices"], hour=INSTANT, channel=TEXT, devices=COUNT),
+        },
+    ),
+    "Plugins": json_object(
+        ["schema", "app", "since", "plugins"],
+        schema={"const": "otagate/plugins/v1"},
+        app=TEXT,
+        since=INSTANT,
+        plugins={
+            "type": "array",
+            "items": json_object(["channel", "plugin", "devices"], channel=TEXT, plugin=TEXT, devices=COUNT),
+        },
+    ),
     "InUse": json_object(
         ["schema", "app", "since", "releases"],
         schema={"const": "otagate/in-use/v1"},
@@ -120,6 +142,14 @@ def paths() -> Json:
         },
         "/api/v1/active": {
             "get": for_operators("getActive", "Devices by what they run", as_json(ref("Active"), "Devices."), parameters=_SINCE)
+        },
+        "/api/v1/heard": {
+            "get": for_operators("getHeard", "Devices heard in each hour", as_json(ref("Heard"), "By hour."), parameters=_SINCE)
+        },
+        "/api/v1/plugins": {
+            "get": for_operators(
+                "getPlugins", "Devices by plugin version", as_json(ref("Plugins"), "Devices."), parameters=_SINCE
+            )
         },
         "/api/v1/in-use": {
             "get": for_operators("getInUse", "Versions in use", as_json(ref("InUse"), "Versions."), parameters=_SINCE)
