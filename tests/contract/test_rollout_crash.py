@@ -53,9 +53,8 @@ def ship(version: str = "1.0.0") -> Command:
 def go_on(_world: World, here: Workspace) -> None:
     """Do what ``otagate reconcile`` does."""
     driven = drive_all(here, [stored.state.id for stored in active_rollouts(here)], wait=None)
-    for error in driven.failed.values():
+    for error in (*driven.failed.values(), *refresh(here, due(here)).failed.values()):
         raise error
-    refresh(here, due(here))
 
 
 def by_hand(make: Callable[[Workspace], Action]) -> Command:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from otagate._text import harmless
-from otagate.errors import ConflictError, NotFoundError, OtagateError
+from otagate.errors import ConflictError, NotFoundError, OtagateError, UnavailableError
 from otagate.flow.prepare import Shipment
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ReleaseRef
@@ -20,6 +20,8 @@ from otagate.rollout.state import RolloutSpec, RolloutState, Stage
 
 _SHORTEST_NAP = 0.05
 """Seconds between two looks of ``run --wait`` at the least, so that a soak of nothing does not spin."""
+_ASK_AGAIN = 60.0
+"""Seconds after which a store that did not answer is asked again; each operation was tried several times by then."""
 
 
 def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
@@ -124,10 +126,16 @@ def drive(
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What came of several rollouts, by id: an outcome or the error that ended its turn."""
+    """What came of several rollouts, by id: the last outcome, and the error of those whose last look failed."""
 
     outcomes: dict[str, Outcome]
     failed: dict[str, OtagateError]
+
+    def goes_on(self, rollout_id: str) -> bool:
+        """Whether another look can make a difference: something is waited for, or the store did not answer."""
+        if rollout_id in self.failed:
+            return isinstance(self.failed[rollout_id], UnavailableError)
+        return self.outcomes[rollout_id].next_look is not None
 
 
 def drive_all(
@@ -139,6 +147,8 @@ def drive_all(
 ) -> Driven:
     """Reconcile rollouts, side by side, until there is nothing to do but wait. What fails for one does not stop the others.
 
+    A store that does not answer is no reason to stop waiting: it is told, and asked again at the next look.
+
     Args:
         workspace: Where.
         rollout_ids: Which rollouts.
@@ -146,20 +156,31 @@ def drive_all(
         on_step: Told after each step that brought a rollout to another place.
     """
     end = workspace.clock.now() + wait if wait is not None else None
-    driven = Driven({}, {})
+    driven, silent = Driven({}, {}), dict[str, str]()
     going = list(rollout_ids)
     while going:
         for rollout_id in going:
+            driven.failed.pop(rollout_id, None)
             try:
                 driven.outcomes[rollout_id] = _as_far_as_it_goes(workspace, rollout_id, on_step)
             except OtagateError as error:
                 driven.failed[rollout_id] = error
-        going = [one for one in going if one not in driven.failed and driven.outcomes[one].next_look is not None]
+        going = [one for one in going if driven.goes_on(one)]
         if end is None or not going or workspace.clock.now() >= end:
             break
+        silent = _warn_of_silence(workspace, driven, going, silent)
         left = (end - workspace.clock.now()).total_seconds()
-        workspace.clock.sleep(min(_nap(workspace, driven.outcomes[one].state, left) for one in going))
+        workspace.clock.sleep(min(_nap(workspace, driven, one, left) for one in going))
     return driven
+
+
+def _warn_of_silence(workspace: Workspace, driven: Driven, going: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """Tell what is to be looked at again because the store did not answer; each time that it is the same, once."""
+    silent = {one: str(driven.failed[one]) for one in going if one in driven.failed}
+    for rollout_id, why in silent.items():
+        if known.get(rollout_id) != why:
+            workspace.listener.warn(f"{rollout_id} could not be looked at, and will be again: {why}")
+    return silent
 
 
 def _as_far_as_it_goes(workspace: Workspace, rollout_id: str, on_step: Callable[[Outcome], None]) -> Outcome:
@@ -174,8 +195,11 @@ def _as_far_as_it_goes(workspace: Workspace, rollout_id: str, on_step: Callable[
             return outcome
 
 
-def _nap(workspace: Workspace, state: RolloutState, left: float) -> float:
+def _nap(workspace: Workspace, driven: Driven, rollout_id: str, left: float) -> float:
     """Give how long to sleep, in seconds: until the next interim look, the soak's end or the end of patience."""
+    if rollout_id in driven.failed:
+        return max(_SHORTEST_NAP, min(_ASK_AGAIN, left))
+    state = driven.outcomes[rollout_id].state
     naps = [state.spec.judgement.evaluate_every.total_seconds(), left]
     if state.not_before is not None:
         until = (state.not_before - workspace.store_clock.now()).total_seconds()

@@ -137,6 +137,21 @@ def test_a_pointer_that_cannot_be_signed_anew_does_not_hide_what_was_done(projec
     assert ("140 of 2000" in said.out, said.code) == (True, 3)
 
 
+def test_each_damaged_pointer_is_reported(project: Project) -> None:
+    assert project("run").code == 0
+    for name in ("odd", "even"):
+        (next(project.folder.rglob("channels")) / f"{name}.json").write_text("{}")
+    plan = project("reconcile", "--dry-run")
+    assert ("pointer of odd cannot be read" in plan.out, "pointer of even cannot be read" in plan.out, plan.code) == (
+        True,
+        True,
+        3,
+    )
+    assert "1.0.0-production waits for the soak" in plan.out
+    said = project("reconcile", "--format", "json")
+    assert (sorted(said.json["failed"]), said.code) == (["pointer of even", "pointer of odd"], 3)
+
+
 def test_a_report_is_xml_whatever_a_source_says() -> None:
     said = "\x00\x1b[2J\u202e\ufffe\uffff</failure>&lt; ]]> \x85"
     look = Look(LookKind.PHASE_END, NOW, NOW + DAY)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -7,9 +8,18 @@ from typing import Any
 
 import pytest
 
-from otagate.errors import BundleError, ConflictError, ExitCode, KeyMaterialError, NotFoundError, UsageError
+from otagate.errors import (
+    BundleError,
+    ConflictError,
+    ExitCode,
+    KeyMaterialError,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+    VerificationError,
+)
 from otagate.flow import actions
-from otagate.flow.drive import drive, start
+from otagate.flow.drive import Driven, drive, drive_all, start
 from otagate.flow.foresee import foresee, steps_of
 from otagate.flow.measuring import measure_rollout
 from otagate.flow.outcome import exit_code
@@ -25,9 +35,10 @@ from otagate.policy.model.sources import FileSource
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import RolloutState, Stage
+from otagate.store.interface import Document, DocumentStore, Store
 from support.keys import key, signer
 from support.rollouts import fresh
-from support.world import BAD, DAY, GATES, HOUR, World, phase, shown, track
+from support.world import BAD, DAY, GATES, HOUR, JumpClock, World, phase, shown, track
 
 RAMP = track(phase("stable", 5, 100))
 
@@ -343,16 +354,108 @@ def test_channels_are_those_of_the_policy_then_the_others(world: World) -> None:
 
 def test_pointers_are_signed_anew_in_the_second_half_of_their_life(world: World) -> None:
     world.to_completion()
-    assert due(world.process()) == []
+    assert due(world.process()).readings == ()
     world.clock.pass_(16 * DAY)
-    readings = due(world.process())
-    assert [step.title for step in refresh_steps(readings)] == ["sign the pointer of stable anew"]
+    found = due(world.process())
+    assert [step.title for step in refresh_steps(found.readings)] == ["sign the pointer of stable anew"]
     before = world.channel("stable")
-    assert refresh(world.process(), readings) == [ChannelName("stable")]
+    assert refresh(world.process(), found).channels == (ChannelName("stable"),)
     after = world.channel("stable")
     assert after is not None
     assert before is not None
     assert after == replace(before, serial=before.serial + 1)
-    assert due(world.process()) == []
-    refresh(world.process(), readings)
+    assert due(world.process()).readings == ()
+    refresh(world.process(), found)
     assert world.channel("stable") == after, "somebody was first: nothing to do"
+
+
+def test_a_damaged_pointer_keeps_no_other_from_being_signed_anew(world: World) -> None:
+    world.to_completion()
+    for name in ("aaa", "bbb", "nightly"):
+        actions.promote(world.process(), ChannelName(name), Version("1.0.0"), Weight(10_000)).carry_out()
+    world.clock.pass_(16 * DAY)
+    found = due(world.process())
+    for name in ("aaa", "bbb"):
+        _damage(world, f"channels/{name}.json")
+    again = due(world.process())
+    assert [str(one.state.name) for one in again.readings] == ["stable", "nightly"]
+    assert list(again.damaged) == ["pointer of aaa", "pointer of bbb"]
+    done = refresh(world.process(), found)
+    assert [str(name) for name in done.channels] == ["stable", "nightly"]
+    assert {place: type(error) for place, error in done.failed.items()} == dict.fromkeys(again.damaged, VerificationError)
+
+
+def _damage(world: World, name: str) -> None:
+    key = f"apps/{world.policy.app}/{name}"
+    found = world.store.documents.read(key)
+    assert found is not None
+    world.store.documents.replace(key, b"{}", found.token)
+
+
+# --- a store that does not answer while it is waited ---------------------------------------------------------------------------
+
+
+class Moody:
+    """Documents that do not answer for a while. See DocumentStore."""
+
+    def __init__(self, inner: DocumentStore, clock: JumpClock, since: timedelta, until: timedelta) -> None:
+        self._inner, self._clock = inner, clock
+        self._since, self._until = clock.now() + since, clock.now() + until
+
+    def _ask(self) -> DocumentStore:
+        if self._since <= self._clock.now() < self._until:
+            raise UnavailableError("the store does not answer", "memory:world")
+        return self._inner
+
+    def read(self, key: str) -> Document | None:
+        return self._ask().read(key)
+
+    def create(self, key: str, body: bytes) -> str:
+        return self._ask().create(key, body)
+
+    def replace(self, key: str, body: bytes, token: str) -> str:
+        return self._ask().replace(key, body, token)
+
+    def delete(self, key: str) -> None:
+        self._ask().delete(key)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        return self._ask().keys(prefix)
+
+
+def waiting(world: World, since: timedelta, until: timedelta, wait: timedelta | None) -> tuple[Driven, list[str]]:
+    """Reconcile in the foreground on a store that is away for some time; give what came of it, and the warnings."""
+    world.run()
+    here = world.process(Store("memory:world", world.store.blobs, Moody(world.store.documents, world.clock, since, until)))
+    warnings: list[str] = []
+    here.listener = Listener(warn=warnings.append)
+    return drive_all(here, ["1.0.0-production"], wait=wait), warnings
+
+
+@pytest.mark.parametrize("since", [timedelta(0), timedelta(minutes=25)])
+def test_a_store_that_is_away_for_a_while_ends_no_waiting(since: timedelta, world: World) -> None:
+    driven, warnings = waiting(world, since, since + HOUR, 3 * DAY)
+    assert (driven.failed, driven.outcomes["1.0.0-production"].state.stage) == ({}, Stage.COMPLETED)
+    assert len(warnings) == 1, "told once, though it was asked every minute"
+    assert "1.0.0-production could not be looked at, and will be again: the store does not answer" in warnings[0]
+
+
+def test_a_store_that_is_away_to_the_end_is_what_came_of_the_waiting(world: World) -> None:
+    begin = world.clock.now()
+    driven, _ = waiting(world, 2 * HOUR, 30 * DAY, 5 * HOUR)
+    assert isinstance(driven.failed["1.0.0-production"], UnavailableError)
+    assert driven.outcomes["1.0.0-production"].state.stage is Stage.SOAKING, "as it was at the last look that worked"
+    assert world.clock.now() - begin == 5 * HOUR
+
+
+def test_who_does_not_wait_is_told_at_once(world: World) -> None:
+    driven, warnings = waiting(world, timedelta(0), HOUR, None)
+    assert isinstance(driven.failed["1.0.0-production"], UnavailableError)
+    assert (driven.outcomes, world.clock.now(), warnings) == ({}, world.state().created_at, [])
+
+
+def test_what_waiting_does_not_mend_is_not_waited_for(world: World) -> None:
+    world.run()
+    _damage(world, "rollouts/1.0.0-production.json")
+    with pytest.raises(VerificationError):
+        drive(world.process(), "1.0.0-production", wait=DAY)

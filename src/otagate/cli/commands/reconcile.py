@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from otagate.cli.commands._junit import add_junit, check_junit, with_junit
 from otagate.cli.commands._open import channel_of, open_workspace
@@ -17,10 +19,13 @@ from otagate.flow.drive import drive_all
 from otagate.flow.foresee import foresee
 from otagate.flow.outcome import exit_code
 from otagate.flow.publish import refuse_forks
-from otagate.flow.refresh import due, refresh, refresh_steps
+from otagate.flow.refresh import Refreshed, due, refresh, refresh_steps
 from otagate.flow.select import check_channel, readable_rollouts
 from otagate.flow.store_clock import refuse_skew
 from otagate.flow.telling import telling
+from otagate.flow.workspace import Workspace
+from otagate.rollout.reconciler import Outcome
+from otagate.rollout.state import RolloutState
 
 HELP = "bring every active rollout one step nearer its goal; sign pointers anew before they expire"
 
@@ -49,8 +54,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     holder = workspace.rollouts.holder(name) if name else None
     found, damaged = ([holder] if holder else [], {}) if name else readable_rollouts(workspace)
     if args.dry_run:
-        plan = foresee(workspace, [stored.state for stored in found], refresh_steps(due(workspace)))
-        return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True))
+        return _foreseen(workspace, [stored.state for stored in found], damaged)
     refuse_forks(workspace)
     refuse_skew(workspace)
     wait = waiting(args.wait)
@@ -62,34 +66,48 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             refreshed = refresh(workspace, due(workspace))
         except OtagateError as error:
             # What was done to rollouts is told all the same.
-            failed["pointers that expire"], refreshed = error, []
-        workspace.edge.follow(refreshed)
+            refreshed = Refreshed((), {"pointers that expire": error})
+        workspace.edge.follow(refreshed.channels)
         workspace.mirrors.follow_all()
         workspace.edge.follow_all()
         workspace.edge.warn()
-    if len(failed) == 1 and not driven.outcomes:
-        raise next(iter(failed.values()))
+    if len(failed) + len(refreshed.failed) == 1 and not driven.outcomes and not refreshed.channels:
+        raise next(iter([*failed.values(), *refreshed.failed.values()]))
     outcomes = list(driven.outcomes.values())
+    return with_junit(_told(outcomes, failed, refreshed, detailed=args.detailed_exitcode), args, env, outcomes)
+
+
+def _told(outcomes: Sequence[Outcome], failed: Mapping[str, OtagateError], refreshed: Refreshed, *, detailed: bool) -> Result:
+    unsigned = refreshed.failed
     view: list[Block] = [block for outcome in outcomes for block in outcome_view(outcome)]
     view += [Line(f"{rollout} could not be reconciled: {error}", Tone.BAD) for rollout, error in failed.items()]
-    view += [Line(f"signed the pointer of {channel} anew") for channel in refreshed]
-    codes = [exit_code(outcome.state, detailed=args.detailed_exitcode) for outcome in outcomes]
-    codes += [error.exit_code for error in failed.values()]
+    view += [Line(f"signed the pointer of {channel} anew") for channel in refreshed.channels]
+    view += [Line(f"{pointer} could not be signed anew: {error}", Tone.BAD) for pointer, error in unsigned.items()]
+    codes = [exit_code(outcome.state, detailed=detailed) for outcome in outcomes]
+    codes += [error.exit_code for error in (*failed.values(), *unsigned.values())]
     flat = outputs(outcomes[0].state, outcomes[0].results) if len(outcomes) == 1 else {}
     data = {
         "rollouts": [outcome_data(outcome) for outcome in outcomes],
-        "failed": {rollout: error.what for rollout, error in failed.items()},
-        "refreshed": [str(channel) for channel in refreshed],
+        "failed": {place: error.what for place, error in [*failed.items(), *unsigned.items()]},
+        "refreshed": [str(channel) for channel in refreshed.channels],
         "outputs": flat,
     }
-    result = Result(
+    return Result(
         "otagate/reconcile/v1",
         data,
         view or [Line("no rollout is active: nothing to do")],
         max(codes, key=_severity, default=ExitCode.DONE),
         flat,
     )
-    return with_junit(result, args, env, outcomes)
+
+
+def _foreseen(workspace: Workspace, states: Sequence[RolloutState], damaged: Mapping[str, OtagateError]) -> Result:
+    found = due(workspace)
+    failed = {**damaged, **found.damaged}
+    plan = foresee(workspace, states, refresh_steps(found.readings))
+    plan = replace(plan, notes=(*plan.notes, *(f"{place} cannot be read: {error}" for place, error in failed.items())))
+    code = max((error.exit_code for error in failed.values()), key=_severity, default=ExitCode.DONE)
+    return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True), code)
 
 
 _SEVERITY = [ExitCode.DONE, ExitCode.INCONCLUSIVE, ExitCode.WAITING_FOR_APPROVAL, ExitCode.GATE_FAILED, ExitCode.ROLLED_BACK]
