@@ -18,7 +18,7 @@ from otagate._bucket_url import OPTIONS, parse_bucket_url
 from otagate._retry import Patience
 from otagate.flow.doctor.codes import CODES
 from otagate.identity.interface import Kind
-from otagate.store.cloud import OPERATION, UPLOAD
+from otagate.store.cloud_bucket import OPERATION, UPLOAD
 from otagate.store.interface import MAX_DOCUMENT_BYTES
 from otagate.store.obstore_objects import PART_BYTES, PARTS_AT_ONCE
 from support.iam import FOLDER, many, policy

@@ -156,3 +156,19 @@ def sweep(folder: Path) -> None:
         for entry in entries:
             if entry.name.startswith(TEMP_PREFIX) and entry.stat(follow_symlinks=False).st_mtime < oldest:
                 Path(entry).unlink(missing_ok=True)
+
+
+class Place:
+    """The folder of a store, and which parts of it were made ready for writing."""
+
+    def __init__(self, root: Path) -> None:
+        """Of the store in ``root``, which need not exist yet."""
+        self.root = root
+        self._ready: set[Path] = set()
+
+    def prepare(self, folder: Path) -> None:
+        """Make a folder of the store to write in, and rid it of old unfinished files, once."""
+        make_folder(folder)
+        if folder not in self._ready:
+            sweep(folder)
+            self._ready.add(folder)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from otagate._fs import translate
-from otagate.errors import ConflictError, NotFoundError
+from otagate.errors import NotFoundError
 from otagate.model import Digest
+from otagate.store.conflicts import changed, taken
 from otagate.store.damage import damaged_blob, unsigned, wrong_source
 from otagate.store.interface import Document, OnProgress, Store, StoredBlob
 from otagate.store.keys import check_key, check_prefix, check_size
@@ -115,7 +116,7 @@ class MemoryDocuments:
         check_size(check_key(key), len(body))
         with self._lock:
             if key in self._bodies:
-                raise ConflictError("the document is there already", key, remedy="read it and decide again")
+                raise taken(key)
             self._bodies[key] = body
         return _token(body)
 
@@ -125,12 +126,7 @@ class MemoryDocuments:
         with self._lock:
             there = self._bodies.get(key)
             if there is None or _token(there) != token:
-                raise ConflictError(
-                    "the document changed since it was read",
-                    key,
-                    found="another state of it" if there is not None else "no document",
-                    remedy="read it again and decide again",
-                )
+                raise changed(key, is_there=there is not None)
             self._bodies[key] = body
         return _token(body)
 

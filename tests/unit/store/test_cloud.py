@@ -22,7 +22,9 @@ from otagate.errors import (
 )
 from otagate.model import Digest, Sealed
 from otagate.release.sealed import put_sealed
-from otagate.store.cloud import IMMUTABLE, NO_CACHE, cloud_store
+from otagate.store.cloud import cloud_store
+from otagate.store.cloud_blobs import IMMUTABLE
+from otagate.store.cloud_documents import NO_CACHE
 from otagate.store.interface import Store
 from otagate.store.keys import blob_key
 from otagate.store.objects import (

@@ -21,7 +21,7 @@ from otagate.errors import (
     VerificationError,
 )
 from otagate.model import Digest
-from otagate.store import folder as folder_module
+from otagate.store import folder_documents
 from otagate.store.disk import STALE_AFTER_S
 from otagate.store.folder import FolderStore
 from otagate.store.interface import MAX_DOCUMENT_BYTES
@@ -294,7 +294,7 @@ def test_a_link_that_fails_otherwise_is_an_error(store: FolderStore, monkeypatch
 def test_a_lock_that_somebody_keeps_is_said_so(store: FolderStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr(folder_module, "LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(folder_documents, "LOCK_TIMEOUT_S", 0.01)
     token = store.documents.create("apps/a/x", b"one")
     (root / ".locks").mkdir()
     # Another process would open the file anew, as this does.

@@ -76,7 +76,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         urls.append(url)
         return INSTANT
 
-    monkeypatch.setattr("otagate.store.cloud.time_at", tell)
+    monkeypatch.setattr("otagate.store.cloud_documents.time_at", tell)
     return urls
 
 
