@@ -20,7 +20,7 @@ import pytest
 
 from otagate.gate.interface import Ask, MetricQuery, MetricSource, SourceError
 from otagate.gate.sources.registry import open_source
-from otagate.gate.sources.telemetry_reader import counts_data
+from otagate.gate.sources.telemetry_database import counts_data
 from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, TelemetrySource, TelemetrySpec
 from otagate.telemetry.model import VERIFY_BOUNDS_S, Counts, DeviceFacts, Mark, Observation
 from otagate.telemetry.sql import open_telemetry

@@ -12,7 +12,8 @@ import pytest
 
 from otagate.errors import OtagateError
 from otagate.gate.interface import SourceError
-from otagate.gate.sources.telemetry_reader import DatabaseReader, TelemetryReader
+from otagate.gate.sources.telemetry_database import DatabaseReader
+from otagate.gate.sources.telemetry_interface import TelemetryReader
 from otagate.gate.sources.telemetry_server import ServerReader
 from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse

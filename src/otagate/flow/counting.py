@@ -13,7 +13,8 @@ from otagate.flow.select import channel_names
 from otagate.flow.workspace import Workspace
 from otagate.gate.interface import SourceError
 from otagate.gate.sources.telemetry import OneLook, floor
-from otagate.gate.sources.telemetry_reader import TelemetryReader, open_reader
+from otagate.gate.sources.telemetry_interface import TelemetryReader
+from otagate.gate.sources.telemetry_reader import open_reader
 from otagate.model import ChannelName, ChannelState, Version
 from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.interface import Active, CountQuery

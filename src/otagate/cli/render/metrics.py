@@ -9,7 +9,7 @@ from otagate._clock import to_text
 from otagate._text import harmless
 from otagate.cli.render.blocks import Block, Facts, Heading, Line, Table, Tone
 from otagate.flow.counting import Figures, Report, Wanted
-from otagate.gate.sources.telemetry_reader import counts_data
+from otagate.gate.sources.telemetry_database import counts_data
 from otagate.telemetry.metrics import ADOPTION, METRICS, VERIFICATION_TIME, Tally, quantile, tally
 from otagate.telemetry.model import VERIFY_BOUNDS_S
 

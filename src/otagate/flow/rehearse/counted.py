@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otagate.gate.interface import MetricSource
 from otagate.gate.sources.telemetry import TelemetryMetrics
-from otagate.gate.sources.telemetry_reader import TelemetryReader
+from otagate.gate.sources.telemetry_interface import TelemetryReader
 from otagate.policy.model.sources import TelemetrySource
 from otagate.rollout.state import RolloutState
 

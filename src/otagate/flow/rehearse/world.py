@@ -28,7 +28,7 @@ from otagate.flow.workspace import Workspace
 from otagate.gate.interface import SourceError
 from otagate.gate.judge import Reading
 from otagate.gate.sources.telemetry import OneLook
-from otagate.gate.sources.telemetry_reader import DatabaseReader
+from otagate.gate.sources.telemetry_database import DatabaseReader
 from otagate.model import Context, Version, Weight
 from otagate.policy.model.sources import TelemetrySpec
 from otagate.rollout.effects import Effects

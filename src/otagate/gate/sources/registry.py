@@ -26,7 +26,7 @@ from otagate.policy.model.vendors import (
 )
 
 if TYPE_CHECKING:
-    from otagate.gate.sources.telemetry_reader import TelemetryReader
+    from otagate.gate.sources.telemetry_interface import TelemetryReader
 
 
 _SECRETS = frozenset({"token", "api_key", "application_key"})

@@ -8,7 +8,7 @@ from otagate._clock import to_text
 from otagate._text import harmless, span
 from otagate.errors import OtagateError
 from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
-from otagate.gate.sources.telemetry_reader import Compared, Counted, TelemetryReader
+from otagate.gate.sources.telemetry_interface import Compared, Counted, TelemetryReader
 from otagate.policy.model.sources import TelemetrySource
 from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse
 from otagate.telemetry.metrics import VERIFICATION_TIME, check_metric, check_over, tally

@@ -16,7 +16,7 @@ from otagate._text import harmless
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
-from otagate.gate.sources.telemetry_reader import Compared, Counted
+from otagate.gate.sources.telemetry_interface import Compared, Counted
 from otagate.policy.model.sources import TelemetrySpec
 from otagate.telemetry.fold import PLAIN
 from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse, SideBySide

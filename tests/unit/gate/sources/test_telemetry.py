@@ -20,7 +20,9 @@ from otagate.gate.measure import Subject, measure
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.registry import open_sources
 from otagate.gate.sources.telemetry import OneLook, TelemetryMetrics, floor
-from otagate.gate.sources.telemetry_reader import Compared, Counted, DatabaseReader, counts_data, digest_of, open_reader
+from otagate.gate.sources.telemetry_database import DatabaseReader, counts_data, digest_of
+from otagate.gate.sources.telemetry_interface import Compared, Counted
+from otagate.gate.sources.telemetry_reader import open_reader
 from otagate.gate.sources.telemetry_server import ServerReader
 from otagate.policy.build import build_gates
 from otagate.policy.model.gates import GateSpec, Judgement
