@@ -25,7 +25,7 @@ from support.recount import audit_counters
 from support.served_fleet import BASE, InProcessServer, ServedApp
 
 START, HOUR = 1_800_000_000.0, 3600.0
-SIZE = int(os.environ.get("OTAGATE_TEST_FLEET", "300"))
+SIZE = int(os.environ.get("OTAGATE_TEST_FLEET", "200"))
 
 pytestmark = pytest.mark.integration
 

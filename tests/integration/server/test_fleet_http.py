@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,15 @@ def settled_counts(server: UpdateServer, release: str, expected: dict[str, Any])
     return found
 
 
+def live_until(fleet: Fleet, is_enough: Callable[[], bool]) -> None:
+    """Let an hour after the other pass; on a busy machine less happens in each."""
+    for _ in range(100):
+        run_live(fleet, duration_s=1.5, speed=2400, threads=16)
+        if is_enough():
+            return
+    raise AssertionError("too little happens")
+
+
 def test_every_generation_installs_over_http_and_is_counted(app: ServedApp, server: UpdateServer) -> None:
     config = FleetConfig(
         APP,
@@ -79,9 +88,9 @@ def test_every_generation_installs_over_http_and_is_counted(app: ServedApp, serv
     transport = HttpTransport(connections=16)
     try:
         fleet = Fleet(config, transport, 5, start=time.time(), stamp=lambda _at: time.time())
-        run_live(fleet, duration_s=5, speed=1440, threads=16)
+        live_until(fleet, lambda: fleet.diary.happened("1.0.1")["ready"] > 100)
         app.ramp("1.0.2", 50)
-        run_live(fleet, duration_s=5, speed=1440, threads=16)
+        live_until(fleet, lambda: fleet.diary.happened("1.0.2")["boot"] > 5)
         fleet.settle()
     finally:
         transport.close()
@@ -97,7 +106,6 @@ def test_every_generation_installs_over_http_and_is_counted(app: ServedApp, serv
 
 
 def test_the_verb(app: ServedApp, server: UpdateServer) -> None:
-    out, err = io.StringIO(), io.StringIO()
     key: Path = app.shop.path(".otagate/keys/encryption.pub.pem")
     argv = ["fleet", "run", "--against", server.base, "--app", APP, "--public-key", str(key), "--channel", CHANNEL]
     argv += [
@@ -105,8 +113,6 @@ def test_the_verb(app: ServedApp, server: UpdateServer) -> None:
         "50",
         "--sessions",
         "24",
-        "--duration",
-        "3s",
         "--speed",
         "3600x",
         "--generation",
@@ -114,9 +120,14 @@ def test_the_verb(app: ServedApp, server: UpdateServer) -> None:
         "--generation",
         "7.28.0",
     ]
-    code = run_command([*argv, "--format", "json"], {}, app.shop.folder, out, err)
-    assert (code, err.getvalue()) == (0, "")
-    data = json.loads(out.getvalue())
-    assert data["errors"] == 0
+    data: dict[str, Any] = {}
+    for duration in ("2s", "10s", "50s"):  # the longer ones are for busy machines
+        out, err = io.StringIO(), io.StringIO()
+        code = run_command([*argv, "--duration", duration, "--format", "json"], {}, app.shop.folder, out, err)
+        assert (code, err.getvalue()) == (0, "")
+        data = json.loads(out.getvalue())
+        assert data["errors"] == 0
+        if sum(item["happened"]["set"] for item in data["releases"]) > 30:
+            break
     assert data["requests"] > 100
     assert sum(item["happened"]["set"] for item in data["releases"]) > 30

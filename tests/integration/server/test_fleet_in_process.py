@@ -30,7 +30,7 @@ from support.recount import audit_counters
 from support.update_server import APP, CHANNEL, ServedApp
 
 pytestmark = pytest.mark.integration
-SIZE = int(os.environ.get("OTAGATE_TEST_DEVICES", "2500"))
+SIZE = int(os.environ.get("OTAGATE_TEST_DEVICES", "1200"))
 GENERATIONS = ("5.9.5", "5.50.2", "6.14.26", "6.51.16", "7.0.50", "7.27.9", "7.51.21", "8.41.2", "8.45.10", "8.51.23")
 HOUR = 3600.0
 
@@ -101,7 +101,7 @@ def test_what_is_counted_is_what_happened_to_the_devices(app: ServedApp) -> None
     faults = {"1.1.0": Faults(boot=0.2, crash=0.1, error=0.1), "1.2.0": Faults(integrity=0.1)}
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         app.publish(version)
-    world = open_world(app, 900, faults=faults, loss=0.02, emulators=0.05, chooses={"beta": 0.1}, leaves=0.1, skew_s=300.0)
+    world = open_world(app, 500, faults=faults, loss=0.02, emulators=0.05, chooses={"beta": 0.1}, leaves=0.1, skew_s=300.0)
     world.app.promote("1.0.0")
     world.app.promote("1.2.0", "beta")
     world.go(6)
@@ -123,9 +123,9 @@ def test_what_is_counted_is_what_happened_to_the_devices(app: ServedApp) -> None
     for channel in (CHANNEL, "beta"):
         assert world.counted("1.2.0", channel) == diary.counts("1.2.0", channel)
     bad = diary.counts("1.1.0")
-    assert bad["boot"] > 24
-    assert bad["crashed"] > 10
-    assert diary.counts("1.2.0")["integrity"] > 5
+    assert bad["boot"] > 12
+    assert bad["crashed"] > 5
+    assert diary.counts("1.2.0")["integrity"] > 2
     assert isinstance(world.parts.telemetry, SqlTelemetry)
     assert audit_counters(world.parts.telemetry) == []
 
@@ -135,7 +135,7 @@ def test_nobody_gets_what_the_pointer_does_not_name_for_him(app: ServedApp) -> N
 
     app.publish("1.0.0")
     app.publish("1.1.0")
-    world = open_world(app, 600)
+    world = open_world(app, 350)
     world.app.promote("1.0.0")
     steps: tuple[Callable[[], ChannelState], ...] = (
         app.state,
@@ -156,10 +156,10 @@ def test_nobody_gets_what_the_pointer_does_not_name_for_him(app: ServedApp) -> N
             named = choose(state, profile.device_id, None)
             assert str(named) == answer.version, answer
             seen += 1
-    assert seen > 600
+    assert seen > 350
 
 
-def test_thousands_of_devices_live_a_day_in_seconds(app: ServedApp) -> None:
+def test_many_devices_live_a_day_in_seconds(app: ServedApp) -> None:
     app.publish("1.0.0")
     world = open_world(app, SIZE, sessions_per_day=2.0, keep_answers=False)
     world.app.promote("1.0.0")

@@ -239,11 +239,11 @@ def _read_at(server: UpdateServer) -> float:
 
 def _settle(app: ServedApp, servers: Sequence[UpdateServer], parts: Sequence[Part]) -> None:
     """Wait until all servers have read what was moved last: until then, what was there before is in force, too."""
-    for server in servers:
-        seen = time.time()
-        for _ in range(2):  # the first may have begun before the move
-            _wait(lambda: _read_at(server) > seen + POLL_S / 2, parts)  # noqa: B023 - it is over before they change
-            seen = _read_at(server)
+    seen = [time.time()] * len(servers)
+    for _ in range(2):  # the first reading may have begun before the move
+        for at, server in enumerate(servers):
+            _wait(lambda: _read_at(server) > seen[at] + POLL_S / 2, parts)  # noqa: B023 - it is over before they change
+        seen = [_read_at(server) for server in servers]
     app.history[-1] = replace(app.history[-1], until=time.time())
 
 
