@@ -68,8 +68,9 @@ TAIL = """
 Besides these an update check says: *offered*, of the release in the answer; *success*, of the release that runs. An action that is not in the table is
 acknowledged and counted under `unknown_action` in `otagate_refused_total`: newer plugins add some.
 
-The time to verify is from the earliest start of the download to the check of the whole bundle, both by the device's own clock (`timestamp`, which plugins from
-{batching} on send). A time before 2000 or after 2100, or an end before its start, is not counted.
+The time to verify is from the start of the last download to the check of the whole bundle, both by the device's own clock (`timestamp`, which plugins from
+{batching} on send). Tries before the last one do not count: between them the app was not open. A time before 2000 or after 2100, or an end before its start, is not
+counted, and `verification_time` leaves out what took longer than half an hour.
 
 ## What is not counted
 
@@ -90,6 +91,8 @@ of by nothing that names the release: such a device stays `pending`, and only `r
 Devices say all this of themselves, without proof: [SECURITY.md](../SECURITY.md#the-update-server).
 """
 
+_SHARES = {"download_0": "`download_0`, `download_10`", "download_20": "`download_20` … `download_90`"}
+
 
 def _said(action: Action) -> str:
     words = list(dict.fromkeys(_WORDS[mark] for mark in action.marks))
@@ -108,11 +111,11 @@ def _rows() -> list[str]:
     for name, action in ACTIONS.items():
         if "plugin's cloud about its own answer" in action.description:
             clouds.append(f"`{name}`")
-        elif name.startswith("download_") and name[-1] == "0" and name != "download_0":
+        elif name.startswith("download_") and name[-1] == "0" and name not in _SHARES:
             continue
         else:
-            shown = "`download_0` … `download_90`" if name == "download_0" else f"`{name}`"
-            means = "that share (%) of the download is done" if name == "download_0" else action.description
+            shown = _SHARES.get(name, f"`{name}`")
+            means = "that share (%) of the download is done" if name in _SHARES else action.description
             says = "crashed, with `did_crash` in its metadata" if name == "webview_render_process_gone" else _said(action)
             rows.append(f"| {shown} | {means} | {says} |")
     rows.append(f"| {', '.join(clouds)} | written by the plugin's cloud about its own answers | - |")

@@ -31,8 +31,8 @@ class Row:
         channel: The channel that the device followed then, as far as the device knows.
         marks: What it was told.
         unsure: What it may have been told beside that: an answer was lost on a real network.
-        started_ms: Earliest time of the download by the device's clock.
-        verified_ms: When it was checked, likewise.
+        started_ms: When the last download began, by the device's clock.
+        verified_ms: When it was last checked, likewise.
         success_s: When the server first heard that it works.
     """
 
@@ -49,9 +49,9 @@ class Row:
         if not isinstance(stamp, int):
             return
         if action in STARTS:
-            self.started_ms = stamp if self.started_ms is None else min(self.started_ms, stamp)
+            self.started_ms = stamp if self.started_ms is None else max(self.started_ms, stamp)
         elif action == VERIFIED:
-            self.verified_ms = stamp if self.verified_ms is None else min(self.verified_ms, stamp)
+            self.verified_ms = stamp if self.verified_ms is None else max(self.verified_ms, stamp)
 
 
 def bucket_of(second: float) -> int:

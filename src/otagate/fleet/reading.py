@@ -67,8 +67,8 @@ ACTIONS: Mapping[str, Told] = {
     "webview_javascript_error": Told.ERRORED,
 }
 """Every action that a virtual device sends and that says something."""
-STARTS = frozenset({"download_zip_start", "download_manifest_start", *(f"download_{at}" for at in range(0, 100, 10))})
-"""Actions whose time is one at which a download was under way."""
+STARTS = frozenset({"download_zip_start", "download_manifest_start", "download_0", "download_10"})
+"""Actions whose time is one at which a download began, or nearly."""
 VERIFIED = "download_complete"
 """The action whose time is when the bundle was checked."""
 _QUIET_SINCE = {5: (50, 1), 6: (27, 10), 7: (28, 0), 8: (0, 0)}

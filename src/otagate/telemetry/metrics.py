@@ -26,6 +26,13 @@ class Tally:
 VERIFICATION_TIME = "verification_time"
 """The one metric that is a length of time: it needs a limit."""
 
+OVERS_S = VERIFY_BOUNDS_S[:-1]
+"""The limits that it may have, in seconds.
+
+Who took longer than the last bound did not download for so long: the download broke off, and went on when the app was opened
+again, hours later. Such a device says nothing about the bundle, and is no slow one.
+"""
+
 ADOPTION = "adoption_24h"
 """The one metric that says nothing of devices younger than :data:`ADOPTION_AGE`."""
 
@@ -63,7 +70,7 @@ def tally(metric: str, counts: Counts, over: timedelta | None = None, failures: 
     Args:
         metric: One of :data:`METRICS`.
         counts: What telemetry counted.
-        over: For ``verification_time`` the limit, one of :data:`~otagate.telemetry.model.VERIFY_BOUNDS_S`; otherwise None.
+        over: For ``verification_time`` the limit, one of :data:`OVERS_S`; otherwise None.
         failures: For ``device_success_rate`` which outcomes count as bad: of ``boot``, ``integrity``, ``refusal``, ``network``.
 
     Raises:
@@ -75,8 +82,8 @@ def tally(metric: str, counts: Counts, over: timedelta | None = None, failures: 
         return _success(counts, failures)
     if over is None:
         return _SHARES[metric](counts)
-    at = VERIFY_BOUNDS_S.index(int(over.total_seconds()))
-    return Tally(sum(counts.verify[at + 1 :]), sum(counts.verify))
+    at = OVERS_S.index(int(over.total_seconds()))
+    return Tally(sum(counts.verify[at + 1 : -1]), sum(counts.verify[:-1]))
 
 
 def check_metric(metric: str) -> None:
@@ -105,11 +112,11 @@ def check_over(metric: str, over: timedelta | None) -> None:
         if over is not None:
             raise UsageError("this metric has no limits of time", metric, remedy="write `max` or `min` instead of `limits`")
         return
-    if over is None or over.total_seconds() not in VERIFY_BOUNDS_S:
+    if over is None or over.total_seconds() not in OVERS_S:
         raise UsageError(
             "telemetry does not count devices by this length of time",
             metric,
-            expected=f"one of {', '.join(f'{bound}s' for bound in VERIFY_BOUNDS_S)}",
+            expected=f"one of {', '.join(f'{bound}s' for bound in OVERS_S)}",
             found="none" if over is None else f"{over.total_seconds():g}s",
             remedy="write one of these as `over`",
         )

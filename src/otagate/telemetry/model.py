@@ -125,8 +125,9 @@ class Progress:
         """Merge: commutative, associative, and the same twice as once."""
         return Progress(
             self.marks | other.marks,
-            _least(self.started_ms, other.started_ms),
-            _least(self.verified_ms, other.verified_ms),
+            # The last try counts: between the first one and this lie hours in which the app was not open.
+            _latest(self.started_ms, other.started_ms),
+            _latest(self.verified_ms, other.verified_ms),
             _least(self.success_s, other.success_s),
         )
 
@@ -160,7 +161,7 @@ class Progress:
 
     @property
     def verify_ms(self) -> int | None:
-        """Milliseconds from the start of the download to the verified bundle by the device's clock; None when not known."""
+        """Milliseconds from the last start of a download to the verified bundle by the device's clock; None when not known."""
         if self.started_ms is None or self.verified_ms is None or self.verified_ms < self.started_ms:
             return None
         return self.verified_ms - self.started_ms
@@ -216,6 +217,12 @@ def together(earlier: Counts, later: Counts) -> Counts:
 
 
 _SUMMED = tuple(field.name for field in dataclasses.fields(Counts) if field.name not in {"verify", "newest_at"})
+
+
+def _latest(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return max(one, other)
 
 
 def _least(one: int | None, other: int | None) -> int | None:

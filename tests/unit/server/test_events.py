@@ -92,6 +92,7 @@ def test_only_marks_of_a_running_bundle_are_a_success() -> None:
     [
         ("download_zip_start", NOW_MS, None),
         ("download_10", NOW_MS, None),
+        ("download_20", None, None),
         ("download_complete", None, NOW_MS),
         ("set", None, None),
         ("download_zip_complete", None, None),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import permutations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,14 @@ def test_bins_include_their_upper_bound() -> None:
         ["verify_14"],
         ["verify_15"],
     ]
+
+
+def test_the_last_try_is_what_a_download_took() -> None:
+    steps = [Progress(Mark.STARTED, 1_000), Progress(Mark.STARTED, 7_200_000), Progress(Mark.VERIFIED, None, 7_203_000)]
+    for order in permutations(steps):
+        whole = order[0].join(order[1]).join(order[2]).join(order[0])
+        assert whole.verify_ms == 3_000
+        assert "verify_2" in contribution(whole, B)
 
 
 def test_adoption_ends_24_hours_after_the_bucket_began() -> None:

@@ -42,9 +42,14 @@ def test_devices_that_told_of_a_release_that_was_not_offered_them_make_no_negati
     assert tally("rollout_completion", Counts(devices=9, offered=3, success=9)) == Tally(0, 3)
 
 
-@pytest.mark.parametrize("at", range(len(SECONDS)))
+@pytest.mark.parametrize("at", range(len(SECONDS) - 1))
 def test_devices_slower_than_each_bound(at: int) -> None:
-    assert tally("verification_time", COUNTS, SECONDS[at]) == Tally(sum(range(at + 2, BINS + 1)), sum(range(1, BINS + 1)))
+    assert tally("verification_time", COUNTS, SECONDS[at]) == Tally(sum(range(at + 2, BINS)), sum(range(1, BINS)))
+
+
+def test_a_device_that_began_anew_hours_later_is_no_slow_one() -> None:
+    later = Counts(devices=100, verify=(68, *(0,) * (BINS - 2), 32))
+    assert tally("verification_time", later, timedelta(minutes=2)) == Tally(0, 68)
 
 
 def test_nobody_is_nobody() -> None:
@@ -60,6 +65,7 @@ def test_nobody_is_nobody() -> None:
         ("crash_rate", SECONDS[0], "no limits of time"),
         ("verification_time", None, "one of 1s, 2s, 5s"),
         ("verification_time", timedelta(seconds=50), "found: 50s"),
+        ("verification_time", timedelta(minutes=30), "found: 1800s"),
         ("verification_time", timedelta(seconds=45.5), "found: 45.5s"),
     ],
 )
