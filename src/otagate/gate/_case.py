@@ -11,7 +11,8 @@ from fractions import Fraction
 from otagate._text import harmless, span
 from otagate.gate._limits import Budget, Limit
 from otagate.gate.interface import Measurement, SourceError
-from otagate.gate.verdict import Demand, Look, Reading, Streak, Verdict
+from otagate.gate.look import Look, Reading, Streak
+from otagate.gate.verdict import Demand, Verdict
 from otagate.policy.model.gates import Action, GateSpec, Judgement
 
 MOST_DEVICES = 10**12

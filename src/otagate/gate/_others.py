@@ -27,8 +27,9 @@ from otagate.gate._case import (
 from otagate.gate._limits import Limit
 from otagate.gate.contrast import log_e_contrast
 from otagate.gate.interface import ContrastRow, Measurement
+from otagate.gate.look import Reading, Streak
 from otagate.gate.split import log_e_split
-from otagate.gate.verdict import Reading, Streak, Verdict
+from otagate.gate.verdict import Verdict
 from otagate.model import FULL_WEIGHT
 from otagate.policy.model.gates import GateSpec, Split
 

@@ -20,7 +20,8 @@ from otagate.gate._case import (
     without_counts,
 )
 from otagate.gate.interface import Measurement
-from otagate.gate.verdict import Reading, Verdict, question
+from otagate.gate.look import Reading, question
+from otagate.gate.verdict import Verdict
 
 
 def find(case: Case, reading: Reading | None) -> Finding:

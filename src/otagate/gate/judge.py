@@ -31,9 +31,10 @@ from otagate.gate._limits import Budget, Limit, budget_of, count_gating, is_gati
 from otagate.gate._others import control_of, find_contrast, find_split, find_value, next_streak
 from otagate.gate._shares import find
 from otagate.gate.interface import Measurement
+from otagate.gate.look import Look, LookKind, Reading, Streak
 from otagate.gate.sequence import confidence_sequence
 from otagate.gate.summary import Summary, combine
-from otagate.gate.verdict import Check, CheckKind, Demand, GateResult, Look, LookKind, Reading, Streak, Verdict
+from otagate.gate.verdict import Check, CheckKind, Demand, GateResult, Verdict
 from otagate.model import FULL_WEIGHT
 from otagate.policy.model.gates import GateSpec, Judgement
 

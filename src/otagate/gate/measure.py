@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from otagate.errors import OtagateError
 from otagate.gate.interface import Ask, Measurement, MetricQuery, MetricSource, SourceError
-from otagate.gate.verdict import Reading
+from otagate.gate.look import Reading
 from otagate.policy.model.gates import GateSpec
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from otagate._text import span
 from otagate.gate.judge import GateResult, Verdict
-from otagate.gate.verdict import question
+from otagate.gate.look import question
 from otagate.model import FULL_WEIGHT, Weight
 from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
 from otagate.rollout import windows

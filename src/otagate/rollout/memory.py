@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from otagate._text import span
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import CheckKind, Demand, GateResult, Reading, Verdict, combine
-from otagate.gate.verdict import question
+from otagate.gate.look import question
 from otagate.policy.model.gates import Evaluate
 from otagate.rollout._told import told
 from otagate.rollout.state import Note, RolloutState, Total

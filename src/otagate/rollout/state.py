@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from otagate._canonical import dumps
-from otagate.gate.verdict import Streak
+from otagate.gate.look import Streak
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Weight
 from otagate.policy.model.gates import GateSpec, Judgement
 from otagate.policy.model.tracks import PhaseSpec, TrackSpec
@@ -146,7 +146,7 @@ class RolloutState:
         streaks: Metric to how often in a row its plain number was out of bounds.
         alerted: Metrics whose failure, one that only alerts, was told of in the present phase.
         totals: The most devices that were told of, by what was asked: cumulative counts do not fall.
-        passed: Checks that passed their planned look in the present soak; see :class:`~otagate.gate.verdict.Look`.
+        passed: Checks that passed their planned look in the present soak; see :class:`~otagate.gate.look.Look`.
         silent: Metric to how much of the present soak its source said nothing, or nothing new.
         superseding: A run by a rule with ``supersede``: it ends rollouts that hold the channels it enters, paused or not.
     """

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from otagate.errors import AccessError
 from otagate.gate.interface import Measurement, MetricQuery, MetricSource, SourceError
+from otagate.gate.look import Reading
 from otagate.gate.measure import Subject, measure
-from otagate.gate.verdict import Reading
 from otagate.policy.model.gates import Action, GateSpec, Limit
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from otagate.errors import ConflictError, VerificationError
 from otagate.gate.contrast import log_e_contrast
 from otagate.gate.interface import Ask, ContrastRow, Measurement, SourceError
 from otagate.gate.judge import LookKind, Reading
-from otagate.gate.verdict import Look
+from otagate.gate.look import Look
 from otagate.model import Weight
 from otagate.policy.model.gates import Split
 from otagate.rollout import looks as module
