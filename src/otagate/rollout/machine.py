@@ -114,13 +114,20 @@ def halt(state: RolloutState, results: Sequence[GateResult], now: datetime) -> R
 
 
 def undone(state: RolloutState, now: datetime) -> RolloutState | None:
-    """Give the rollout as devices still see it, when it was killed before raising exposure, longer ago than one looks anew.
+    """Give the rollout as devices still see it, when it was killed before raising exposure and must be looked at again.
 
+    So when that was longer ago than one looks anew, and when no weight may rise any more.
     None: there is no such intent, or it is fresh and simply finished.
     """
     decided = state.intent.raised_at if state.intent else None
-    if decided is None or state.is_terminal or now - decided <= state.spec.judgement.evaluate_every:
+    if decided is None or state.is_terminal:
         return None
+    seen = _before(state)
+    return None if now - decided <= state.spec.judgement.evaluate_every and not closed(seen, now) else seen
+
+
+def _before(state: RolloutState) -> RolloutState:
+    """Give a rollout as it was before the intent that raises exposure."""
     enters = any(op.kind is OpKind.CLAIM for op in state.intent.ops) if state.intent else False
     if not enters:
         return replace(state, intent=None, stage=Stage.SOAKING, step=state.step - 1)

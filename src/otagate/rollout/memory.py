@@ -91,7 +91,7 @@ def lasting_trouble(state: RolloutState, results: Sequence[GateResult], now: dat
 
 def _latch(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
     """Keep failures: later good numbers do not lift them. A waived metric may still escalate to a rollback."""
-    summary = combine([r for r in results if not (r.metric in state.overrides and r.action is not Demand.ROLLBACK)])
+    summary = combine([result for result in results if not _is_lifted(state, result)])
     for result in results:
         if result.metric not in summary.failed or not result.action.stops:
             continue
@@ -102,6 +102,12 @@ def _latch(state: RolloutState, results: Sequence[GateResult], now: datetime) ->
         state = replace(state, latched={**state.latched, result.metric: note})
         state = told(state, "gate.failed", now, metric=result.metric, action=result.action.value, reason=result.reason)
     return state
+
+
+def _is_lifted(state: RolloutState, result: GateResult) -> bool:
+    """Tell whether somebody waived what a gate demands: all but a rollback by another limit than the main one."""
+    worse = [check for check in result.checks if check.demand is Demand.ROLLBACK and check.name != "limit"]
+    return result.metric in state.waived and not worse
 
 
 def _alert(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
@@ -130,7 +136,7 @@ def _remember_troubles(state: RolloutState, results: Sequence[GateResult], now: 
 
 
 def _is_silent(state: RolloutState, result: GateResult) -> bool:
-    return result.is_gating and result.holding.verdict in _TROUBLES and result.metric not in state.overrides
+    return result.is_gating and result.holding.verdict in _TROUBLES and result.metric not in state.waived
 
 
 def _question(metric: str, over: timedelta | None) -> str:

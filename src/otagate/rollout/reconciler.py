@@ -44,6 +44,7 @@ class Outcome:
         results: The gates as judged; empty when nothing was exposed.
         changed: Whether the rollout took a step, or latched a failure; remembering a look is none.
         waiting_for: Why it does not go on, in a sentence, or "".
+        waived: Metrics whose failures counted for nothing when the gates were judged, because somebody lifted them.
         next_look: When looking again can make a difference: the next interim look, or the soak's end; None when it is over
             or waits for a person.
     """
@@ -53,6 +54,7 @@ class Outcome:
     changed: bool = False
     waiting_for: str = ""
     next_look: datetime | None = None
+    waived: frozenset[str] = frozenset()
 
 
 def _forget(_state: RolloutState, _look: Look, _readings: Sequence[Reading]) -> None:
@@ -115,7 +117,7 @@ class Reconciler:
             world = replace(world, held_by=lagging) if lagging else world
             decided = machine.decide(state, results, now, world) if lagging else decided
         waiting_for = _waiting_for(decided, results, world.held_by, now)
-        return Outcome(decided, results, _is_step(state, decided), waiting_for, _next_look(decided, now))
+        return Outcome(decided, results, _is_step(state, decided), waiting_for, _next_look(decided, now), state.waived)
 
     def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
         for attempt in range(1, _TRIES + 1):
@@ -153,12 +155,13 @@ class Reconciler:
         halted = machine.halt(counted(state, results), results, now)
         if halted.told != state.told:
             after = self._settle(self._save(stored, replace(halted, last_reconcile_at=now)))
-            return Outcome(after.state, results, changed=True, waiting_for=_waiting_for(after.state, results, "", now))
+            waiting_for = _waiting_for(after.state, results, "", now)
+            return Outcome(after.state, results, changed=True, waiting_for=waiting_for, waived=seen.waived)
         shut = machine.closed(seen, now)
         if not shut:
             return None
         after = self._save(stored, replace(halted, last_reconcile_at=now))
-        return Outcome(after.state, results, waiting_for=shut, next_look=_next_look(after.state, now))
+        return Outcome(after.state, results, waiting_for=shut, next_look=_next_look(after.state, now), waived=seen.waived)
 
     def _settle_or_pause(self, stored: Stored) -> Stored:
         """Finish the intent; when what it would expose no longer holds, pause instead, so that gates go on being judged.
@@ -298,7 +301,7 @@ def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: st
         return f"an approval of {approval(state.awaiting)}"
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
-    held = [f"{result.metric}: {result.holding.reason}" for result in results if result.holds]
+    held = [f"{one.metric}: {one.holding.reason}" for one in results if one.holds and one.metric not in state.waived]
     return held_by or "; ".join(held) or machine.waits_for_window(state, now)
 
 

@@ -209,7 +209,7 @@ class _Simulated:
         is_entered = before is not None and before.phase != look.phase
         return replace(
             state,
-            latched={metric: note for metric, note in kept.latched.items() if metric not in state.overrides},
+            latched={metric: note for metric, note in kept.latched.items() if metric not in state.waived},
             troubles={} if is_moved or is_resumed else kept.troubles,
             seen=() if is_entered else kept.seen,
             streaks={} if is_entered else kept.streaks,

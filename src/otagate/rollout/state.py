@@ -129,7 +129,7 @@ class RolloutState:
         not_before: When its soak ends; the planned look is then.
         exposed: Channels that named the release at some time, in order.
         latched: Metric to failure; only an override lifts it.
-        overrides: Metric to who waived it and why.
+        overrides: Metric to who waived it last and why; see :attr:`waived` for which are in force.
         approvals: What was approved: ``phase:<name>`` or ``insufficient:<phase>:<step>``.
         awaiting: The approval that is waited for, or "".
         troubles: Metric to since when its gate has had no usable answer (no_data, stale, error).
@@ -202,6 +202,15 @@ class RolloutState:
     def current(self) -> PhaseSpec | None:
         """The phase that is in force, or None before the first."""
         return self.spec.track.phases[self.phase] if self.phase >= 0 else None
+
+    @property
+    def waived(self) -> frozenset[str]:
+        """The metrics whose failures somebody lifted in the present phase.
+
+        The next phase counts its devices anew, and more of them: what was accepted for a few is not accepted for all.
+        """
+        since = self.phase_since
+        return frozenset(metric for metric, note in self.overrides.items() if since is None or note.at >= since)
 
     @property
     def gates(self) -> tuple[GateSpec, ...]:

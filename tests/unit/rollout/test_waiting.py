@@ -15,13 +15,15 @@ from otagate.gate.crossing import stop_chances
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import Demand, Look, LookKind, Reading, Verdict, judge
 from otagate.gate.stats import log_e_up
+from otagate.model import Weight
 from otagate.policy.model.gates import Action, Escalation, GateSpec, Judgement, Limit
 from otagate.policy.model.tracks import OnInsufficient
 from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout import machine
+from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Outcome
-from otagate.rollout.state import Stage
-from support.rollouts import finished, fresh
+from otagate.rollout.state import Note, Stage
+from support.rollouts import FAIL_ROLLBACK, finished, fresh
 from support.world import DAY, GOOD, HOUR, NOW, World, phase, track
 
 RAMP = track(phase("stable", 5, 100))
@@ -272,3 +274,78 @@ def test_failures_do_not_vanish_from_a_window(
     outcome = world.reconcile()
     assert (outcome.state.step == 1) is believed
     assert believed or "went backwards" in outcome.waiting_for
+
+
+# --- what a person lifted ------------------------------------------------------------------------------------------------
+
+
+def waive(world: World, metric: str) -> None:
+    world.process().reconciler.command(ID, lambda state, now: machine.resume(state, {metric: "known"}, "ana", now))
+
+
+def test_a_waiver_for_a_few_testers_is_none_for_everybody(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=track(phase("beta"), phase("stable", 5, 100)))
+    world.devices.says = {"crash_rate": (30, 400), "success": (0, 400)}
+    world.run()
+    world.clock.pass_(HOUR)
+    assert world.reconcile().state.stage is Stage.PAUSED
+    waive(world, "crash_rate")
+    world.clock.pass_(DAY)
+    left = world.reconcile()
+    assert (left.state.phase, left.waived) == (1, frozenset({"crash_rate"})), "it was accepted for this phase"
+    world.clock.pass_(HOUR)
+    again = world.reconcile()
+    assert (again.state.stage, list(again.state.latched), again.waived) == (Stage.PAUSED, ["crash_rate"], frozenset())
+    waive(world, "crash_rate")
+    for _ in range(2):
+        world.clock.pass_(DAY)
+        world.reconcile()
+    assert world.state().stage is Stage.COMPLETED, "asked once a phase, not once a weight"
+
+
+def test_a_waived_limit_does_not_roll_back_when_its_look_is_due(tmp_path: Path) -> None:
+    """Gates that roll back pause first. Who lifts that pause knowingly has lifted the limit, not a part of its evidence."""
+    world = World(tmp_path, spec=RAMP, gates=[INSTALLS])
+    world.devices.says = {"success": (19, 60)}
+    world.run()
+    world.clock.pass_(HOUR)
+    assert world.reconcile().state.stage is Stage.PAUSED
+    waive(world, "success")
+    world.clock.pass_(HOUR)
+    assert world.reconcile().waiting_for.startswith("the soak")
+    world.clock.pass_(DAY)
+    assert (world.reconcile().state.step, world.state().latched) == (1, {})
+
+
+@pytest.mark.parametrize("worse", ["escalate", "over 120s"])
+def test_a_worse_limit_still_rolls_back_what_is_waived(worse: str) -> None:
+    said = replace(FAIL_ROLLBACK[0], checks=(replace(FAIL_ROLLBACK[0].checks[0], name=worse),))
+    waived = finished(machine.decide(fresh(), (), NOW), NOW)
+    waived = replace(waived, overrides={"crash_rate": Note(NOW + HOUR, "known", "ana")})
+    assert machine.decide(waived, [said], NOW + 2 * HOUR).stage is Stage.ROLLED_BACK
+    assert machine.decide(waived, FAIL_ROLLBACK, NOW + 2 * HOUR).stage is Stage.SOAKING
+
+
+# --- what was decided just before a freeze -------------------------------------------------------------------------------
+
+
+def test_a_raise_that_was_decided_minutes_before_a_freeze_is_not_done_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between deciding and doing; the next reconcile comes soon, and a quarter of an hour into the freeze."""
+    freeze = WindowsSpec("UTC", freezes=(Freeze("2026-11-22T09:35", "2026-11-30", "sale"),))
+    world = World(tmp_path, spec=RAMP, windows=freeze)
+    world.run()
+    world.clock.pass_(DAY)
+    with monkeypatch.context() as patched:
+        patched.setattr(Effects, "carry_out", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            world.reconcile()
+    world.clock.pass_(timedelta(minutes=20))
+    held = world.reconcile()
+    channel = world.channel("stable")
+    assert channel is not None
+    assert channel.candidate is not None
+    assert (channel.candidate.weight, held.waiting_for) == (Weight(500), "frozen: sale")
+    world.clock.pass_(9 * DAY)
+    assert world.reconcile().state.weight == Weight(10_000)

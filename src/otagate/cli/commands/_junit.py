@@ -67,7 +67,7 @@ def with_junit(result: Result, args: argparse.Namespace, env: CommandEnv, outcom
     """Write the report of what was done already: that it cannot be written is told beside that, and not instead of it."""
     suites = {outcome.state.id: outcome.results for outcome in outcomes}
     try:
-        write_junit(args, env, suites, {outcome.state.id: list(outcome.state.overrides) for outcome in outcomes})
+        write_junit(args, env, suites, {outcome.state.id: outcome.waived for outcome in outcomes})
     except OtagateError as error:
         env.warn(f"{error.what}: {error.subject}" + (f", {error.found}" if error.found else ""))
         return replace(result, exit_code=error.exit_code) if result.exit_code in _QUIET else result

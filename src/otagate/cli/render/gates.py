@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from otagate._text import harmless, span
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
-from otagate.gate.judge import Check, CheckKind, GateResult, Verdict, combine
+from otagate.gate.judge import Check, CheckKind, Demand, GateResult, Verdict, combine
 
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.WARN: Tone.WARN, Verdict.FAIL: Tone.BAD}
 _LIFTED = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE, Verdict.INSUFFICIENT})
@@ -51,8 +51,9 @@ def gate_view(results: Sequence[GateResult], waived: Collection[str] = ()) -> li
 
 
 def is_waived(result: GateResult, check: Check, waived: Collection[str]) -> bool:
-    """Tell whether a verdict holds nothing up any more; what fails beyond ``escalate`` still rolls back."""
-    return check.verdict in _LIFTED and result.metric in waived and check.name != "escalate"
+    """Tell whether a verdict holds nothing up any more; what a worse limit than the main one rolls back is not waived."""
+    acts = check.demand is Demand.ROLLBACK and check.name != "limit"
+    return check.verdict in _LIFTED and result.metric in waived and not acts
 
 
 def evidence_view(results: Sequence[GateResult]) -> list[Block]:

@@ -43,7 +43,7 @@ def rollout_data(state: RolloutState) -> dict[str, Any]:
         "awaiting": state.awaiting,
         "outcome": state.outcome,
         "latched": {metric: note.reason for metric, note in state.latched.items()},
-        "overrides": {metric: note.reason for metric, note in state.overrides.items()},
+        "overrides": {metric: note.reason for metric, note in state.overrides.items() if metric in state.waived},
         "spec": str(state.spec.digest),
         "reached": [str(name) for name in state.exposed],
         "created_at": to_text(state.created_at),
@@ -66,7 +66,7 @@ def outcome_view(outcome: Outcome) -> list[Block]:
     state = outcome.state
     view = rollout_view(state)
     if outcome.results:
-        view += [*gate_view(outcome.results, state.overrides), *evidence_view(outcome.results)]
+        view += [*gate_view(outcome.results, outcome.waived), *evidence_view(outcome.results)]
     if outcome.waiting_for and not state.is_terminal and state.stage is not Stage.PAUSED:
         view.append(Line(f"waiting for {outcome.waiting_for}"))
     if outcome.next_look is not None:
@@ -77,7 +77,7 @@ def outcome_view(outcome: Outcome) -> list[Block]:
 
 def rollout_view(state: RolloutState) -> list[Block]:
     """Show a rollout."""
-    phase = state.current
+    phase, waived = state.current, {metric: note for metric, note in state.overrides.items() if metric in state.waived}
     pairs = [
         ("state", state.stage.value),
         ("track", state.spec.track.name),
@@ -87,7 +87,7 @@ def rollout_view(state: RolloutState) -> list[Block]:
         ("awaiting", f"approval of {approval(state.awaiting)}" if state.awaiting else ""),
         ("reason", state.paused_by),
         ("failed", ", ".join(state.latched)),
-        ("waived", "; ".join(f"{metric}, by {note.actor or '?'}: {note.reason}" for metric, note in state.overrides.items())),
+        ("waived", "; ".join(f"{metric}, by {note.actor or '?'}: {note.reason}" for metric, note in waived.items())),
         ("reconciled", f"{state.last_reconcile_at:%Y-%m-%d %H:%M:%S} UTC" if state.last_reconcile_at else ""),
         ("outcome", state.outcome),
     ]
