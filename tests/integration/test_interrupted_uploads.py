@@ -18,7 +18,7 @@ from support import buckets
 from support.servers.wire import Respond, answering
 
 pytestmark = pytest.mark.integration
-SECONDS = 20
+SECONDS = 100
 
 
 def silent_to_writers(begun: threading.Event, over: threading.Event) -> Respond:
@@ -29,7 +29,7 @@ def silent_to_writers(begun: threading.Event, over: threading.Event) -> Respond:
             handler.end_headers()
             return
         begun.set()
-        over.wait(60)
+        over.wait(250)
 
     return respond
 
@@ -53,7 +53,7 @@ def test_an_upload_to_a_service_that_says_nothing_ends_when_it_is_told_to(
         bench.next(1)
         process = bench.start("upload")
         try:
-            assert begun.wait(60)
+            assert begun.wait(100)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=SECONDS)
             assert process.returncode == 130, err

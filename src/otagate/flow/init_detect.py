@@ -11,7 +11,7 @@ from pathlib import Path
 from otagate import _canonical
 from otagate.policy.app import AppFacts, package_version, read_app
 
-GIT_TIMEOUT_S = 10
+GIT_TIMEOUT_S = 60
 _GIT_SEES = ("PATH", "HOME", "XDG_CONFIG_HOME", "SYSTEMROOT", "TMPDIR")
 _PLAIN_BRANCH = re.compile(r"[A-Za-z][A-Za-z0-9_./-]{0,100}", re.ASCII)
 _MAIN_NAMES = ("main", "master", "trunk")
