@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from otagate.errors import NotFoundError, UnavailableError
+from otagate.errors import UnavailableError
 from otagate.flow import actions, amending
 from otagate.flow.acting import Action
 from otagate.flow.drive import drive_all
@@ -95,12 +94,6 @@ def roll_back(name: str | None = None, to: str | None = None) -> Move:
     return Move("rollback", command, HOUR)
 
 
-def abort_once(_world: World, here: Workspace) -> None:
-    # Killed when all was done, there is no active rollout any more, and the command says so.
-    with suppress(NotFoundError):
-        amending.abort(here, None, "not now").carry_out()
-
-
 def lower(percent: int) -> Move:
     return Move("lower", by_hand(lambda here: amending.lower(here, None, Weight(100 * percent), "slower")), HOUR)
 
@@ -113,7 +106,7 @@ def amend_to(spec: TrackSpec) -> Command:
     return amend
 
 
-ABORT = Move("abort", abort_once, HOUR)
+ABORT = Move("abort", by_hand(lambda here: amending.abort(here, None, "not now")), HOUR)
 APPROVE = Move("approve", by_hand(lambda here: actions.approve(here, None, "beta", "fine")), HOUR)
 
 

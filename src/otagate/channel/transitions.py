@@ -110,15 +110,17 @@ def drop(state: ChannelState, release: ReleaseRef) -> ChannelState:
     return _next(state, candidate=None)
 
 
-def withdraw(state: ChannelState, release: ReleaseRef) -> ChannelState:
+def withdraw(state: ChannelState, release: ReleaseRef, *, remember: bool = False) -> ChannelState:
     """Roll ``release`` back: stop serving it, serve what was served before, and block its version on this channel.
 
     A candidate is dropped. A stable release gives way to the newest of ``previous`` that is not blocked, or to the
     bundle that is built into the native app when there is none; another release that is ramping up goes on doing so. A
-    release that is neither is blocked all the same. Nothing changes when that is how it is already. A pause stays.
+    release that is neither is blocked all the same, and with ``remember`` counts as what was rolled back last. Nothing changes
+    when that is how it is already. A pause stays.
     """
-    blocked = state.blocked if release.version in state.blocked else (*state.blocked, release.version)
-    after = replace(state, blocked=blocked)
+    is_new = release.version not in state.blocked
+    blocked = (*state.blocked, release.version) if is_new else state.blocked
+    after = replace(state, blocked=blocked, withdrawn=release.version if remember and is_new else state.withdrawn)
     if after.candidate is not None and after.candidate.release.version == release.version:
         after = replace(after, candidate=None, withdrawn=release.version)
     if after.stable is not None and after.stable.version == release.version:

@@ -5,25 +5,27 @@ from __future__ import annotations
 from otagate.errors import ConflictError, NotFoundError, UsageError
 from otagate.flow.acting import Action, commanded
 from otagate.flow.publish import refuse_forks
-from otagate.flow.select import active_rollout
+from otagate.flow.select import active_rollout, last_rollout
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Weight
 from otagate.policy.model.tracks import TrackSpec
 from otagate.policy.resolve import starting_at
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
-from otagate.rollout.state import RolloutSpec, RolloutState
+from otagate.rollout.state import RolloutSpec, RolloutState, Stage
 
 
 def abort(workspace: Workspace, name: ChannelName | None, reason: str) -> Action:
     """End a rollout where it stands: channels that it settled keep the release, the others stop offering it.
 
+    When none is active and the last one was aborted, this is the same command again: nothing is left to do, and that is said.
+
     Raises:
-        NotFoundError: No rollout is active.
+        NotFoundError: No rollout is active, and the last one has ended otherwise.
         UsageError: Several are, and none was named.
     """
     refuse_forks(workspace)
-    held = _held(workspace, name)
+    held = active_rollout(workspace, name) or _aborted(workspace, name)
     why = reason or f"aborted by {workspace.actor}"
     return commanded(workspace, held, lambda state, now: machine.abort(state, why, workspace.actor, now))
 
@@ -94,6 +96,18 @@ def _same_start(track: TrackSpec, was: TrackSpec) -> TrackSpec:
 def _held(workspace: Workspace, name: ChannelName | None) -> Stored:
     held = active_rollout(workspace, name)
     if held is None:
-        where = f"channel {name} of {workspace.policy.app}" if name else str(workspace.policy.app)
-        raise NotFoundError("no rollout is active", where, remedy="see `otagate status`")
+        raise _none_active(workspace, name)
     return held
+
+
+def _aborted(workspace: Workspace, name: ChannelName | None) -> Stored:
+    last = last_rollout(workspace, name)
+    if last is None or last.state.stage is not Stage.ABORTED:
+        raise _none_active(workspace, name, last)
+    return last
+
+
+def _none_active(workspace: Workspace, name: ChannelName | None, last: Stored | None = None) -> NotFoundError:
+    where = f"channel {name} of {workspace.policy.app}" if name else str(workspace.policy.app)
+    found = f"{last.state.id}, which is {last.state.stage.value}" if last is not None else None
+    return NotFoundError("no rollout is active", where, found=found, remedy="see `otagate status`")

@@ -19,6 +19,9 @@ from otagate.rollout.repository import Stored
 BUILTIN = "builtin"
 """How people write the bundle that is built into the native app."""
 _BUILT_IN = "the built-in bundle"
+_FORWARD = {"channel.promoted", "rollout.advanced"}
+_LOOK_BACK = 100
+"""Entries of the ledger that a repeated rollback reads at the most: some seconds on a store far away."""
 
 
 def go_back(workspace: Workspace, name: ChannelName, held: Stored | None, to: str | None, why: str) -> Action:
@@ -112,11 +115,26 @@ def already_back(workspace: Workspace, name: ChannelName | None, why: str) -> Ac
 def _tell_rolled_back(workspace: Workspace, state: ChannelState, why: str) -> None:
     """Write the ledger entry that a killed rollback may have left out."""
     version = str(state.withdrawn)
-    for entry in workspace.ledger.entries():
-        if entry.kind.endswith(".rolled_back") and version in {entry.data.get("from"), entry.data.get("version")}:
-            return
+    if _is_told(workspace, state, version):
+        return
     data = {"to": str(state.stable) if state.stable else _BUILT_IN, "from": version, "reason": why}
     move(workspace, state.name, lambda channel: channel, "channel.rolled_back", data)
+
+
+def _is_told(workspace: Workspace, state: ChannelState, version: str) -> bool:
+    """Look back from the ledger's end until a version was rolled back, or came to the channel; not through all its years."""
+    seen = 0
+    for entry in workspace.ledger.newest(_LOOK_BACK):
+        seen += 1
+        said, is_here = entry.data, entry.data.get("channel") == str(state.name)
+        if entry.kind == "rollout.rolled_back" and said.get("version") == version:
+            return True
+        if entry.kind == "channel.rolled_back" and is_here and said.get("from") == version:
+            return True
+        if entry.kind in _FORWARD and is_here and said.get("version") == version:
+            return False
+    # So much has been told since: it was not a moment ago that somebody was killed.
+    return seen == _LOOK_BACK
 
 
 def _rollback_change(

@@ -65,6 +65,13 @@ def readable_rollouts(workspace: Workspace) -> tuple[list[Stored], dict[str, Ver
     return list(found.values()), damaged
 
 
+def last_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | None:
+    """Give the rollout that had a channel last, whatever became of it; without a channel the newest of all that had one."""
+    names = [name] if name is not None else channel_names(workspace)
+    found = [stored for one in names if (stored := workspace.rollouts.last(one)) is not None]
+    return max(found, key=lambda stored: stored.state.created_at, default=None)
+
+
 def active_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | None:
     """Give the rollout that holds a channel; without a channel the only active one, or None when there is none.
 

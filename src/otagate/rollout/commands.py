@@ -63,11 +63,12 @@ def approve(state: RolloutState, actor: str, reason: str, now: datetime) -> Roll
 def roll_back(state: RolloutState, reason: str, actor: str, now: datetime) -> RolloutState:
     """Take the release off every channel that it reached, the widest first. Final.
 
-    Any unfinished intent is replaced: withdrawing covers whatever part of it had happened.
+    Any unfinished intent is replaced: withdrawing covers whatever part of it had happened. One that has reached none yet is
+    blocked on its first, so that the same command again finds it rolled back there.
     """
     if state.is_terminal:
         return state
-    reached = tuple(reversed(state.exposed))
+    reached = tuple(reversed(state.exposed)) or (state.spec.track.phases[0].channel,)
     ops = tuple(Op(OpKind.WITHDRAW, name) for name in reached)
     ended = replace(state, stage=Stage.ROLLED_BACK, outcome=reason, awaiting="", intent=intent(ops, Stage.ROLLED_BACK))
     return told(ended, "rollout.rolled_back", now, reason=reason, actor=actor, channels=", ".join(map(str, reached)))

@@ -96,7 +96,7 @@ class Effects:
             case OpKind.DROP:
                 self._change(state, op.channel, lambda channel: transitions.drop(channel, state.release))
             case OpKind.WITHDRAW:
-                self._change(state, op.channel, lambda channel: _withdraw(channel, state.release))
+                self._change(state, op.channel, lambda channel: _withdraw(channel, state))
             case OpKind.PAUSE:
                 self._change(state, op.channel, transitions.pause)
             case OpKind.UNPAUSE:
@@ -140,7 +140,12 @@ def _offer(channel: ChannelState, state: RolloutState, weight: Weight) -> Channe
     return replace(after, paused=False) if after is not channel and is_left_paused(channel, state.release) else after
 
 
-def _withdraw(channel: ChannelState, release: ReleaseRef) -> ChannelState:
-    """Take a release off a channel and lift a pause with it: rolling back means that devices go back, now."""
-    after = transitions.withdraw(channel, release)
-    return after if after is channel else replace(after, paused=False)
+def _withdraw(channel: ChannelState, state: RolloutState) -> ChannelState:
+    """Take a release off a channel and lift a pause with it: rolling back means that devices go back, now.
+
+    The channel that it came to last remembers it, also when it was killed before it was offered there. A channel that it had
+    not come to stays paused: that was not because of this release.
+    """
+    is_last = channel.name == (state.exposed or (channel.name,))[-1]
+    after = transitions.withdraw(channel, state.release, remember=is_last)
+    return after if after is channel or channel.name not in state.exposed else replace(after, paused=False)

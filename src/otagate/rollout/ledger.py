@@ -99,6 +99,16 @@ class Ledger:
         for seq, found in self._row(after_seq + 1):
             yield parse(found, seq)
 
+    def newest(self, most: int) -> Iterator[LedgerEntry]:
+        """Give the last ``most`` entries, newest first; one that is damaged or gone is passed over."""
+        head = self._head(self._hint()[1])
+        last = self._seq(head)
+        for seq in range(last, max(last - most, 0), -1):
+            found = head if seq == last else self._documents.read(self._key(seq))
+            entry = None if found is None else try_parse(found, seq)
+            if entry is not None:
+                yield entry
+
     def last(self) -> int:
         """Give the number of the last entry; 0 when there is none. It may be damaged."""
         return self._seq(self._head(self._hint()[1]))

@@ -149,6 +149,14 @@ def test_a_candidate_that_becomes_stable_by_falling_back_is_no_candidate_any_mor
     assert (after.stable, after.candidate) == (A, None)
 
 
+def test_what_is_rolled_back_before_it_is_served_may_be_remembered_once() -> None:
+    after = transitions.withdraw(ON_B, D, remember=True)
+    assert after == replace(ON_B, serial=9, blocked=(D.version,), withdrawn=D.version)
+    assert transitions.withdraw(after, D, remember=True) is after
+    gone_on = transitions.set_stable(after, C)
+    assert transitions.withdraw(gone_on, D, remember=True) is gone_on
+
+
 def test_withdrawing_what_is_not_served_blocks_it_once() -> None:
     after = transitions.withdraw(ON_B, D)
     assert after == replace(ON_B, serial=9, blocked=(D.version,))

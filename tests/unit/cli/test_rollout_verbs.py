@@ -29,8 +29,10 @@ def test_abort_says_what_it_does_and_does_it_once(project: Project) -> None:
     assert "drop internal" in plan
     done = project("abort", "--reason", "wrong branch", "--format", "json").json
     assert (done["rollout"]["state"], done["rollout"]["outcome"]) == ("aborted", "wrong branch")
-    again = project("abort")
-    assert (again.code, "no rollout is active" in again.err) == (2, True)
+    for again in (project("abort", "--dry-run"), project("abort"), project("abort", "--channel", "internal")):
+        assert (again.code, "rollout 1.0.0-production is aborted already" in again.out) == (0, True)
+    other = project("abort", "--channel", "stable")
+    assert (other.code, "no rollout is active" in other.err) == (2, True)
     assert "rollout.aborted" in project("history").out
 
 

@@ -16,8 +16,9 @@ from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model.bundles import TrustSpec
 from otagate.rollout.state import Stage
+from otagate.store.interface import Document, DocumentStore, Store
 from support.rollouts import fresh
-from support.world import DAY, World, phase, shown, track
+from support.world import DAY, Witness, World, phase, shown, track
 
 STABLE, NIGHTLY = ChannelName("stable"), ChannelName("nightly")
 FULL = Weight(10_000)
@@ -299,6 +300,44 @@ def test_a_repeated_rollback_without_a_channel_finds_what_was_done(world: World)
     assert titles(again) == [("roll stable back from 1.0.0", "done")]
     again.carry_out()
     assert (world.channel("stable"), len(world.ledger())) == (before, told)
+
+
+class Counted(Witness):
+    """Documents that keep which keys were read. See DocumentStore."""
+
+    def __init__(self, inner: DocumentStore) -> None:
+        super().__init__(inner)
+        self.reads: list[str] = []
+
+    def read(self, key: str) -> Document | None:
+        self.reads.append(key)
+        return super().read(key)
+
+
+@pytest.mark.parametrize("more", [0, 30, 150])
+def test_a_repeated_rollback_does_not_read_years_of_the_ledger(more: int, idle: World) -> None:
+    ledger, now = idle.process().ledger, idle.clock.now()
+    for number in range(150):
+        ledger.append("channel.noticed", f"early:{number}", {}, now)
+    actions.rollback(idle.process(), STABLE, None, "").carry_out()
+    for number in range(more):
+        ledger.append("channel.noticed", f"late:{number}", {}, now)
+    told, counted = len(idle.ledger()), Counted(idle.store.documents)
+    here = idle.process(Store("memory:world", idle.store.blobs, counted))
+    actions.rollback(here, STABLE, None, "").carry_out()
+    assert len(idle.ledger()) == told
+    assert len([key for key in counted.reads if "/ledger/" in key]) <= min(more, 100) + 5
+
+
+def test_a_rollback_of_another_channel_is_not_taken_for_one_that_was_killed(idle: World) -> None:
+    actions.promote(idle.process(), NIGHTLY, Version("0.9.0"), FULL).carry_out()
+    actions.rollback(idle.process(), NIGHTLY, None, "").carry_out()
+    workspace = idle.process()
+    bad = find_release(workspace, Version("0.9.0")).ref
+    workspace.reconciler.effects.move(STABLE, lambda state: transitions.withdraw(state, bad))  # and killed here
+    actions.rollback(idle.process(), STABLE, None, "").carry_out()
+    entry = idle.ledger()[-1]
+    assert (entry.kind, entry.data["channel"], entry.data["from"]) == ("channel.rolled_back", "stable", "0.9.0")
 
 
 def test_going_further_back_takes_a_name(idle: World) -> None:

@@ -54,8 +54,36 @@ def test_an_abort_leaves_what_was_settled_and_blocks_nothing(world: World) -> No
     assert world.state().stage is Stage.ABORTED
     assert world.kinds()[-1] == "rollout.aborted"
     assert set(world.claims().values()) == {""}
-    with pytest.raises(NotFoundError, match="no rollout is active"):
-        amending.abort(world.process(), None, "twice")
+
+
+@pytest.mark.parametrize("name", [None, STABLE, ChannelName("internal")])
+def test_an_abort_run_twice_is_said_and_writes_nothing(name: ChannelName | None, world: World) -> None:
+    at_full(world)
+    amending.abort(world.process(), None, "not now").carry_out()
+    writes = len(world.store.writes)
+    again = amending.abort(world.process(), name, "twice")
+    assert (again.plan.goal, again.plan.steps) == ("rollout 1.0.0-production is aborted already", ())
+    receipt = again.carry_out().rollout
+    assert receipt is not None
+    assert (receipt.stage, receipt.outcome, len(world.store.writes)) == (Stage.ABORTED, "not now", writes)
+
+
+def test_an_abort_after_another_end_says_which(world: World) -> None:
+    with pytest.raises(NotFoundError, match="no rollout is active") as nothing:
+        amending.abort(world.process(), None, "")
+    assert nothing.value.found is None
+    at_full(world)
+    amending.abort(world.process(), None, "not now").carry_out()
+    world.clock.pass_(HOUR)
+    world.to_completion("1.0.1")
+    for name in (None, STABLE):
+        with pytest.raises(NotFoundError, match="no rollout is active") as ended:
+            amending.abort(world.process(), name, "")
+        assert ended.value.found == "1.0.1-production, which is completed"
+    world.run("1.0.2")
+    actions.rollback(world.process(), None, None, "bad").carry_out()
+    with pytest.raises(NotFoundError, match="rolled_back"):
+        amending.abort(world.process(), None, "")
 
 
 def test_an_aborted_version_may_be_promoted_by_hand(world: World) -> None:

@@ -114,6 +114,19 @@ def test_the_head_is_found_by_exact_keys_whatever_the_hint_says(count: int, hint
     assert Ledger(documents, APP).verify_chain().entries == count + 1
 
 
+@pytest.mark.parametrize(("count", "most", "seqs"), [(0, 5, []), (3, 5, [3, 2, 1]), (9, 3, [9, 8, 7])])
+def test_the_newest_entries_come_first_and_no_more_than_wanted(count: int, most: int, seqs: list[int]) -> None:
+    assert [entry.seq for entry in Ledger(filled(count), APP).newest(most)] == seqs
+
+
+def test_a_damaged_entry_is_passed_over_on_the_way_back() -> None:
+    documents = filled(5)
+    for seq in (5, 3):
+        change(documents, seq, b'"seq"', b'"sec"')
+    documents.delete(key(2))
+    assert [entry.seq for entry in Ledger(documents, APP).newest(9)] == [4, 1]
+
+
 def test_the_hint_follows_the_head() -> None:
     documents = filled(3)
     hint = read_json(documents, HINT, HEAD_SCHEMA)

@@ -207,7 +207,8 @@ def test_an_override_lifts_one_failure_for_good() -> None:
 def test_escalation_beats_an_override() -> None:
     paused = finished(machine.decide(entered(), FAIL_PAUSE, NOW + HOUR), NOW)
     resumed = finished(machine.resume(paused, {"crash_rate": "known"}, "ana", NOW), NOW)
-    assert machine.decide(resumed, FAIL_ROLLBACK, NOW + HOUR).stage is Stage.ROLLED_BACK
+    worse = replace(FAIL_ROLLBACK[0], checks=(replace(FAIL_ROLLBACK[0].checks[0], name="escalate"),))
+    assert machine.decide(resumed, [worse], NOW + HOUR).stage is Stage.ROLLED_BACK
 
 
 def test_an_overridden_gate_has_no_troubles() -> None:
@@ -407,9 +408,10 @@ def test_a_rollback_replaces_an_unfinished_step() -> None:
     assert after.events[-1].data["channels"] == "beta, internal"
 
 
-def test_ending_before_anybody_was_exposed_has_no_effects() -> None:
-    after = machine.roll_back(fresh(), "changed our mind", "ana", NOW)
-    assert (after.stage, after.intent) == (Stage.ROLLED_BACK, None)
+def test_ending_before_anybody_was_exposed_changes_no_channel_but_to_block_a_version() -> None:
+    for end, effects in ((machine.roll_back, ["withdraw internal"]), (machine.abort, []), (machine.supersede, [])):
+        after = end(fresh(), "changed our mind", "ana", NOW)
+        assert (after.is_terminal, ops(after)) == (True, effects)
 
 
 def test_over_means_ended_and_recorded() -> None:

@@ -221,6 +221,36 @@ def test_an_approval_of_too_few_devices_is_for_one_soak(tmp_path: Path) -> None:
     assert world.reconcile().state.awaiting == "insufficient:stable:0"
 
 
+@pytest.mark.parametrize("name", [None, ChannelName("stable")])
+@pytest.mark.parametrize("place", ["claim", "offer"])
+def test_a_rollback_before_anything_was_offered_is_the_same_twice(place: str, name: ChannelName | None, tmp_path: Path) -> None:
+    """The second would otherwise take the channel back from the good release that it serves."""
+    world = World(tmp_path, spec=RAMP)
+    world.to_completion("0.9.0")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Effects, "carry_out", _die) if place == "claim" else patched.setattr(transitions, "offer", _die)
+        with pytest.raises(KilledError):
+            world.run("1.0.0")
+    actions.rollback(world.process(), name, None, "bad").carry_out()
+    once, told = world.channel("stable"), world.kinds()
+    again = actions.rollback(world.process(), name, None, "bad")
+    assert [step.title for step in again.plan.steps] == ["roll stable back from 1.0.0"]
+    again.carry_out()
+    assert (world.channel("stable"), world.kinds()) == (once, told)
+    assert (shown(once) or {})["stable"] == "0.9.0"
+    assert (shown(once) or {})["blocked"] == ["1.0.0"]
+    check_rules(world)
+
+
+def test_a_rollback_of_what_never_came_to_a_channel_leaves_the_pause_of_a_person_there(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.to_completion("0.9.0")
+    actions.pause(world.process(), ChannelName("stable"), "an incident").carry_out()
+    assert "is paused" in world.run("1.0.0").waiting_for
+    actions.rollback(world.process(), None, None, "bad").carry_out()
+    assert (shown(world.channel("stable")) or {})["paused"] is True
+
+
 # --- damaged and expired -------------------------------------------------------------------------------------------------
 
 
