@@ -37,6 +37,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what goes wrong, may be repeated: boot_crash=3%%, late_crash=5%%@24h, integrity=2%%, network=32%%, "
         "metric_outage=8h@30h, reconcile_down=48h@20h, reconcilers=6, restart=20%% (default: nothing)",
     )
+    text = "how the release does on a metric that telemetry does not know, may be repeated: checkout_errors=2%%"
+    parser.add_argument("--assume", metavar="METRIC=RATE", action="append", help=text)
     parser.add_argument("--track", metavar="NAME", help="which track (default: that of the first branch rule)")
     _configure_fleet(parser)
     group = parser.add_argument_group("how it goes")
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     seeds = range(args.seed, args.seed + count)
     jobs = within("--jobs", args.jobs or os.cpu_count() or 1, 256)
     runs = rehearse_many(policy, scenario, seeds, jobs=jobs, on_done=lambda done: env.progress("rehearsals", done, count))
-    summary, absent = summarise(runs), rehearsed_gates(policy, TelemetrySpec())[1]
+    summary, absent = summarise(runs), [gate.metric for gate in rehearsed_gates(policy, TelemetrySpec(), scenario.assumed)[1]]
     if chart is not None:
         _draw(chart, runs[0], scenario)
         notes.append(f"chart: {harmless(str(chart), 400)}")
@@ -131,9 +133,11 @@ def _draw(chart: Any, run: Rehearsed, scenario: Scenario) -> None:
 
 
 def _scenario(args: argparse.Namespace, env: CommandEnv, policy: Policy) -> tuple[Scenario, list[str]]:
+    from otagate.flow.rehearse.assumed import read_assumed  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.rehearse.faults import read_faults  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.rehearse.model import Scenario  # noqa: PLC0415 - likewise
-    from otagate.flow.rehearse.stage import find_track  # noqa: PLC0415 - likewise
+    from otagate.flow.rehearse.stage import find_track, rehearsed_gates  # noqa: PLC0415 - likewise
+    from otagate.policy.model.sources import TelemetrySpec  # noqa: PLC0415 - likewise
 
     track = find_track(policy, args.track)
     fleet, notes = fleet_of(args, env, policy, track)
@@ -141,6 +145,7 @@ def _scenario(args: argparse.Namespace, env: CommandEnv, policy: Policy) -> tupl
         track=track,
         start=_start(args.start, env.clock.now()),
         faults=read_faults(args.fault or ()),
+        assumed=read_assumed(args.assume or (), rehearsed_gates(policy, TelemetrySpec())[1]),
         crash_rate=share_of("--crash-rate", args.crash_rate),
         network_failures=share_of("--network-failures", args.network_failures),
         every=_time("--every", args.every),

@@ -74,6 +74,7 @@ def _facts(scenario: Scenario) -> list[tuple[str, str]]:
         *_taken(scenario),
         ("usual", f"{_share(scenario.crash_rate)} of the devices crash, {_share(network)} of the downloads fail"),
         ("faults", ", ".join(fault_texts(scenario)) or "none"),
+        *_assumed(scenario),
         ("looks", f"every {span(scenario.every)}"),
         ("people", "; ".join(people)),
     ]
@@ -104,6 +105,11 @@ def _taken(scenario: Scenario) -> list[tuple[str, str]]:
     for name, where in scenario.taken.items():
         parts.setdefault({"option": "options", "default": "defaults"}.get(where, where), []).append(name)
     return [("taken from", "; ".join(f"{where}: {', '.join(names)}" for where, names in parts.items()))]
+
+
+def _assumed(scenario: Scenario) -> list[tuple[str, str]]:
+    said = ", ".join(f"{metric} at {_share(rate)}" for metric, rate in scenario.assumed.items())
+    return [("assumed", said)] if said else []
 
 
 def _share(part: float) -> str:

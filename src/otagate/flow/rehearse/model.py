@@ -74,6 +74,7 @@ class Scenario:
         approve_after: An approval that is waited for is given after so long.
         resume_after: A pause that no gate failed for is lifted after so long; None: never.
         until: The rehearsal ends then at the latest.
+        assumed: Rates of metrics that telemetry does not know, by metric, between 0 and 1.
         taken: Where ``devices``, ``follows``, ``platforms``, ``plugins``, ``arrivals`` and ``sessions`` come from:
             ``default``, ``policy``, ``telemetry`` or ``option``.
     """
@@ -94,6 +95,7 @@ class Scenario:
     approve_after: timedelta = timedelta(hours=1)
     resume_after: timedelta | None = None
     until: timedelta = timedelta(days=30)
+    assumed: Mapping[str, float] = field(default_factory=dict)
     taken: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -16,6 +16,7 @@ from otagate.flow import actions
 from otagate.flow.drive import drive
 from otagate.flow.judging import overall
 from otagate.flow.refresh import due, refresh
+from otagate.flow.rehearse.assumed import is_any_beyond
 from otagate.flow.rehearse.model import Ending, Rehearsed, Sample, Scenario, Stop
 from otagate.flow.rehearse.seam import Countdown, Killed, Turns
 from otagate.flow.rehearse.stage import UNDER_TEST, make_stage
@@ -42,7 +43,7 @@ def rehearse(policy: Policy, scenario: Scenario, seed: int) -> Rehearsed:
 
 
 def _rehearse(policy: Policy, scenario: Scenario, seed: int, folder: Path) -> Rehearsed:
-    world = RehearsalWorld(make_stage(policy, scenario.track, folder), scenario, seed, folder)
+    world = RehearsalWorld(make_stage(policy, scenario.track, folder, scenario.assumed), scenario, seed, folder)
     try:
         run = _Run(world, scenario, seed)
         run.play()
@@ -197,7 +198,7 @@ class _Run:
         self.samples.append(Sample(self.world.since, name, bps, self._count(Fact.SET), self._met(), verdict))
 
     def _stop(self, state: RolloutState) -> Stop:
-        latched = {metric: note for metric, note in state.latched.items() if metric not in state.overrides}
+        latched = state.latched
         metric = next((name for name, note in latched.items() if note.action == "rollback"), next(iter(latched), ""))
         note = latched.get(metric)
         action = "rollback" if state.stage is Stage.ROLLED_BACK else "pause"
@@ -220,6 +221,7 @@ class _Run:
         state = self.state
         ending = ending_of(state)
         here = self.world.own.ledger.entries()
+        is_bad = self.scenario.faults.is_of_release or is_any_beyond(state.spec.gates, self.scenario.assumed)
         return Rehearsed(
             seed=self.seed,
             ending=ending,
@@ -227,7 +229,7 @@ class _Run:
             ended_at=self.ended_at if self.ended_at is not None else self.world.since,
             outcome=state.outcome or state.paused_by,
             stop=self.stop,
-            is_false_stop=ending is Ending.STOPPED and not self.scenario.faults.is_of_release,
+            is_false_stop=ending is Ending.STOPPED and not is_bad,
             is_held_once=self.is_held_once,
             offered=self._count(Fact.OFFERED),
             exposed=self._count(Fact.SET),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from otagate._text import harmless, nearest
 from otagate.errors import UsageError
+from otagate.flow.rehearse.assumed import COUNTED_AS
 from otagate.policy.model.bundles import BuildSpec, BundleSpec, SealFormat, SealSpec
 from otagate.policy.model.gates import GateSpec
 from otagate.policy.model.policy import Policy
@@ -64,23 +65,27 @@ def find_track(policy: Policy, name: str | None) -> str:
     return found
 
 
-def rehearsed_gates(policy: Policy, spec: TelemetrySpec) -> tuple[tuple[GateSpec, ...], tuple[str, ...]]:
-    """Give the gates over the rehearsal's telemetry, and the metrics that it does not know."""
+def rehearsed_gates(
+    policy: Policy, spec: TelemetrySpec, assumed: Collection[str] = ()
+) -> tuple[tuple[GateSpec, ...], tuple[GateSpec, ...]]:
+    """Give the gates over the rehearsal's telemetry, those of ``assumed`` metrics too, and those that it cannot answer."""
     gates, absent = [], []
     for gate in policy.gates:
         source = gate.source if isinstance(gate.source, TelemetrySource) else TelemetrySource(spec)
-        if gate.value is not None or ((source.metric or gate.metric) not in METRICS and gate.split is None):
-            absent.append(gate.metric)
+        if gate.metric in assumed:
+            gates.append(replace(gate, source=TelemetrySource(spec, COUNTED_AS)))
+        elif gate.value is not None or ((source.metric or gate.metric) not in METRICS and gate.split is None):
+            absent.append(gate)
         else:
             gates.append(replace(gate, source=replace(source, spec=spec)))
     return tuple(gates), tuple(absent)
 
 
-def make_stage(policy: Policy, track: str, folder: Path) -> StageSet:
+def make_stage(policy: Policy, track: str, folder: Path, assumed: Collection[str] = ()) -> StageSet:
     """Give what the rehearsal plays on; ``folder`` gets a tiny app, and later the telemetry's database."""
     signing, trusted = _keys()
     spec = TelemetrySpec(database=f"sqlite:///{folder / 'telemetry.db'}")
-    gates, absent = rehearsed_gates(policy, spec)
+    gates, absent = rehearsed_gates(policy, spec, assumed)
     rehearsed = replace(
         policy,
         root=folder,
@@ -102,7 +107,7 @@ def make_stage(policy: Policy, track: str, folder: Path) -> StageSet:
         telemetry=spec,
         server=_open_to_builds(policy, track),
     )
-    return StageSet(rehearsed, {_KEY: signing}, absent)
+    return StageSet(rehearsed, {_KEY: signing}, tuple(gate.metric for gate in absent))
 
 
 def _open_to_builds(policy: Policy, track: str) -> ServerSpec:

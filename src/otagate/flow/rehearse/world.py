@@ -20,6 +20,7 @@ from otagate.flow.in_process import InProcess
 from otagate.flow.measuring import measure_rollout
 from otagate.flow.prepare import Shipment, prepare
 from otagate.flow.publish import publish
+from otagate.flow.rehearse.assumed import with_assumed
 from otagate.flow.rehearse.counted import sources_of
 from otagate.flow.rehearse.model import Outage, Scenario
 from otagate.flow.rehearse.seam import seam
@@ -84,7 +85,7 @@ class RehearsalWorld:
 
     def __init__(self, stage: StageSet, scenario: Scenario, seed: int, folder: Path) -> None:
         """Publish two releases, give everybody the first, and start the rollout of the second."""
-        self._stage, self._scenario, self._folder = stage, scenario, folder
+        self._stage, self._scenario, self._seed, self._folder = stage, scenario, seed, folder
         self._open = ExitStack()
         self.clock = VirtualClock(scenario.start)
         self._store = MemoryStore("rehearsal")
@@ -145,7 +146,8 @@ class RehearsalWorld:
         # Machines that look at the same instant see the same: the phones live on only afterwards.
         if self._look is None or self._look[0] != now:
             self._look = now, OneLook(self._reader)
-        policy, sources = machine.policy, sources_of(state, self._look[1])
+        policy = machine.policy
+        sources = with_assumed(sources_of(state, self._look[1]), state.gates, self._scenario.assumed, self._seed)
         readings = measure_rollout(state, now, root=policy.root, environ=machine.environ, sources=sources)
         outage = self._scenario.faults.metric_outage
         if not is_out(outage, self.since):

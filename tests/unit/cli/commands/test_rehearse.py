@@ -93,12 +93,16 @@ def test_gates_that_telemetry_cannot_answer_are_named(folder: Path) -> None:
     (folder / "otagate.yml").write_text(POLICY + "  checkout_errors: {max: 1%, source: {file: x.json}}\n")
     _code, out, _err = call(folder, *FEW, "--until", "2h")
     assert "not rehearsed: checkout_errors" in out
+    _code, out, _err = call(folder, *FEW, "--until", "2h", "--assume", "checkout_errors=2.5%")
+    assert "not rehearsed" not in out
+    assert "checkout_errors at 2.5%" in out
 
 
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         (["--fault", "boot_crahs=3%"], "did you mean boot_crash"),
+        (["--assume", "crash_rate=3%"], "see --fault"),
         (["--track", "producton"], "did you mean production"),
         (["--devices", "-1"], "--devices"),
         (["--devices", "0"], "--devices"),

@@ -33,8 +33,17 @@ def test_what_telemetry_knows_under_another_name_keeps_it(tmp_path: Path) -> Non
 def test_what_telemetry_does_not_know_is_left_out_and_named(tmp_path: Path) -> None:
     text = POLICY + "  checkout_errors: {max: 1%, source: {file: x.json}}\n"
     gates, absent = rehearsed_gates(small_policy(tmp_path, text), SPEC)
-    assert absent == ("checkout_errors",)
+    assert [gate.metric for gate in absent] == ["checkout_errors"]
     assert [gate.metric for gate in gates] == ["crash_rate", "device_success_rate"]
+    assert make_stage(small_policy(tmp_path, text), "production", tmp_path).not_rehearsed == ("checkout_errors",)
+
+
+def test_what_is_assumed_is_counted_of_the_devices_that_ran_the_release(tmp_path: Path) -> None:
+    text = POLICY + "  checkout_errors: {max: 1%, source: {file: x.json}}\n"
+    gates, absent = rehearsed_gates(small_policy(tmp_path, text), SPEC, {"checkout_errors"})
+    assert absent == ()
+    source = next(gate.source for gate in gates if gate.metric == "checkout_errors")
+    assert source == TelemetrySource(SPEC, "crash_rate")
 
 
 def test_the_track_is_the_named_one_or_that_of_the_first_rule(tmp_path: Path) -> None:
