@@ -7,6 +7,8 @@ short code, and no words of the HTTP library get into an error.
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +37,13 @@ _REST = r"(?::[0-9]{1,5})?(?:[/?][!-\"$-~]*)?"
 _HTTPS = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]{{2,45}}\]){_REST}", re.ASCII)
 _LOOPBACK = re.compile(rf"http://(?:127\.0\.0\.1|localhost|\[::1\]){_REST}", re.ASCII)
 _LAST_PORT = 65535
+_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "no connection: the host's name is not known"),
+    (ssl.SSLCertVerificationError, "no connection: the host's certificate does not hold"),
+    (ssl.SSLError, "no connection: no TLS with the host"),
+    (ConnectionRefusedError, "no connection: it was refused"),
+)
+"""From the special to the general."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +151,19 @@ def _attempt(place: Place, body: bytes, headers: Mapping[str, str], wire: Wire) 
         raise _PassingError(too_late) from error
     except httpx.HTTPError as error:
         # The library's own words may hold the address.
-        raise _PassingError(too_late if watch.has_ended else type(error).__name__) from error
+        raise _PassingError(too_late if watch.has_ended else _why(error)) from error
     _judge(place, response, code)
+
+
+def _why(error: BaseException) -> str:
+    """Say what is wrong with a connection in words of our own: those of the libraries may hold the address."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for kind, words in _CAUSES:
+            if isinstance(cause, kind):
+                return words
+        cause = cause.__cause__ or cause.__context__
+    return f"no connection ({type(error).__name__})"
 
 
 def _judge(place: Place, response: httpx.Response, code: str) -> None:

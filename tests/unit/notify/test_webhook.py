@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,3 +166,26 @@ def test_messages_go_over_https_only(address: str, is_fine: bool) -> None:
         return
     with pytest.raises(NotifyError, match="cannot be used"):
         open_notifier(spec, {"URL": address}, Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "found"),
+    [
+        (socket.gaierror(-2, "Name or service not known: hooks.example.com"), "no connection: the host's name is not known"),
+        (ConnectionRefusedError(111, "hooks.example.com refused"), "no connection: it was refused"),
+        (ssl.SSLCertVerificationError(1, "hooks.example.com"), "no connection: the host's certificate does not hold"),
+        (ssl.SSLError(1, "hooks.example.com"), "no connection: no TLS with the host"),
+        (OSError(113, "No route to hooks.example.com"), "no connection (ConnectError)"),
+    ],
+)
+def test_why_there_is_no_connection_is_said_without_the_address(cause: Exception, found: str) -> None:
+    def fail(_: httpx.Request) -> httpx.Response:
+        message = "https://hooks.example.com/in"
+        raise httpx.ConnectError(message) from cause
+
+    wire = Wire(sleep=lambda _: None, transport=httpx.MockTransport(fail))
+    spec = NotifySpec("pager", NotifyKind.WEBHOOK, "env:URL", None)
+    with pytest.raises(NotifyError) as caught:
+        open_notifier(spec, {"URL": "https://hooks.example.com/in"}, Path("/nowhere"), wire=wire).send(MESSAGE)
+    assert caught.value.found == found
+    assert "hooks.example.com" not in str(caught.value)

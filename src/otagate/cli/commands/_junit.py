@@ -11,6 +11,7 @@ from otagate._fs import atomic_write, translate
 from otagate.cli.commands._out import output_path
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import ExitCode, OtagateError
+from otagate.rollout.state import Stage
 
 if TYPE_CHECKING:
     from otagate.gate.judge import GateResult
@@ -40,6 +41,7 @@ def write_junit(
     env: CommandEnv,
     suites: Mapping[str, Sequence[GateResult]],
     waived: Mapping[str, Collection[str]] | None = None,
+    waiting: Collection[str] = (),
 ) -> None:
     """Write the report when one was asked for.
 
@@ -48,6 +50,7 @@ def write_junit(
         env: Where the command runs.
         suites: Results by what was judged.
         waived: Metrics whose failures somebody lifted, by the same names.
+        waiting: Names of those for which the time of grace runs.
 
     Raises:
         OtagateError: The file cannot be written.
@@ -58,7 +61,7 @@ def write_junit(
 
     path = output_path(args.junit, env)
     try:
-        atomic_write(path, draw(suites, waived).encode())
+        atomic_write(path, draw(suites, waived, waiting).encode())
     except OSError as error:
         raise translate(error, "cannot write the JUnit report", path) from error
 
@@ -66,8 +69,10 @@ def write_junit(
 def with_junit(result: Result, args: argparse.Namespace, env: CommandEnv, outcomes: Sequence[Outcome]) -> Result:
     """Write the report of what was done already: that it cannot be written is told beside that, and not instead of it."""
     suites = {outcome.state.id: outcome.results for outcome in outcomes}
+    waived = {outcome.state.id: outcome.waived for outcome in outcomes}
+    waiting = {outcome.state.id for outcome in outcomes if outcome.state.stage is not Stage.PAUSED}
     try:
-        write_junit(args, env, suites, {outcome.state.id: outcome.waived for outcome in outcomes})
+        write_junit(args, env, suites, waived, waiting)
     except OtagateError as error:
         env.warn(f"{error.what}: {error.subject}" + (f", {error.found}" if error.found else ""))
         return replace(result, exit_code=error.exit_code) if result.exit_code in _QUIET else result

@@ -1,0 +1,38 @@
+"""What a CI host shows as failed tests is what somebody has to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from otagate.cli.render.junit import draw
+from otagate.gate.interface import Measurement
+from otagate.gate.judge import Look, LookKind, Reading, judge
+from otagate.policy.model.gates import Judgement
+from support.project import Project
+from support.world import CRASH_RATE, DAY, NOW
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "app")
+
+
+def test_that_no_device_has_it_yet_is_no_error_of_the_push_that_ships_it(project: Project) -> None:
+    (project.folder / "metrics" / "crash_rate.json").unlink()
+    assert project("run", "--junit", "gates.xml").code == 0
+    suite = ET.fromstring((project.folder / "gates.xml").read_text()).find("testsuite")
+    assert suite is not None
+    assert (suite.get("errors"), suite.get("failures"), suite.get("tests")) == ("0", "0", suite.get("skipped"))
+
+
+@pytest.mark.parametrize(("waiting", "errors"), [((), "2"), (("1.0.0-production",), "0")])
+def test_that_nobody_tells_anything_is_an_error_when_the_grace_is_over(waiting: tuple[str, ...], errors: str) -> None:
+    reading = Reading(CRASH_RATE.metric, NOW, NOW + DAY, Measurement(None, None, None, "q"))
+    look = Look(LookKind.INTERIM, NOW + DAY, NOW + 2 * DAY)
+    result = judge(CRASH_RATE, [reading], look=look, judgement=Judgement(), gating_metrics=1, now=NOW + DAY)
+    suite = ET.fromstring(draw({"1.0.0-production": [result]}, waiting=waiting)).find("testsuite")
+    assert suite is not None
+    assert suite.get("errors") == errors
