@@ -53,8 +53,10 @@ def test_what_was_acknowledged_is_counted_once(client: httpx.Client, server: Ser
     assert set(statuses) == {200}
     query = {"app": APP, "release": "1.2.0", "start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
     assert client.get("/api/v1/metrics", params=query, headers=operator(server)).json()["counts"]["success"] == 0
-    used = client.get("/api/v1/active", params={"app": APP, "since": "2020-01-01T00:00:00Z"}, headers=operator(server)).json()
-    assert sum(row["devices"] for row in used["active"]) >= 200
+    for what in ("active", "heard", "plugins"):
+        since = {"app": APP, "since": "2020-01-01T00:00:00Z"}
+        told = client.get(f"/api/v1/{what}", params=since, headers=operator(server)).json()
+        assert sum(row["devices"] for row in told[what]) >= 200, what
 
 
 def test_a_device_chooses_its_channel_and_an_operator_overrules_it(client: httpx.Client, server: Served) -> None:
