@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from otagate._text import span
 from otagate.gate.judge import GateResult, Verdict
@@ -102,9 +102,10 @@ def _is_waived(state: RolloutState, result: GateResult) -> bool:
 
 
 def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> RolloutState:
-    """Wait for more devices, and after ``max_wait`` do what the phase says."""
+    """Wait for more devices, and after ``max_wait`` do what the phase says. Silence is no waiting."""
     phase = state.current
-    if phase is None or state.not_before is None or now < state.not_before + phase.max_wait:
+    unheard = max(state.silent.get(result.metric, timedelta(0)) for result in held)
+    if phase is None or state.not_before is None or now < state.not_before + phase.max_wait + unheard:
         return state
     if any(result.holding.verdict is not Verdict.INSUFFICIENT for result in held):
         return state  # no data, stale and error have graces of their own

@@ -140,6 +140,23 @@ def test_lost_counters_pause_after_a_grace_and_do_not_roll_back(tmp_path: Path) 
     assert world.reconcile().state.step == 1
 
 
+def test_a_silence_longer_than_max_wait_is_not_taken_for_waiting(tmp_path: Path) -> None:
+    """Who resumes it after days without numbers would otherwise see it paused again at once, for too few devices."""
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.devices.says = dict.fromkeys(world.devices.says)
+    for wait in (HOUR, 4 * DAY):
+        world.clock.pass_(wait)
+        world.reconcile()
+    assert "no usable answer" in world.state().paused_by
+    world.devices.says = {"crash_rate": (5, 2000), "success": (10, 2000)}
+    actions.resume(world.process(), None, {}, "").carry_out()
+    world.clock.pass_(HOUR)
+    assert "covers less than 50%" in world.reconcile().waiting_for
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.step == 1
+
+
 def test_totals_begin_anew_with_each_phase_and_with_an_amendment(tmp_path: Path) -> None:
     world = World(tmp_path, spec=TWO)
     world.run()
