@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from html import escape
+from textwrap import wrap
 
 from otagate._text import span
 from otagate.flow.rehearse.model import Rehearsed, Sample
 
 WIDTH, HEIGHT = 920, 560
 _LEFT, _RIGHT = 74, 26
+_TITLE = 92
+"""Letters of 15 px that fit into a line, mostly."""
 _COLUMNS = 48
 """With names, numbers and an indent within 80."""
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -39,8 +42,10 @@ _COLOURS = {
     "error": "#9b59b6",
     "": "#f0f2f5",
 }
+_ALERT = "gate failed"
+"""Alone, without a pause or a rollback at the same look, the failure of a gate that only alerts."""
 _MARKS = {
-    "gate.failed": ("#c62f2f", "gate failed"),
+    "gate.failed": ("#c62f2f", _ALERT),
     "rollout.paused": ("#d07a00", "paused"),
     "rollout.resumed": ("#66727f", "resumed"),
     "rollout.rolled_back": ("#c62f2f", "rolled back"),
@@ -111,13 +116,17 @@ def svg(run: Rehearsed, title: str) -> str:
 
 
 def _page(parts: Sequence[str], title: str) -> str:
-    style = "text{font:12px system-ui,sans-serif;fill:#26313d}.t{font-size:15px;font-weight:600}.d{fill:#66727f}"
+    words = "font:12px system-ui,sans-serif;fill:#26313d;paint-order:stroke;stroke:#fff;stroke-width:3px"
+    style = f"text{{{words}}}.t{{font-size:15px;font-weight:600}}.d{{fill:#66727f}}"
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img">'
         f"<title>{escape(title)}</title><style>{style}</style>"
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
     )
-    return "\n".join([head, f'<text class="t" x="{_LEFT}" y="26">{escape(title)}</text>', *parts, "</svg>", ""])
+    lines = wrap(title, _TITLE, max_lines=2, placeholder=" …", break_on_hyphens=False)
+    first = 26 if len(lines) == 1 else 18
+    titles = [f'<text class="t" x="{_LEFT}" y="{first + 18 * at}">{escape(line)}</text>' for at, line in enumerate(lines)]
+    return "\n".join([head, *titles, *parts, "</svg>", ""])
 
 
 _TOP = {"weight": 64, "devices": 236, "verdicts": 438}
@@ -211,20 +220,18 @@ def _moments(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
         if moment.kind in _MARKS and timedelta(0) <= moment.at <= run.samples[-1].at:
             colour, word = _MARKS[moment.kind]
             words.setdefault(moment.at, {})[word] = colour
-    parts, free = [], 0.0
-    for at, found in words.items():
-        here, bottom, colour = x(at), _TOP["verdicts"] + _TALL["verdicts"], next(iter(found.values()))
-        line = (
-            f'<line x1="{here:.1f}" x2="{here:.1f}" y1="{_TOP["weight"]}" y2="{bottom}" stroke="{colour}" stroke-width="1.5"/>'
-        )
-        parts.append(line)
-        text = ", ".join(found)
-        wide = 7 * len(text)
-        is_left = here > WIDTH / 2
-        if here - (wide if is_left else 0) >= free:
-            side = ("end", -5) if is_left else ("start", 5)
-            parts.append(_text(here + side[1], _TOP["devices"] - 12, text, anchor=side[0], fill=colour))
-            free = here + (0 if is_left else wide)
+    parts, taken = [], list[tuple[float, float]]()
+    # What changed the rollout gets its word first: beside a pause there is no room for the alert of an hour before.
+    for at, found in sorted(words.items(), key=lambda one: (set(one[1]) == {_ALERT}, one[0])):
+        here, ends = x(at), f'y1="{_TOP["weight"]}" y2="{_TOP["verdicts"] + _TALL["verdicts"]}" stroke-width="1.5"'
+        colour, dashes = ("#d07a00", "4 3") if set(found) == {_ALERT} else (next(iter(found.values())), "none")
+        parts.append(f'<line x1="{here:.1f}" x2="{here:.1f}" {ends} stroke="{colour}" stroke-dasharray="{dashes}"/>')
+        text, is_left = ", ".join(found), here > WIDTH / 2
+        begin, end = (here - 5 - 7 * len(text), here - 5) if is_left else (here + 5, here + 5 + 7 * len(text))
+        if all(end < left or begin > right for left, right in taken):
+            place, anchor = (end, "end") if is_left else (begin, "start")
+            parts.append(_text(place, _TOP["devices"] - 12, text, anchor=anchor, fill=colour))
+            taken.append((begin, end))
     return parts
 
 
