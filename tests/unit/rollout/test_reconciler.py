@@ -348,6 +348,24 @@ def test_claims_are_taken_once_and_given_up_by_their_holder_only(tmp_path: Path)
     assert rollouts.holder(beta) is None
 
 
+def test_a_channel_remembers_the_rollout_that_had_it_last(tmp_path: Path) -> None:
+    rollouts, beta = World(tmp_path).process().rollouts, ChannelName("beta")
+    assert rollouts.last(beta) is None
+    mine = rollouts.create(fresh())
+    for _ in range(2):
+        rollouts.claim(beta, mine.state.id)
+        assert rollouts.last(beta) == mine, "it has it"
+        rollouts.release_claim(beta, mine.state.id)
+        assert rollouts.last(beta) == mine, "it had it"
+    rollouts.claim(beta, "never-written")
+    assert rollouts.last(beta) == mine, "nobody had it since"
+    other = rollouts.create(fresh("1.0.1"))
+    rollouts.claim(beta, other.state.id)
+    rollouts.confirm(beta, other.state.id)
+    rollouts.release_claim(beta, other.state.id)
+    assert rollouts.last(beta) == other
+
+
 def test_a_promotion_by_hand_counts_the_same_devices_later(tmp_path: Path) -> None:
     world = World(tmp_path, spec=RAMP)
     world.to_completion("0.9.0")
