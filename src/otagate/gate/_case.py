@@ -72,7 +72,7 @@ def counts_of(measured: Measurement) -> tuple[int, int] | None:
 
 def contradiction(measured: Measurement) -> str | None:
     """Say what cannot be true of a measurement, or give None."""
-    for name, count in (("bad", measured.bad), ("total", measured.total)):
+    for name, count in (("bad", measured.bad), ("total", measured.total), ("pending", measured.pending)):
         # The types promise it; a source may break the promise, and True counts as 1 in Python.
         if count is not None and (type(count) is not int or not 0 <= count <= MOST_DEVICES):
             return f"the source said {name} = {harmless(repr(count), 40)}, which is not a count of devices"
@@ -122,10 +122,11 @@ def demand_of(action: Action) -> Demand:
     return Demand(action.value)
 
 
-def tell(counts: tuple[int, int]) -> str:
+def tell(counts: tuple[int, int], pending: int = 0) -> str:
     """Write counts for people."""
     bad, total = counts
-    return f"{bad} of {total} devices bad ({percent(Fraction(bad, total))})"
+    told = f"{bad} of {total} devices bad ({percent(Fraction(bad, total))})"
+    return f"{told}, {pending} on their way" if pending else told
 
 
 def percent(share: Fraction | Decimal | float) -> str:

@@ -21,11 +21,11 @@ def evidence(result: GateResult) -> dict[str, object]:
         ``{"metric": str, "verdict": str, "action": str, "holds": bool, "gating": bool, "due": bool, "dry_run": bool,
         "reason": str, "checks": [...]}``; each check has ``name``, ``verdict``, ``action``, ``demand``, ``bad``, ``total``
         (integers or null), ``estimate``, ``interval``, ``threshold``, ``target`` (shares 0..1 as text, or null), ``log_e``,
-        ``log_e_pause``, ``log_e_rollback`` (natural logarithms as text, or null), ``missing`` (devices), ``window``
-        (``start``, ``end``) and ``newest_at`` (RFC 3339 or null), ``query``, ``digest``, ``reason`` and ``kind``; ``sequence``
-        (interval that is valid at any look, shares as text, or null), ``exact_interval`` (of this one look, 95 %, by Clopper
-        and Pearson, likewise); and where they belong ``log_e_below``, ``control`` (``bad``, ``total``), ``value`` (text) and
-        ``streak`` (looks).
+        ``log_e_pause``, ``log_e_rollback`` (natural logarithms as text, or null), ``pending`` (devices whose fate is not
+        known yet), ``missing`` (devices still needed), ``window`` (``start``, ``end``) and ``newest_at`` (RFC 3339 or null),
+        ``query``, ``digest``, ``reason`` and ``kind``; ``sequence`` (interval that is valid at any look, shares as text, or
+        null), ``exact_interval`` (of this one look, 95 %, by Clopper and Pearson, likewise); and where they belong
+        ``log_e_below``, ``control`` (``bad``, ``total``), ``value`` (text) and ``streak`` (looks).
     """
     return {
         "metric": result.metric,
@@ -70,6 +70,7 @@ def _common(check: Check) -> dict[str, object]:
         "log_e": _fixed(check.log_e),
         "log_e_pause": _fixed(check.log_e_pause),
         "log_e_rollback": _fixed(check.log_e_rollback),
+        "pending": check.pending,
         "missing": check.missing,
         "window": {"start": _instant(check.start), "end": _instant(check.end)},
         "newest_at": _instant(check.newest_at),

@@ -81,6 +81,8 @@ class Measurement:
         query: What was asked of the source, for the evidence; without secrets.
         digest: SHA-256 hex of the raw answer, or None.
         value: With ``Ask.VALUE`` the number, or None when the source has no data. Never NaN or infinite.
+        pending: Devices that were observed and matured, whose fate is not known yet: neither in ``bad`` nor in ``total``. Where
+            failures are told sooner than successes, the share of bad ones among those that are known is too high.
         rows: With ``Ask.CONTRAST``, by start and stratum; then ``bad`` and ``total`` are the sums over the release's devices.
     """
 
@@ -90,6 +92,7 @@ class Measurement:
     query: str
     digest: str | None = None
     value: float | None = None
+    pending: int = 0
     rows: tuple[ContrastRow, ...] = ()
 
 

@@ -7,7 +7,7 @@ The order of questions for each limit, the first that answers decides (docs/gate
 
 1. nothing measured, or the source failed, or what it said cannot be true: ``error``
 2. no device: ``no_data``
-3. overwhelming evidence against it, whenever we look: ``fail``
+3. overwhelming evidence against it, whenever we look: ``fail``; whose fate is not known yet counts as not bad
 4. the newest observation is too old: ``stale``
 5. this is not the planned look: ``inconclusive``
 6. fewer devices than ``min_sample``: ``insufficient``
@@ -172,7 +172,8 @@ def _check(case: Case, reading: Reading | None) -> Check:
         digest=measured.digest if measured else None,
         reason=finding.reason,
         kind=case.limit.kind,
-        sequence=confidence_sequence(*counts, _alpha(case.budget)) if counts and is_share else None,
+        pending=measured.pending if measured and is_share else 0,
+        sequence=_sequence(counts, measured.pending, _alpha(case.budget)) if counts and measured and is_share else None,
         log_e_below=finding.log_e_below,
         control=control_of(measured) if measured and case.limit.kind is CheckKind.CONTRAST else None,
         value=measured.value if measured else None,
@@ -182,6 +183,13 @@ def _check(case: Case, reading: Reading | None) -> Check:
 
 def _threshold(case: Case) -> Decimal:
     return Decimal(case.look.weight_bps) / FULL_WEIGHT if case.limit.kind is CheckKind.SPLIT else case.limit.threshold
+
+
+def _sequence(counts: tuple[int, int], pending: int, alpha: float) -> tuple[float, float]:
+    """Give the interval that holds at every look, whatever becomes of the devices whose fate is not known yet."""
+    bad, total = counts
+    low, high = confidence_sequence(bad, total + pending, alpha)
+    return (low, confidence_sequence(bad + pending, total + pending, alpha)[1]) if pending else (low, high)
 
 
 def _alpha(budget: Budget) -> float:

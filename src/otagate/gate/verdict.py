@@ -107,6 +107,7 @@ class Check:
         log_e: Natural logarithm of the evidence that the share is above the threshold, or None without data.
         log_e_pause: ``log_e`` from which on it pauses (or alerts, when that is its action).
         log_e_rollback: ``log_e`` from which on it rolls back, or None when it never does.
+        pending: Devices whose fate is not known yet; the evidence takes them for not bad.
         missing: Devices still needed for the planned look; 0 when there are enough.
         start: Beginning of the window, or None when nothing was measured.
         end: End of the window, excluded.
@@ -147,6 +148,7 @@ class Check:
     control: tuple[int, int] | None = None
     value: float | None = None
     streak: int = 0
+    pending: int = 0
 
     @property
     def estimate(self) -> Fraction | None:

@@ -61,6 +61,7 @@ class KeptReading:
     newest_at: datetime | None = None
     rows: tuple[tuple[int, ...], ...] = ()
     error: str = ""
+    pending: int = 0
 
     def reading(self) -> Reading:
         """Give it as it was judged, but for the strata of rows and the words of the source."""
@@ -73,7 +74,8 @@ class KeptReading:
             return None
         rows = tuple(ContrastRow(self.start, "", *row) for row in self.rows)
         value = None if self.value is None else float(self.value)
-        return Measurement(self.bad, self.total, self.newest_at, "as it was recorded", value=value, rows=rows)
+        told = "as it was recorded"
+        return Measurement(self.bad, self.total, self.newest_at, told, value=value, pending=self.pending, rows=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def _kept(reading: Reading, ask: Ask) -> KeptReading:
     if isinstance(outcome, SourceError):
         parts = (outcome.what, outcome.subject, outcome.found)
         return replace(kept, error=harmless(": ".join(part for part in parts if part), 400))
-    counts = [outcome.bad, outcome.total, *(count for row in outcome.rows for count in _numbers(row))]
+    counts = [outcome.bad, outcome.total, outcome.pending, *(count for row in outcome.rows for count in _numbers(row))]
     if not all(count is None or (type(count) is int and 0 <= count <= MOST_DEVICES) for count in counts):
         # The types promise it; a source may break the promise, and not everything can be written down.
         return replace(kept, error="the source said what is no count of devices")
@@ -140,6 +142,7 @@ def _kept(reading: Reading, ask: Ask) -> KeptReading:
         kept,
         bad=outcome.bad,
         total=outcome.total,
+        pending=outcome.pending,
         value=None if outcome.value is None else repr(outcome.value),
         newest_at=outcome.newest_at,
         rows=_compact(outcome.rows),

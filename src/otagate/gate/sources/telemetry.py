@@ -11,7 +11,7 @@ from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, S
 from otagate.gate.sources.telemetry_interface import Compared, Counted, TelemetryReader
 from otagate.policy.model.sources import TelemetrySource
 from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse
-from otagate.telemetry.metrics import VERIFICATION_TIME, check_metric, check_over, tally
+from otagate.telemetry.metrics import DEVICE_SUCCESS, VERIFICATION_TIME, check_metric, check_over, tally
 from otagate.telemetry.model import BUCKET_S, Counts
 
 _BUCKET = timedelta(seconds=BUCKET_S)
@@ -74,7 +74,10 @@ class TelemetryMetrics:
         if not found.counts.devices:
             return Measurement(None, None, None, told, found.digest)
         counted = tally(metric, found.counts, query.over, self._spec.failures)
-        return Measurement(counted.bad, counted.total, self._newest(asked, found.counts.newest_at), told, found.digest)
+        newest = self._newest(asked, found.counts.newest_at)
+        # A broken download is told at once, a good one when the app is opened again.
+        pending = found.counts.pending if metric == DEVICE_SUCCESS else 0
+        return Measurement(counted.bad, counted.total, newest, told, found.digest, pending=pending)
 
     def _contrast(self, metric: str, query: MetricQuery) -> Measurement:
         """Give all devices of the release, and by hour and kind those that have company of the control's."""

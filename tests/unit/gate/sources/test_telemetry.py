@@ -258,6 +258,12 @@ def test_which_failures_count_is_said_by_the_source() -> None:
         assert (found.bad, found.total) == (bad, 90 + bad)
 
 
+@pytest.mark.parametrize(("metric", "pending"), [("device_success_rate", 40), ("crash_rate", 0)])
+def test_who_is_on_the_way_matters_to_installs(metric: str, pending: int) -> None:
+    counts = Counts(devices=100, pending=40, success=50, network=6, boot=4, ran=54, newest_at=NEWEST)
+    assert read(Fake(counts), replace(QUERY, metric=metric)).pending == pending
+
+
 def test_one_look_compares_once() -> None:
     fake = Fake(pairs=[PAIR])
     look = OneLook(fake)
