@@ -11,18 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from otagate._text import approval
 from otagate.errors import ConflictError, NotFoundError, VerificationError
 from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge_all
-from otagate.model import ChannelName, ChannelState, Weight
 from otagate.release.asking import MirrorUnavailableError
-from otagate.release.fitness import refuse_unfit
 from otagate.rollout import machine
-from otagate.rollout.effects import Effects, is_left_paused
+from otagate.rollout.effects import Effects
 from otagate.rollout.ledger import Ledger
 from otagate.rollout.memory import believable, counted
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import OpKind, RolloutState, Stage
+from otagate.rollout.surroundings import gives_way, surroundings
+from otagate.rollout.waiting import next_look, reason_to_wait
 
 _TRIES = 5
 """How often a reconcile begins anew after a lost swap, before it leaves the rollout to whoever keeps winning."""
@@ -104,7 +103,7 @@ class Reconciler:
         results = self._judge(state, now, record=record)
         state = counted(state, results)
         try:
-            world = self._surroundings(state, now)
+            world = surroundings(self.effects, state, now)
         except VerificationError:
             # The next channel's documents are damaged. That is told, and keeps nobody from stopping a bad release on this one.
             world = machine.Surroundings("the next channel cannot be read")
@@ -116,8 +115,8 @@ class Reconciler:
             lagging = self.effects.releases.lagging(state.release)
             world = replace(world, held_by=lagging) if lagging else world
             decided = machine.decide(state, results, now, world) if lagging else decided
-        waiting_for = _waiting_for(decided, results, world.held_by, now)
-        return Outcome(decided, results, _is_step(state, decided), waiting_for, _next_look(decided, now), state.waived)
+        waiting_for = reason_to_wait(decided, results, world.held_by, now)
+        return Outcome(decided, results, _is_step(state, decided), waiting_for, next_look(decided, now), state.waived)
 
     def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
         for attempt in range(1, _TRIES + 1):
@@ -155,13 +154,13 @@ class Reconciler:
         halted = machine.halt(counted(state, results), results, now)
         if halted.told != state.told:
             after = self._settle(self._save(stored, replace(halted, last_reconcile_at=now)))
-            waiting_for = _waiting_for(after.state, results, "", now)
+            waiting_for = reason_to_wait(after.state, results, "", now)
             return Outcome(after.state, results, changed=True, waiting_for=waiting_for, waived=seen.waived)
         shut = machine.closed(seen, now)
         if not shut:
             return None
         after = self._save(stored, replace(halted, last_reconcile_at=now))
-        return Outcome(after.state, results, waiting_for=shut, next_look=_next_look(after.state, now), waived=seen.waived)
+        return Outcome(after.state, results, waiting_for=shut, next_look=next_look(after.state, now), waived=seen.waived)
 
     def _settle_or_pause(self, stored: Stored) -> Stored:
         """Finish the intent; when what it would expose no longer holds, pause instead, so that gates go on being judged.
@@ -225,58 +224,13 @@ class Reconciler:
             streaks=state.streaks,
         )
 
-    def _surroundings(self, state: RolloutState, now: datetime) -> machine.Surroundings:
-        name = machine.next_channel(state)
-        reading = self.effects.channels.read(ChannelName(name)) if name else None
-        serves = reading.state.stable if reading else None
-        held_by = self._unfit(state, now) or self._held_by(state, reading.state if reading else None)
-        return machine.Surroundings(held_by, str(serves.version) if serves else "")
-
-    def _unfit(self, state: RolloutState, now: datetime) -> str:
-        """Say why the release may not be exposed further, or "". Never raises for it: gates must still be able to stop it."""
-        phase = state.current
-        if state.not_before is not None and now < state.not_before:
-            return ""
-        rises = phase is not None and (not state.is_last_step or phase.holdout > Weight(0))
-        name = machine.next_channel(state) or (str(phase.channel) if phase and rises else "")
-        if not name:
-            return ""
-        try:
-            refuse_unfit(self.effects.releases.resolve(state.release).release, ChannelName(name), now)
-        except (VerificationError, NotFoundError) as error:
-            return f"{error.what}: {error.subject}"
-        return ""
-
-    def _held_by(self, state: RolloutState, channel: ChannelState | None) -> str:
-        """Say why the next channel cannot be entered, or ""."""
-        name = machine.next_channel(state)
-        if not name:
-            return ""
-        holder = self.effects.rollouts.holder(ChannelName(name))
-        if holder is not None and holder.state.id != state.id and not _gives_way(holder.state, state):
-            return f"channel {name} is held by rollout {holder.state.id} ({holder.state.stage.value})"
-        if channel is not None and channel.paused and not is_left_paused(channel, state.release):
-            return f"channel {name} is paused: otagate resume --channel {name}"
-        return ""
-
     def _supersede(self, state: RolloutState) -> None:
         """End older rollouts that hold a channel which is about to be claimed. Ending them twice is ending them once."""
         for op in state.intent.ops if state.intent else ():
             holder = self.effects.rollouts.holder(op.channel) if op.kind is OpKind.CLAIM else None
-            if holder is not None and holder.state.id != state.id and _gives_way(holder.state, state):
+            if holder is not None and holder.state.id != state.id and gives_way(holder.state, state):
                 self.effects.refuse_if_replaced(state)
                 self.command(holder.state.id, lambda held, now: machine.supersede(held, state.id, "", now))
-
-
-def _gives_way(holder: RolloutState, newer: RolloutState) -> bool:
-    """Tell whether a rollout makes room for a newer one: when it is paused, or the newer one is a fix that may end it.
-
-    Also when it has ended and only its ledger entries are to be written, or was superseded and its release is still to be
-    taken off: who was killed right after superseding it goes on.
-    """
-    if holder.is_terminal:
-        return holder.intent is None or holder.stage is Stage.SUPERSEDED
-    return newer.created_at > holder.created_at and (holder.stage is Stage.PAUSED or newer.superseding)
 
 
 class _LostSwapError(Exception):
@@ -290,24 +244,3 @@ class _LostSwapError(Exception):
 def _is_step(before: RolloutState, after: RolloutState) -> bool:
     """Tell whether a decision did more than remember: every step is told. Who counts looks must not look again at once."""
     return after.told != before.told
-
-
-def _waiting_for(state: RolloutState, results: Sequence[GateResult], held_by: str, now: datetime) -> str:
-    if state.is_terminal:
-        return state.outcome
-    if state.stage is Stage.PAUSED:
-        return state.paused_by
-    if state.stage is Stage.AWAITING_APPROVAL:
-        return f"an approval of {approval(state.awaiting)}"
-    if state.not_before is not None and now < state.not_before:
-        return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
-    held = [f"{one.metric}: {one.holding.reason}" for one in results if one.holds and one.metric not in state.waived]
-    return held_by or "; ".join(held) or machine.waits_for_window(state, now)
-
-
-def _next_look(state: RolloutState, now: datetime) -> datetime | None:
-    if state.is_terminal or state.stage in {Stage.PAUSED, Stage.AWAITING_APPROVAL}:
-        return None
-    interim = now + state.spec.judgement.evaluate_every
-    soak = state.not_before
-    return min(interim, soak) if soak is not None and soak > now else interim
