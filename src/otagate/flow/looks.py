@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from otagate.errors import OtagateError
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Look, Reading
-from otagate.rollout.looks import Looks, keep
+from otagate.rollout.kept import keep
+from otagate.rollout.looks import Looks
 from otagate.rollout.state import RolloutState
 
 Record = Callable[[RolloutState, Look, Sequence[Reading]], None]

@@ -11,7 +11,8 @@ from otagate.flow.measuring import measure_rollout
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Reading
 from otagate.gate.sources.registry import open_sources
-from otagate.rollout.looks import KeptLook, Looks
+from otagate.rollout.kept import KeptLook
+from otagate.rollout.looks import Looks
 from otagate.rollout.replay import Replay, replay, state_at
 from otagate.rollout.state import RolloutState
 

@@ -10,31 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import StrEnum
 
 from otagate.gate.interface import Ask
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, count_gating, judge_all
 from otagate.gate.measure import asks
 from otagate.policy.model.gates import GateSpec, Judgement
 from otagate.rollout import machine
-from otagate.rollout.looks import KeptLook
+from otagate.rollout.deeds import Deed, was_done, would_do
+from otagate.rollout.kept import KeptLook
 from otagate.rollout.memory import believable, counted
 from otagate.rollout.state import Note, RolloutState, Stage
-
-
-class Deed(StrEnum):
-    """What came of a look."""
-
-    WAIT = "wait"
-    GO_ON = "go on"
-    ASK = "ask for approval"
-    PAUSE = "pause"
-    ROLL_BACK = "roll back"
-    COMPLETE = "complete"
-    HELD = "held"
-    """Its gates let it go on, and something else did not: another rollout, a mirror, a closed window."""
-    BY_HAND = "by hand"
-    """A person paused, resumed, lowered, rolled back or ended it: no policy is asked about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +97,7 @@ def replay(
     for at, look in enumerate(looks):
         before, following = looks[at - 1] if at else None, looks[at + 1] if at + 1 < len(looks) else None
         kept = [reading.reading() for reading in look.readings]
-        did = _did(look, state, following)
+        did = was_done(look, state, following)
         if own.take(look, before, kept).would in _FORWARD and did is Deed.WAIT:
             did = Deed.HELD
         one = other.take(look, before, kept) if measured is None else other.take(look, before, measured[at], is_asked=True)
@@ -189,7 +174,7 @@ class _Simulated:
             passed=after.passed,
             silent=after.silent,
         )
-        would = _would(state, after)
+        would = would_do(state, after)
         return ReplayedLook(look, planned.kind, results, would, Deed.WAIT, _reason(after, results, would))
 
     def _measured(self, state: RolloutState, look: KeptLook) -> RolloutState:
@@ -217,40 +202,6 @@ class _Simulated:
             silent={} if is_moved else kept.silent,
             last_reconcile_at=before.at if before else None,
         )
-
-
-def _would(before: RolloutState, after: RolloutState) -> Deed:
-    if after.stage is Stage.ROLLED_BACK:
-        return Deed.ROLL_BACK
-    if after.stage is Stage.COMPLETED:
-        return Deed.COMPLETE
-    if after.stage is Stage.PAUSED and before.stage is not Stage.PAUSED:
-        return Deed.PAUSE
-    if (after.phase, after.step) != (before.phase, before.step):
-        return Deed.GO_ON
-    is_asking = after.stage is Stage.AWAITING_APPROVAL and before.stage is not Stage.AWAITING_APPROVAL
-    return Deed.ASK if is_asking else Deed.WAIT
-
-
-def _did(look: KeptLook, end: RolloutState, following: KeptLook | None) -> Deed:
-    """Say what happened between a look and the next, or what stands now."""
-    stage, actor = (following.stage, following.paused_actor) if following else (end.stage, end.paused_actor)
-    place = (following.phase, following.step) if following else (end.phase, end.step)
-    if stage is Stage.ROLLED_BACK:
-        return Deed.ROLL_BACK if any(note.action == "rollback" for note in end.latched.values()) else Deed.BY_HAND
-    if stage is Stage.COMPLETED:
-        return Deed.COMPLETE
-    if stage in {Stage.ABORTED, Stage.SUPERSEDED} or place < (look.phase, look.step):
-        return Deed.BY_HAND
-    if place > (look.phase, look.step):
-        return Deed.GO_ON
-    if (stage is Stage.PAUSED) != (look.stage is Stage.PAUSED):
-        return Deed.PAUSE if stage is Stage.PAUSED and not actor else Deed.BY_HAND
-    if stage is Stage.AWAITING_APPROVAL and look.stage is not Stage.AWAITING_APPROVAL:
-        return Deed.ASK
-    # It stands where it stood, and something was written down: it was approved, or paused and resumed.
-    told = following.told if following else end.told
-    return Deed.WAIT if told == look.told else Deed.BY_HAND
 
 
 def _reason(after: RolloutState, results: Sequence[GateResult], would: Deed) -> str:

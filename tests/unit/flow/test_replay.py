@@ -20,8 +20,8 @@ from otagate.flow.workspace import Listener, Workspace
 from otagate.gate.judge import Look, LookKind
 from otagate.policy.model.gates import GateSpec
 from otagate.policy.model.sources import FileSource
+from otagate.rollout.deeds import Deed
 from otagate.rollout.looks import Looks
-from otagate.rollout.replay import Deed
 from otagate.rollout.state import Stage
 from otagate.store.interface import Document
 from otagate.store.memory import MemoryDocuments

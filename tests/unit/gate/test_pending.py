@@ -16,7 +16,7 @@ from otagate.gate.judge import Demand, GateResult, Look, LookKind, Reading, Verd
 from otagate.gate.sequence import confidence_sequence
 from otagate.gate.stats import log_e_up
 from otagate.policy.model.gates import Action, GateSpec, Judgement
-from otagate.rollout.looks import keep
+from otagate.rollout.kept import keep
 from support.rollouts import fresh
 
 START = datetime(2026, 11, 21, tzinfo=UTC)

@@ -17,7 +17,8 @@ from otagate.gate.look import Look
 from otagate.model import Weight
 from otagate.policy.model.gates import Split
 from otagate.rollout import looks as module
-from otagate.rollout.looks import KeptLook, Looks, keep
+from otagate.rollout.kept import KeptLook, keep
+from otagate.rollout.looks import Looks
 from otagate.rollout.state import Stage
 from otagate.store.interface import Document
 from otagate.store.memory import MemoryDocuments

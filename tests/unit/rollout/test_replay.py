@@ -15,8 +15,9 @@ from otagate.gate.interface import Measurement
 from otagate.gate.judge import Look, LookKind, Reading, Verdict
 from otagate.policy.model.gates import Action, GateSpec, Judgement, ValueLimit
 from otagate.rollout import machine
-from otagate.rollout.looks import KeptLook, keep
-from otagate.rollout.replay import Deed, Replay, replay
+from otagate.rollout.deeds import Deed
+from otagate.rollout.kept import KeptLook, keep
+from otagate.rollout.replay import Replay, replay
 from otagate.rollout.state import RolloutState, Stage
 from support.world import BAD, DAY, GATES, GOOD, HOUR, World, phase, track
 

@@ -8,7 +8,8 @@ from typing import Any
 from otagate._clock import to_text
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.gate.judge import GateResult, LookKind, Verdict
-from otagate.rollout.replay import Deed, Replay, ReplayedLook
+from otagate.rollout.deeds import Deed
+from otagate.rollout.replay import Replay, ReplayedLook
 from otagate.rollout.state import RolloutState
 
 _PAST = {
