@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from otagate._bucket_url import place_of
 from otagate._text import harmless, span
+from otagate.gate.judge import is_gating
 from otagate.model import Context, Version
 from otagate.plan.steps import Plan, Status, Step, StepKind
 from otagate.policy.model.bundles import SealFormat
 from otagate.policy.model.gates import GateSpec
 from otagate.policy.model.policy import Policy
-from otagate.policy.model.tracks import TrackSpec
+from otagate.policy.model.tracks import PhaseSpec, TrackSpec
 
 _FORK = "a pull request from a fork may plan, and may not publish"
 
@@ -105,8 +106,13 @@ def _notes(context: Context) -> Iterator[str]:
 
 
 def _gate_notes(policy: Policy, track: TrackSpec) -> Iterator[str]:
-    if len(track.phases) > 1 and not policy.gates:
-        yield "the policy has no gates: only time passes between phases"
+    if not policy.gates:
+        if len(track.phases) > 1:
+            yield "the policy has no gates: only time passes between phases"
+        return
+    blind = [phase.name for phase in track.phases if phase.soak and not _acting(policy.gates, phase)]
+    if blind:
+        yield f"no gate can stop it in {', '.join(blind)}: it goes on when the soak is over, whatever devices say"
 
 
 def _progress_notes(progress: Progress | None) -> Iterator[str]:
@@ -173,7 +179,7 @@ def _phase_steps(policy: Policy, version: Version, track: TrackSpec, progress: P
             yield Step(StepKind.ADVANCE, f"promote {phase.channel} to {version} at {weight}", status)
             if phase.soak:
                 over = _soak_status(here, at, progress)
-                yield Step(StepKind.SOAK, f"watch for {span(phase.soak)}", over, _watched(policy.gates))
+                yield Step(StepKind.SOAK, f"watch for {span(phase.soak)}", over, _watched(policy.gates, phase))
                 waits = waits or over is Status.LATER
     done = progress is not None and progress.stage == "completed"
     status = Status.DONE if done else _status((len(track.phases), 0), at, progress, waits=waits)
@@ -194,6 +200,11 @@ def _soak_status(here: tuple[int, int], at: tuple[int, int], progress: Progress 
     return Status.REFUSED if progress is not None and progress.is_terminal else Status.LATER
 
 
-def _watched(gates: tuple[GateSpec, ...]) -> str:
-    names = [gate.metric for gate in gates if not gate.dry_run]
+def _watched(gates: tuple[GateSpec, ...], phase: PhaseSpec) -> str:
+    names = [gate.metric for gate in gates if gate.counts_in(phase) and not gate.dry_run]
     return ("gates: " + ", ".join(names)) if names else "no gates"
+
+
+def _acting(gates: tuple[GateSpec, ...], phase: PhaseSpec) -> list[GateSpec]:
+    """List the gates that may stop a rollout in a phase."""
+    return [gate for gate in gates if gate.counts_in(phase) and is_gating(gate)]

@@ -195,3 +195,14 @@ def test_soaks_name_the_gates_that_act(policy: Policy) -> None:
     assert {step.detail for step in plan.steps if step.kind is StepKind.SOAK} == {"gates: crash_rate"}
     plan = planned(replace(policy, gates=()))
     assert {step.detail for step in plan.steps if step.kind is StepKind.SOAK} == {"no gates"}
+
+
+def test_a_phase_that_no_gate_can_stop_is_named(policy: Policy) -> None:
+    """Gates there are, and none of them acts: a dry run, an alert, or another phase's."""
+    dry = replace(GATES[0], dry_run=True)
+    elsewhere = replace(GATES[1], phases=("stable",))
+    plan = planned(replace(policy, gates=(dry, elsewhere)))
+    assert plan.notes == ("no gate can stop it in internal, beta: it goes on when the soak is over, whatever devices say",)
+    details = [step.detail for step in plan.steps if step.kind is StepKind.SOAK]
+    assert details == ["no gates", "no gates", *["gates: success"] * 3]
+    assert planned(policy).notes == ()
