@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -78,7 +79,8 @@ def _planned(case: Case, reading: Reading, counts: tuple[int, int], below: float
     if short is not None:
         return short
     if below is not None and below < case.budget.pause:
-        return Finding(Verdict.INSUFFICIENT, f"{told}: not yet proven to be below {percent(limit.threshold)}")
+        odds = f"{math.exp(below):.3g} to 1, of {math.exp(case.budget.pause):.4g} to 1"
+        return Finding(Verdict.INSUFFICIENT, f"{told}: not yet proven to be below {percent(limit.threshold)} ({odds})")
     if limit.target is not None and share > Fraction(limit.target):
         return Finding(Verdict.WARN, f"{told}: within the limit, beyond the target of {percent(limit.target)}")
     return Finding(Verdict.PASS, f"{told}: within the {percent(limit.threshold)} that the limit allows")

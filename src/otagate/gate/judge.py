@@ -164,7 +164,7 @@ def _check(case: Case, reading: Reading | None) -> Check:
         log_e=finding.log_e,
         log_e_pause=case.budget.pause,
         log_e_rollback=case.budget.rollback,
-        missing=0 if case.limit.kind is CheckKind.VALUE else max(0, case.spec.min_sample - (counts[1] if counts else 0)),
+        missing=_missing(case, measured, counts),
         start=reading.start if reading else None,
         end=reading.end if reading else None,
         newest_at=measured.newest_at if measured else None,
@@ -179,6 +179,15 @@ def _check(case: Case, reading: Reading | None) -> Check:
         value=measured.value if measured else None,
         streak=case.streak.count if case.streak else 0,
     )
+
+
+def _missing(case: Case, measured: Measurement | None, counts: tuple[int, int] | None) -> int:
+    if case.limit.kind is CheckKind.VALUE:
+        return 0
+    known = counts[1] if counts else 0
+    if counts and measured and case.limit.kind is CheckKind.CONTRAST:
+        known = min(sum(row.total for row in measured.rows), control_of(measured)[1])  # each side by side with the other
+    return max(0, case.spec.min_sample - known)
 
 
 def _threshold(case: Case) -> Decimal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -70,6 +71,19 @@ def test_devices_with_nobody_beside_them_are_compared_with_nothing() -> None:
     found = judged(CONTRAST, few, PHASE_END)
     assert found.verdict is Verdict.INSUFFICIENT
     assert "50 of them side by side" in found.reason
+    assert found.checks[0].missing == CONTRAST.min_sample - 50
+
+
+def test_a_contrast_says_how_many_control_devices_it_lacks() -> None:
+    found = judged(CONTRAST, rows((0, 200, 0, 30)), PHASE_END)
+    assert (found.verdict, found.checks[0].missing) == (Verdict.INSUFFICIENT, CONTRAST.min_sample - 30)
+
+
+def test_a_proof_says_how_far_it_has_come() -> None:
+    found = judged(PROVE, Measurement(1, 150, NOW, "test"), PHASE_END)
+    below = found.checks[0].log_e_below
+    assert below is not None
+    assert f"not yet proven to be below 2% ({math.exp(below):.3g} to 1, of 20 to 1)" in found.reason
 
 
 def test_a_mix_shift_is_no_regression() -> None:
