@@ -58,6 +58,13 @@ def test_what_is_known_of_devices_on_their_way(counts: tuple[Any, Any, Any], loo
     assert (result.verdict, result.action) == (verdict, action), result.reason
 
 
+@pytest.mark.parametrize(
+    ("counts", "has"), [((0, 20, 0), True), ((0, 20, 20), True), ((0, 20, 21), False), ((1, 20, 0), False)]
+)
+def test_no_bad_device_is_not_said_where_most_have_told_nothing(counts: tuple[int, int, int], has: bool) -> None:
+    assert judged(*counts).has_zero_bad is has
+
+
 def test_the_evidence_says_what_it_rests_on() -> None:
     check = judged(28, 60, 190).checks[0]
     assert (check.bad, check.total, check.pending) == (28, 60, 190)
