@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 HELP = "see what a policy does with a bad release, on virtual phones: weeks in seconds"
 _MOST_SEEDS = 100_000
+_MOST_SILENT = 6
+"""Sentences about what plugins do not tell: a fleet from telemetry has many versions."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +93,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.cli.render.rehearsal import rehearsal_data, rehearsal_view  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.rehearse.many import rehearse_many, summarise  # noqa: PLC0415 - likewise
     from otagate.flow.rehearse.stage import rehearsed_gates  # noqa: PLC0415 - likewise
+    from otagate.flow.untold import untold  # noqa: PLC0415 - likewise
     from otagate.policy.model.sources import TelemetrySpec  # noqa: PLC0415 - likewise
 
     scenario, notes = _scenario(args, env, policy)
@@ -98,7 +101,10 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     seeds = range(args.seed, args.seed + count)
     jobs = within("--jobs", args.jobs or os.cpu_count() or 1, 256)
     runs = rehearse_many(policy, scenario, seeds, jobs=jobs, on_done=lambda done: env.progress("rehearsals", done, count))
-    summary, absent = summarise(runs), [gate.metric for gate in rehearsed_gates(policy, TelemetrySpec(), scenario.assumed)[1]]
+    gates, left_out = rehearsed_gates(policy, TelemetrySpec(), scenario.assumed)
+    summary, absent = summarise(runs), [gate.metric for gate in left_out]
+    silent = [text for version in scenario.plugins for text in untold(gates, version).values()]
+    notes += silent[:_MOST_SILENT] + ([f"and {len(silent) - _MOST_SILENT} more of the kind"] if silent[_MOST_SILENT:] else [])
     if chart is not None:
         _draw(chart, runs[0], scenario)
         notes.append(f"chart: {harmless(str(chart), 400)}")

@@ -141,6 +141,10 @@ CODES: dict[str, Code] = {
         "the telemetry database holds what otagate did not write there", "put it back from a backup", ExitCode.VERIFICATION
     ),
     "telemetry.unusable": _error("telemetry cannot be asked as the policy says", "correct telemetry in the policy"),
+    "gate.plugin-silent": _warning(
+        "the app's plugin does not tell what a gate counts",
+        "update the plugin, and ship it in the app stores; or leave the gate out",
+    ),
     "gate.source": _error(
         "a metric source of a gate cannot be asked: the gate has no numbers, and holds every rollout",
         "set what is named (docs/gates.md); otagate gate eval asks the source",

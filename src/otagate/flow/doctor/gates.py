@@ -20,12 +20,18 @@ def check_gates(patient: Patient) -> Iterator[Check]:
     policy = patient.policy
     if policy is None or not policy.gates:
         return
+    from otagate.flow.untold import untold  # noqa: PLC0415 - only for a policy with gates
+
+    plugin = patient.facts.plugin_version
+    silent = untold(policy.gates, plugin.value if plugin else None)
     for spec in policy.gates:
         if spec.source is None:
             detail = "no source of numbers; a policy with tracks must name one"
             yield Check(GROUP, spec.metric, detail, is_made=False)
             continue
         troubles = tuple(_troubles(patient, spec, spec.source))
+        if spec.metric in silent and plugin is not None:
+            troubles = (*troubles, trouble("gate.plugin-silent", plugin.source, silent[spec.metric]))
         yield Check(GROUP, spec.metric, "" if troubles else _kind(spec.source), troubles)
 
 

@@ -65,6 +65,15 @@ def test_a_gate_without_a_source_is_not_checked(tmp_path: Path) -> None:
     assert check["status"] == "not checked"
 
 
+@pytest.mark.parametrize(("plugin", "codes"), [("8.51.23", []), ("8.45.0", ["gate.plugin-silent"])])
+def test_a_plugin_that_tells_of_no_crashes_leaves_a_gate_without_numbers(tmp_path: Path, plugin: str, codes: list[str]) -> None:
+    lock = {"packages": {"node_modules/@capgo/capacitor-updater": {"version": plugin}}}
+    policy = "telemetry: {database: 'sqlite:///none.db'}\ngates:\n  crash_rate: {max: 2%}\n"
+    said = ask(tmp_path, policy, "--read-only", files={"package-lock.json": json.dumps(lock)})
+    (check,) = checks(said, "gates")
+    assert [problem["code"] for problem in check["problems"] if problem["code"] != "gate.source"] == codes
+
+
 @pytest.mark.parametrize(("options", "commands"), [([], ["otagate notify test"]), (["--read-only"], [])])
 def test_places_that_cannot_be_told(tmp_path: Path, options: list[str], commands: list[str]) -> None:
     files = {"hook.url": "https://hook.example/x", "bad.url": "ftp://hidden@hook.example/x"}
