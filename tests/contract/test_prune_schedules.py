@@ -6,6 +6,7 @@ prune waits longer than that between announcing and looking. Schedules that brea
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from datetime import timedelta
@@ -49,7 +50,12 @@ _numbers = itertools.count()
 
 
 def fresh(folder: Path) -> PruneWorld:
-    return PruneWorld(folder / str(next(_numbers))).fill()
+    return PruneWorld(folder / str(next(_numbers))).like(_filled(folder))
+
+
+@functools.lru_cache(maxsize=1)
+def _filled(folder: Path) -> PruneWorld:
+    return PruneWorld(folder / "filled").fill()
 
 
 def operations(world: PruneWorld, act: Other) -> list[str]:
