@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from otagate._text import harmless
 from otagate.errors import ConflictError, NotFoundError, OtagateError, UnavailableError
@@ -22,6 +22,8 @@ _SHORTEST_NAP = 0.05
 """Seconds between two looks of ``run --wait`` at the least, so that a soak of nothing does not spin."""
 _ASK_AGAIN = 60.0
 """Seconds after which a store that did not answer is asked again; each operation was tried several times by then."""
+_PATIENCE = timedelta(hours=2)
+"""A store that is away for longer, or a disk that stays full, does not come back by being waited for."""
 
 
 def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
@@ -147,7 +149,7 @@ def drive_all(
 ) -> Driven:
     """Reconcile rollouts, side by side, until there is nothing to do but wait. What fails for one does not stop the others.
 
-    A store that does not answer is no reason to stop waiting: it is told, and asked again at the next look.
+    A store that does not answer is no reason to stop waiting: it is told, and asked again at the next look, for two hours.
 
     Args:
         workspace: Where.
@@ -156,7 +158,7 @@ def drive_all(
         on_step: Told after each step that brought a rollout to another place.
     """
     end = workspace.clock.now() + wait if wait is not None else None
-    driven, silent = Driven({}, {}), dict[str, str]()
+    driven, silent = Driven({}, {}), dict[str, _Silence]()
     going = list(rollout_ids)
     while going:
         for rollout_id in going:
@@ -169,17 +171,32 @@ def drive_all(
         if end is None or not going or workspace.clock.now() >= end:
             break
         silent = _warn_of_silence(workspace, driven, going, silent)
+        going = [one for one in going if one not in silent or workspace.clock.now() - silent[one].since < _PATIENCE]
+        if not going:
+            break
         left = (end - workspace.clock.now()).total_seconds()
         workspace.clock.sleep(min(_nap(workspace, driven, one, left) for one in going))
     return driven
 
 
-def _warn_of_silence(workspace: Workspace, driven: Driven, going: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """Why a rollout cannot be looked at, and since when."""
+
+    why: str
+    since: datetime
+
+
+def _warn_of_silence(
+    workspace: Workspace, driven: Driven, going: Sequence[str], known: Mapping[str, _Silence]
+) -> dict[str, _Silence]:
     """Tell what is to be looked at again because the store did not answer; each time that it is the same, once."""
-    silent = {one: str(driven.failed[one]) for one in going if one in driven.failed}
-    for rollout_id, why in silent.items():
-        if known.get(rollout_id) != why:
+    silent = {}
+    for rollout_id in (one for one in going if one in driven.failed):
+        why, before = str(driven.failed[rollout_id]), known.get(rollout_id)
+        if before is None or before.why != why:
             workspace.listener.warn(f"{rollout_id} could not be looked at, and will be again: {why}")
+        silent[rollout_id] = _Silence(why, before.since if before else workspace.clock.now())
     return silent
 
 

@@ -442,10 +442,18 @@ def test_a_store_that_is_away_for_a_while_ends_no_waiting(since: timedelta, worl
 
 def test_a_store_that_is_away_to_the_end_is_what_came_of_the_waiting(world: World) -> None:
     begin = world.clock.now()
-    driven, _ = waiting(world, 2 * HOUR, 30 * DAY, 5 * HOUR)
+    driven, _ = waiting(world, 2 * HOUR, 30 * DAY, 3 * HOUR)
     assert isinstance(driven.failed["1.0.0-production"], UnavailableError)
     assert driven.outcomes["1.0.0-production"].state.stage is Stage.SOAKING, "as it was at the last look that worked"
-    assert world.clock.now() - begin == 5 * HOUR
+    assert world.clock.now() - begin == 3 * HOUR
+
+
+def test_a_store_that_does_not_come_back_is_not_waited_for_without_end(world: World) -> None:
+    begin = world.clock.now()
+    driven, warnings = waiting(world, 2 * HOUR, 30 * DAY, 30 * DAY)
+    assert isinstance(driven.failed["1.0.0-production"], UnavailableError)
+    assert 4 * HOUR <= world.clock.now() - begin < 5 * HOUR
+    assert len(warnings) == 1
 
 
 def test_who_does_not_wait_is_told_at_once(world: World) -> None:
