@@ -12,6 +12,7 @@ from otagate.errors import UsageError
 from otagate.policy.values import percent
 
 if TYPE_CHECKING:
+    from otagate.flow.rehearse.model import Rehearsed, Scenario
     from otagate.policy.model.policy import Policy
 
 DEVICES = 2000
@@ -171,3 +172,15 @@ def within(option: str, value: int, most: int) -> int:
     if not 1 <= value <= most:
         raise UsageError("this number cannot be", option, expected=f"1 to {most}", found=str(value))
     return value
+
+
+def too_few(policy: Policy, scenario: Scenario, run: Rehearsed) -> list[str]:
+    """Say how many devices were too few: those of a channel that a weight reaches, and what the gates want."""
+    stop = run.stop
+    phase = next((one for one in policy.tracks[scenario.track].phases if stop is not None and one.name == stop.phase), None)
+    if stop is None or phase is None or "too few devices" not in run.outcome:
+        return []
+    share = scenario.follows.get(str(phase.channel), 0.0) / (sum(scenario.follows.values()) or 1)
+    reached = round(scenario.devices * share * float(percent(stop.weight)))
+    wanted = [f"{gate.metric} wants {gate.min_sample}" for gate in policy.gates if gate.metric in run.outcome]
+    return [f"{stop.weight} of {phase.channel} are about {reached} of these devices; {', '.join(wanted)}"]

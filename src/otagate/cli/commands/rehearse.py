@@ -13,7 +13,7 @@ from otagate._fs import atomic_write, translate
 from otagate._text import harmless
 from otagate.cli.commands._open import open_policy
 from otagate.cli.commands._out import output_path
-from otagate.cli.commands._rehearsed_fleet import DEVICES, SESSIONS, fleet_of, share_of, within
+from otagate.cli.commands._rehearsed_fleet import DEVICES, SESSIONS, fleet_of, share_of, too_few, within
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import ExitCode, UsageError
 from otagate.policy.values import span as length
@@ -105,6 +105,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     summary, absent = summarise(runs), [gate.metric for gate in left_out]
     silent = [text for version in scenario.plugins for text in untold(gates, version).values()]
     notes += silent[:_MOST_SILENT] + ([f"and {len(silent) - _MOST_SILENT} more of the kind"] if silent[_MOST_SILENT:] else [])
+    notes += too_few(policy, scenario, runs[0]) if count == 1 else []
     if chart is not None:
         _draw(chart, runs[0], scenario)
         notes.append(f"chart: {harmless(str(chart), 400)}")

@@ -140,7 +140,8 @@ def verdict_line(run: Rehearsed) -> str:
     if run.ending is Ending.COMPLETED:
         return f"completed after {span(run.ended_at)}"
     if run.ending is Ending.HELD:
-        return f"held after {span(run.ended_at)}: {run.outcome}"
+        where = f", in {run.stop.phase} at {run.stop.weight}" if run.stop is not None and run.stop.phase else ""
+        return f"held after {span(run.ended_at)}{where}: {run.outcome}"
     return f"still under way after {span(run.ended_at)}, {run.stage}"
 
 

@@ -13,10 +13,12 @@ from otagate.cli.commands import _rehearsed_fleet as words
 from otagate.cli.commands import rehearse as verb
 from otagate.cli.main import build_parser, run_command
 from otagate.cli.output import CommandEnv
+from otagate.cli.render.rehearsal import verdict_line
 from otagate.errors import UsageError
+from otagate.flow.rehearse.model import Ending, Stop
 from otagate.flow.rehearse.world import VirtualClock
 from support.counted import WHOLE, record, seen
-from support.rehearsals import HOUR, MONDAY, POLICY, small_policy
+from support.rehearsals import HOUR, MONDAY, POLICY, made_up, small_policy, small_scenario
 
 FEW = [
     "--devices",
@@ -236,6 +238,22 @@ def test_a_track_on_whose_channels_nobody_is_cannot_be_like_it(folder: Path) -> 
     record(folder / "t.db", seen(1, "1.0.0", MONDAY - HOUR, WHOLE, channel="nightly", app="com.example.app", running="1.0.0"))
     with pytest.raises(UsageError, match="devices follow nightly"):
         fleet_of(folder)
+
+
+def test_too_few_devices_are_counted(tmp_path: Path) -> None:
+    policy, scenario = small_policy(tmp_path), small_scenario(devices=400)
+    stop = Stop(72 * HOUR, "", "pause", "too few devices for crash_rate", "stable", "50%", 90, 0, None)
+    held = made_up(ending=Ending.HELD, outcome="too few devices for crash_rate after waiting for 3d", stop=stop)
+    assert words.too_few(policy, scenario, held) == ["50% of stable are about 100 of these devices; crash_rate wants 5"]
+    assert words.too_few(policy, scenario, made_up()) == []
+    assert verdict_line(held) == "held after 2d, in stable at 50%: too few devices for crash_rate after waiting for 3d"
+
+
+def test_what_an_old_plugin_does_not_tell_is_said(folder: Path) -> None:
+    (folder / "package-lock.json").write_text('{"packages": {"node_modules/@capgo/capacitor-updater": {"version": "8.45.0"}}}')
+    code, out, err = call(folder, *FEW, "--until", "2h", "--format", "json")
+    assert code == 0, err
+    assert [note.partition(":")[0] for note in json.loads(out)["notes"]] == ["crash_rate"]
 
 
 def test_shares_are_even_but_for_the_last_channel() -> None:
