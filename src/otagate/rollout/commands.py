@@ -30,6 +30,8 @@ def resume(state: RolloutState, overrides: Mapping[str, str], actor: str, now: d
     waived = {metric: Note(now, reason, actor) for metric, reason in overrides.items()}
     ops = ((Op(OpKind.UNPAUSE, state.exposed[-1]),) if state.exposed else ()) + state.unfinished
     stage = Stage.SOAKING if state.exposed else Stage.PENDING
+    # A raise that is finished with it is looked at again when whoever resumes is killed now, and it is finished much later.
+    raises = any(op.kind is OpKind.OFFER for op in state.unfinished)
     resumed = replace(
         state,
         stage=stage,
@@ -39,7 +41,7 @@ def resume(state: RolloutState, overrides: Mapping[str, str], actor: str, now: d
         latched={metric: note for metric, note in state.latched.items() if metric not in overrides},
         overrides={**state.overrides, **waived},
         troubles={},
-        intent=intent(ops, stage),
+        intent=intent(ops, stage, now if raises else None),
     )
     why = "; ".join(f"{metric}: {reason}" for metric, reason in overrides.items()) or "resumed by hand"
     return told(resumed, "rollout.resumed", now, reason=why, actor=actor)

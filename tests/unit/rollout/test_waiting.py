@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +26,7 @@ from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import Note, Stage
 from support.rollouts import FAIL_ROLLBACK, finished, fresh
-from support.world import DAY, GOOD, HOUR, NOW, World, phase, track
+from support.world import BAD, DAY, GOOD, HOUR, NOW, World, phase, track
 
 RAMP = track(phase("stable", 5, 100))
 ID = "1.0.0-production"
@@ -326,6 +328,14 @@ def test_a_worse_limit_still_rolls_back_what_is_waived(worse: str) -> None:
     assert machine.decide(waived, FAIL_ROLLBACK, NOW + 2 * HOUR).stage is Stage.SOAKING
 
 
+def killed(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Run something and kill it before its first effect."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Effects, "carry_out", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            action()
+
+
 # --- what was decided just before a freeze -------------------------------------------------------------------------------
 
 
@@ -337,10 +347,7 @@ def test_a_raise_that_was_decided_minutes_before_a_freeze_is_not_done_in_it(
     world = World(tmp_path, spec=RAMP, windows=freeze)
     world.run()
     world.clock.pass_(DAY)
-    with monkeypatch.context() as patched:
-        patched.setattr(Effects, "carry_out", lambda *_args: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            world.reconcile()
+    killed(monkeypatch, world.reconcile)
     world.clock.pass_(timedelta(minutes=20))
     held = world.reconcile()
     channel = world.channel("stable")
@@ -349,3 +356,23 @@ def test_a_raise_that_was_decided_minutes_before_a_freeze_is_not_done_in_it(
     assert (channel.candidate.weight, held.waiting_for) == (Weight(500), "frozen: sale")
     world.clock.pass_(9 * DAY)
     assert world.reconcile().state.weight == Weight(10_000)
+
+
+def test_a_resume_that_was_killed_raises_nothing_days_later_without_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A raise was killed, the rollout paused and resumed, and that killed too; the devices have gone bad meanwhile."""
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.clock.pass_(DAY)
+    killed(monkeypatch, world.reconcile)
+    reconciler = world.process().reconciler
+    reconciler.command(ID, lambda state, now: machine.pause(state, "by hand", "ana", now))
+    killed(monkeypatch, lambda: reconciler.command(ID, lambda state, now: machine.resume(state, {}, "ana", now)))
+    world.devices.says = dict(BAD)
+    world.clock.pass_(3 * DAY)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
+    pointers = [
+        json.loads(base64.b64decode(json.loads(body)["payload"])) for name, body in world.store.writes if "/channels/" in name
+    ]
+    assert {pointer["candidate"]["weight"] for pointer in pointers if pointer.get("candidate")} == {500}
