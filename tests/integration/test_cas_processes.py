@@ -23,8 +23,14 @@ TIMES = 25
 @pytest.mark.parametrize("adapter", sorted(ACROSS_PROCESSES))
 def test_eight_processes_that_count_together_lose_none(adapter: str, tmp_path: Path) -> None:
     where = place(adapter, tmp_path)
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    workers = [start(where, "count", str(TIMES), str(gate)) for _ in range(PROCESSES)]
+    while len(list(gate.glob("ready-*"))) < PROCESSES:
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.01)
+    (gate / "go").touch()
     began = time.monotonic()
-    workers = [start(where, "count", str(TIMES)) for _ in range(PROCESSES)]
     conflicts = sum(int(finish(worker)["conflicts"]) for worker in workers)
     took = time.monotonic() - began
     found = read_json(open_untried(*where).documents, COUNTER, SCHEMA)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
+import time
 import traceback
 from collections.abc import Mapping
 from itertools import count
@@ -34,7 +36,12 @@ def increment(store: Store) -> int:
     raise AssertionError
 
 
-def do_count(store: Store, times: str) -> None:
+def do_count(store: Store, times: str, gate: str = "") -> None:
+    """Count; with ``gate``, a folder, say there that all is loaded, and begin when there is a file called ``go``."""
+    if gate:
+        (Path(gate) / f"ready-{os.getpid()}").touch()
+        while not (Path(gate) / "go").exists():
+            time.sleep(0.001)
     print("conflicts", sum(increment(store) for _ in range(int(times))))
 
 
