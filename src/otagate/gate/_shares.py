@@ -94,7 +94,7 @@ def _above(case: Case, counts: tuple[int, int], pending: int) -> Finding:
         return Finding(Verdict.INSUFFICIENT, f"{said}, and within it if none of those on their way fails: too early to tell")
     if question(case.spec.metric, limit.name) in case.look.passed:
         # The planned look was, and let it pass. One that is taken again and again would stop a good release at last.
-        return Finding(Verdict.INSUFFICIENT, f"{said}, which it was within when its look was due: too few devices to tell")
+        return Finding(Verdict.INSUFFICIENT, f"{said}, and within it when its look was due")
     return Finding(Verdict.FAIL, said, demand_of(limit.action))
 
 

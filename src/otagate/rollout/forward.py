@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from otagate._text import span
-from otagate.gate.judge import GateResult, Verdict
+from otagate.gate.judge import Demand, GateResult, Verdict
 from otagate.gate.look import question
 from otagate.model import FULL_WEIGHT, Weight
 from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
@@ -109,15 +109,26 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
         return state
     if any(result.holding.verdict is not Verdict.INSUFFICIENT for result in held):
         return state  # no data, stale and error have graces of their own
+    relapsed = [result for result in held if question(result.metric, result.holding.name) in state.passed]
+    if relapsed:
+        # What they say in a freeze does not matter yet; what they say when a weight may rise does.
+        return state if closed(state, now) else _relapse(state, relapsed, phase.max_wait, now)
     names = ", ".join(result.metric for result in held)
-    relapsed = [result.metric for result in held if question(result.metric, result.holding.name) in state.passed]
-    if len(relapsed) == len(held) and closed(state, now):
-        return state  # they passed when they were due; what they say now counts when a weight may rise
     if phase.on_insufficient is OnInsufficient.PASS_IF_ZERO_BAD and all(result.has_zero_bad for result in held):
         return _approve_by_rule(state, phase.name, names, now)
     if phase.on_insufficient is OnInsufficient.APPROVE:
         return _await(state, f"insufficient:{phase.name}:{state.step}", now)
     return pause(state, f"too few devices for {names} after waiting for {span(phase.max_wait)}", "", now)
+
+
+def _relapse(state: RolloutState, relapsed: Sequence[GateResult], waited: timedelta, now: datetime) -> RolloutState:
+    """Take for failed what has passed its planned look, was above its limit again, and did not come back."""
+    for result in relapsed:
+        note = Note(now, f"{result.holding.reason}; still so {span(waited)} after the soak", "", Demand.PAUSE.value)
+        state = replace(state, latched={**state.latched, result.metric: note})
+        state = told(state, "gate.failed", now, metric=result.metric, action=note.action, reason=note.reason)
+    reasons = "; ".join(f"{result.metric}: {state.latched[result.metric].reason}" for result in relapsed)
+    return pause(state, reasons, "", now)
 
 
 def _approve_by_rule(state: RolloutState, phase: str, names: str, now: datetime) -> RolloutState:

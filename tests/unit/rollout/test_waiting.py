@@ -120,7 +120,7 @@ def test_while_another_gate_waits_one_that_passed_is_not_tried_again_and_again(t
     world.clock.pass_(HOUR)
     above = world.reconcile()
     assert above.state.stage is Stage.SOAKING, "16 % of 50 is what luck does to a good release at some look"
-    assert "within when its look was due" in above.waiting_for
+    assert "within it when its look was due" in above.waiting_for
     world.devices.says = {"crash_rate": (0, 300), "success": (30, 300)}
     world.clock.pass_(HOUR)
     assert world.reconcile().state.step == 1
@@ -148,6 +148,9 @@ def test_what_is_above_its_limit_again_goes_no_further_and_pauses_in_the_end(tmp
     outcome = look_until(world, lambda one: one.state.stage is not Stage.SOAKING)
     assert (outcome.state.stage, outcome.state.step) == (Stage.PAUSED, 0)
     assert world.clock.now() - NOW == 4 * DAY
+    assert list(outcome.state.latched) == ["success"], "a failure, that a person must lift knowingly"
+    assert outcome.state.paused_by.startswith("success: 62 of 400 devices bad (15.5%): more than the 15%")
+    assert "gate.failed" in world.kinds()
 
 
 def test_weeks_of_looks_in_a_freeze_are_no_weeks_of_planned_looks(tmp_path: Path) -> None:
