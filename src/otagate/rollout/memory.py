@@ -39,6 +39,8 @@ def believable(totals: Mapping[str, Total], readings: Sequence[Reading]) -> list
 def counted(state: RolloutState, results: Sequence[GateResult]) -> RolloutState:
     """Keep the highest totals of a look, for :func:`believable` at the next, and which checks were due and passed."""
     totals = dict(state.totals)
+    # Where good devices are wanted, who is not yet good is bad, and all of them may come right.
+    turning = {gate.metric for gate in state.spec.gates if gate.min is not None}
     for result in results:
         for check in result.checks:
             if check.kind not in _CUMULATIVE or check.verdict is Verdict.ERROR or not check.total or check.start is None:
@@ -46,7 +48,8 @@ def counted(state: RolloutState, results: Sequence[GateResult]) -> RolloutState:
             asked = f"{result.metric} {check.name}" if check.name.startswith("over ") else result.metric
             known = totals.get(asked)
             known = known if known is not None and known.start == check.start else Total(check.start, 0)
-            totals[asked] = replace(known, devices=max(known.devices, check.total), bad=max(known.bad, check.bad or 0))
+            bad = 0 if result.metric in turning else check.bad or 0
+            totals[asked] = replace(known, devices=max(known.devices, check.total), bad=max(known.bad, bad))
     passes = {
         question(result.metric, check.name)
         for result in results
@@ -64,7 +67,7 @@ def _doubted(known: Total | None, reading: Reading) -> Reading:
     if measured.total < min(known.devices * FALL, known.devices - FEW):
         found = f"{measured.total} devices, {known.devices} at an earlier look in the same window"
     elif known.bad > (FEW if measured.bad is not None else 0) and not measured.bad:
-        # A failure may turn into a success, but all of them at once do not; a series that was there is not one that never was.
+        # Who has crashed has crashed; and a series that was there is not one that never was.
         found = f"no bad device, {known.bad} at an earlier look in the same window"
     else:
         return reading

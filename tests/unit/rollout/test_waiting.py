@@ -255,13 +255,25 @@ def test_a_source_that_failed_for_long_and_then_tells_all_covers_the_soak(tmp_pa
     assert world.reconcile().state.step == 1
 
 
+def test_devices_that_were_late_and_have_all_come_right_are_believed(tmp_path: Path) -> None:
+    """A gate on good devices, such as ``rollout_completion``: who is not there yet counts as bad, until it is."""
+    world = World(tmp_path, spec=RAMP, gates=[INSTALLS])
+    world.devices.says = {"success": (12, 200)}
+    world.run()
+    world.clock.pass_(HOUR)
+    world.reconcile()
+    world.devices.says = {"success": (0, 200)}
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.step == 1
+
+
 @pytest.mark.parametrize(
     ("before", "after", "believed"),
     [
         ((30, 2000), (None, 2100), False),  # the series of what is bad is gone, that of all devices is not
         ((1, 2000), (None, 2100), False),
         ((30, 2000), (0, 2100), False),
-        ((10, 2000), (0, 2100), True),  # so few may all have come right after all
+        ((10, 2000), (0, 2100), True),  # so few may have been revised
         ((30, 2000), (12, 2100), True),
         ((0, 2000), (None, 2100), True),
     ],
