@@ -26,7 +26,7 @@ from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import Note, Stage
 from support.rollouts import FAIL_ROLLBACK, finished, fresh
-from support.world import BAD, DAY, GOOD, HOUR, NOW, World, phase, track
+from support.world import BAD, DAY, GOOD, HOUR, NOW, World, phase, shown, track
 
 RAMP = track(phase("stable", 5, 100))
 ID = "1.0.0-production"
@@ -371,6 +371,22 @@ def test_a_raise_that_was_decided_minutes_before_a_freeze_is_not_done_in_it(
     assert (channel.candidate.weight, held.waiting_for) == (Weight(500), "frozen: sale")
     world.clock.pass_(9 * DAY)
     assert world.reconcile().state.weight == Weight(10_000)
+
+
+def test_the_next_phase_is_not_entered_in_a_freeze_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freeze = WindowsSpec("UTC", freezes=(Freeze("2026-11-22T09:35", "2026-11-30", "sale"),))
+    world = World(tmp_path, spec=track(phase("beta", 50, 100, soak=12 * HOUR), phase("stable")), windows=freeze)
+    world.run()
+    world.clock.pass_(12 * HOUR)
+    world.reconcile()
+    world.clock.pass_(12 * HOUR)
+    killed(monkeypatch, world.reconcile)
+    world.clock.pass_(timedelta(minutes=20))
+    assert (world.reconcile().waiting_for, world.channel("stable")) == ("frozen: sale", None)
+    world.devices.says = dict(BAD)
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK, "it is watched meanwhile, on the channel where it is"
+    assert world.channel("stable") is None or shown(world.channel("stable"))["candidate"] is None  # type: ignore[index]
 
 
 def test_a_resume_that_was_killed_raises_nothing_days_later_without_a_look(
