@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ TEMP_PREFIX = ".tmp-"
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_WRONG_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTEMPTY}
+_WRONG_PLACE = {errno.ENOTSUP, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTEMPTY}
 # Some network file systems cannot sync a folder. The rename is as durable there as they make it.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP}
 
@@ -30,12 +31,14 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     well, and removed when it does not.
 
     Args:
-        path: Where it shall stand; what is there is replaced. The folder must exist.
+        path: Where it shall stand; a file that is there is replaced. The folder must exist.
         mode: Permissions, less what the umask takes away.
 
     Raises:
-        OSError: As the system says; see :func:`translate`.
+        OSError: As the system says; see :func:`translate`. ENOTSUP: what is there is no file.
     """
+    if is_special(path):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(path))
     temp = path.parent / f"{TEMP_PREFIX}{os.urandom(8).hex()}"
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     with os.fdopen(os.open(temp, flags, mode), "w+b") as stream:
@@ -48,6 +51,17 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
             temp.unlink(missing_ok=True)
             raise
     fsync_dir(path.parent)
+
+
+def is_special(path: Path) -> bool:
+    """Tell whether a device, pipe or socket stands there: root's rename would put a file in the place of ``/dev/null``."""
+    if path.is_symlink() and path.parent.resolve() == Path("/dev"):
+        return True  # /dev/stdout, also when it leads to a file
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False  # whoever writes hears what is wrong
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def atomic_write(path: Path, data: bytes, *, mode: int = 0o644) -> None:

@@ -150,3 +150,19 @@ def test_no_place_for_a_scratch_folder_is_said(error: OSError, kind: type, monke
         pass
     assert "/some/where" in str(caught.value)
     assert "TMPDIR" in str(caught.value)
+
+
+def test_a_device_or_a_pipe_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(OSError, match="not supported") as caught:
+            _fs.atomic_write(path, b"x")
+        assert isinstance(_fs.translate(caught.value, "cannot write", path), UsageError)
+    assert (pipe.is_fifo(), link.is_symlink(), sorted(tmp_path.iterdir())) == (True, True, [link, pipe])
+
+
+def test_the_standard_streams_keep_their_names() -> None:
+    assert _fs.is_special(Path("/dev/stdout"))
+    assert not _fs.is_special(Path("/dev/there-is-no-such-name"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -36,3 +37,10 @@ def test_that_nobody_tells_anything_is_an_error_when_the_grace_is_over(waiting: 
     suite = ET.fromstring(draw({"1.0.0-production": [result]}, waiting=waiting)).find("testsuite")
     assert suite is not None
     assert suite.get("errors") == errors
+
+
+def test_a_report_takes_no_devices_place(project: Project) -> None:
+    os.mkfifo(project.folder / "pipe")
+    done = project("run", "--junit", "pipe")
+    assert (done.code, "found: a device or a pipe" in done.err) == (2, True)
+    assert (project.folder / "pipe").is_fifo()
