@@ -16,6 +16,10 @@ from otagate.telemetry.model import BUCKET_S, Counts
 
 _BUCKET = timedelta(seconds=BUCKET_S)
 _HOUR = timedelta(hours=1)
+_TOLD = frozenset({"crash_rate", "error_rate", DEVICE_SUCCESS})
+"""Metrics whose bad devices are those that tell so."""
+_TOO_MANY_TO_BE_SILENT = 200
+"""From so many devices on, not one event of any is no health but a `statsUrl` that leads elsewhere."""
 
 
 class TelemetryMetrics:
@@ -73,6 +77,8 @@ class TelemetryMetrics:
         told = harmless(f"{name} from {found.asked}", 600)
         if not found.counts.devices:
             return Measurement(None, None, None, told, found.digest)
+        if metric in _TOLD:
+            _refuse_silence(metric, found.counts)
         counted = tally(metric, found.counts, query.over, self._spec.failures)
         newest = self._newest(asked, found.counts.newest_at)
         # A broken download is told at once, a good one when the app is opened again.
@@ -145,6 +151,25 @@ class TelemetryMetrics:
             return newest
         heard = any(_is_about(row, asked) for row in self._reader.active(asked.app, since))
         return since if heard else newest
+
+
+def _refuse_silence(metric: str, counts: Counts) -> None:
+    """Refuse devices that are known by their update checks alone: none of them could have told of a failure.
+
+    Plugins that tell no times (before 8.42) leave no trace of a download that went well; but of so many downloads some break.
+
+    Raises:
+        SourceError: Many devices run the release, and none has told an event.
+    """
+    told = (counts.network, counts.integrity, counts.boot, counts.refusal, counts.crashed, counts.errored, *counts.verify)
+    if counts.ran >= _TOO_MANY_TO_BE_SILENT and not any(told):
+        raise SourceError(
+            "devices run this release, and not one has told anything of it",
+            f"telemetry: {metric}",
+            expected="events on /stats: a download, a failure, a crash, an error",
+            found=f"{counts.ran} devices that are known by their update checks alone",
+            remedy="set `statsUrl` of the app to the update server's /stats (docs/self-hosting.md)",
+        )
 
 
 def _is_about(row: Active, asked: CountQuery) -> bool:

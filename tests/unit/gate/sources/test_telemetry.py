@@ -264,6 +264,35 @@ def test_who_is_on_the_way_matters_to_installs(metric: str, pending: int) -> Non
     assert read(Fake(counts), replace(QUERY, metric=metric)).pending == pending
 
 
+SILENT = Counts(devices=300, offered=300, success=290, pending=10, ran=290, newest_at=NEWEST)
+
+
+@pytest.mark.parametrize("metric", ["crash_rate", "error_rate", "device_success_rate"])
+def test_devices_that_only_ask_for_updates_are_no_healthy_ones(metric: str) -> None:
+    """``updateUrl`` was set and ``statsUrl`` forgotten: no crash, no failed install could ever arrive."""
+    with pytest.raises(SourceError, match="not one has told anything") as error:
+        read(Fake(SILENT), replace(QUERY, metric=metric))
+    assert "statsUrl" in str(error.value.remedy)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        replace(SILENT, ran=199, success=199),  # so few may have been lucky
+        replace(SILENT, verify=(1, *SILENT.verify[1:])),
+        replace(SILENT, network=1),
+        replace(SILENT, boot=1, crashed=1),
+        replace(SILENT, errored=1),
+    ],
+)
+def test_one_event_is_a_sign_of_life(counts: Counts) -> None:
+    assert read(Fake(counts)).total == counts.ran
+
+
+def test_completion_needs_no_event() -> None:
+    assert read(Fake(SILENT), replace(QUERY, metric="rollout_completion")).bad == 10
+
+
 def test_one_look_compares_once() -> None:
     fake = Fake(pairs=[PAIR])
     look = OneLook(fake)
