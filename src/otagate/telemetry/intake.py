@@ -156,9 +156,7 @@ class ThreadIntake:
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:
             group, is_last = self._gathered(first)
-            away = self._flush(group)
-            if away is not None:
-                is_last |= self._give_up(away)
+            is_last |= self._flush(group)
             if is_last:
                 return
 
@@ -176,31 +174,33 @@ class ThreadIntake:
             count += len(waiting.observations)
         return group, False
 
-    def _flush(self, group: list[Waiting]) -> OtagateError | None:
-        """Record a group; give what the database failed with when it is away."""
+    def _flush(self, group: list[Waiting]) -> bool:
+        """Record a group, and tell. When the database is away, those behind it are told so, too: it was waited for already.
+
+        Those are who came before anybody was told: whoever comes after may find the database back. Gives whether the end was
+        announced behind them.
+        """
         start = time.monotonic()
         salvaged = record_all(self._record, [waiting.observations for waiting in group])
         self._last_flush_s = time.monotonic() - start
         self._flush_s += self._last_flush_s
         self._flushes += 1
-        self._settle(group, salvaged.failures)
-        return salvaged.failures[0] if salvaged.is_away else None
+        away = salvaged.failures[0] if salvaged.is_away else None
+        behind, is_last = self._behind() if away is not None else ([], False)
+        self._settle([*group, *behind], [*salvaged.failures, *[away] * len(behind)])
+        return is_last
 
-    def _give_up(self, away: OtagateError) -> bool:
-        """Tell all who wait that the database is away: it was waited for already. Give whether the end was announced."""
+    def _behind(self) -> tuple[list[Waiting], bool]:
+        """Take all that wait, and whether the end was announced behind them."""
         group: list[Waiting] = []
-        is_last = False
-        while not is_last:
+        while True:
             try:
                 waiting = self._queue.get_nowait()
             except queue.Empty:
-                break
+                return group, False
             if waiting is None:
-                is_last = True
-            else:
-                group.append(waiting)
-        self._settle(group, [away] * len(group))
-        return is_last
+                return group, True
+            group.append(waiting)
 
     def _settle(self, group: list[Waiting], failures: Sequence[OtagateError | None]) -> None:
         for waiting, failure in zip(group, failures, strict=True):

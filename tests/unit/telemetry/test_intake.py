@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,6 +183,32 @@ def test_a_database_that_fails_and_recovers(gate: Gate, failure: Exception) -> N
 
         run(act)
     assert gate.devices_of() == 2
+
+
+def test_who_comes_after_somebody_was_told_finds_the_database_back(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    told_once = threading.Event()
+    real = ThreadIntake._tell
+
+    def tell(intake: ThreadIntake, *of: Any) -> None:
+        real(intake, *of)
+        if gate.failure is not None:
+            assert told_once.wait(20)  # a worker that the machine lets stand just after it has told
+
+    monkeypatch.setattr(ThreadIntake, "_tell", tell)
+    gate.failure = UnavailableError("full", "db")
+    with serving(ThreadIntake(gate)) as intake:
+
+        async def act() -> None:
+            with pytest.raises(UnavailableError):
+                await intake.durable([told(Mark.RAN, 1)])
+            again = asyncio.ensure_future(intake.durable([told(Mark.RAN, 1)]))
+            await asyncio.sleep(0)
+            gate.failure = None
+            told_once.set()
+            await again
+
+        run(act)
+    assert gate.devices_of() == 1
 
 
 def test_while_the_database_is_away_nobody_waits_for_more_than_one_try(gate: Gate) -> None:
