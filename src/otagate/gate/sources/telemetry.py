@@ -96,6 +96,8 @@ class TelemetryMetrics:
         told = harmless(f"{metric} beside {query.control} from {found.asked}", 600)
         if not whole.counts.devices:
             return Measurement(None, None, None, told, found.digest)
+        if metric in _TOLD:
+            _refuse_silence(metric, whole.counts)
         all_of_it = self._tally(metric, whole.counts)
         newest = self._newest(asked, whole.counts.newest_at)
         return Measurement(*all_of_it, newest, told, found.digest, rows=self._rows(metric, found))

@@ -275,6 +275,12 @@ def test_devices_that_only_ask_for_updates_are_no_healthy_ones(metric: str) -> N
     assert "statsUrl" in str(error.value.remedy)
 
 
+def test_nor_are_they_better_than_the_release_before() -> None:
+    compared = replace(QUERY, ask=Ask.CONTRAST, control="1.4.1")
+    with pytest.raises(SourceError, match="not one has told anything"):
+        read(Fake(SILENT), compared)
+
+
 @pytest.mark.parametrize(
     "counts",
     [
