@@ -59,6 +59,9 @@ VERBS: dict[str, str] = {
     "doctor": "find out what is wrong here, and what mends it",
 }
 
+_LOOKS = frozenset({"policy", "plan", "status", "history", "verify", "fleet", "metrics", "gate", "rehearse", "demo", "doctor"})
+"""Verbs that keep nothing, so that the same command begins anew."""
+
 
 def main() -> NoReturn:
     """Run with the process's own arguments, streams and environment, and exit.
@@ -93,7 +96,10 @@ def run_command(argv: Sequence[str], environ: Mapping[str, str], cwd: Path, stdo
         tell_failure_to_ci(error, environ, terminal)
         return error.exit_code
     except KeyboardInterrupt:
-        terminal.warn("interrupted; what was done is kept, and the same command goes on from there")
+        is_look = bool(argv) and argv[0] in _LOOKS
+        terminal.warn(
+            "interrupted" if is_look else "interrupted; what was done is kept, and the same command goes on from there"
+        )
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - a bug must not look like a gate's verdict, nor print secrets from frames
         terminal.bug(error)

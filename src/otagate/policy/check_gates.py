@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from typing import Any
+
 from otagate._text import harmless, nearest
 from otagate.policy.check_devices import counted_as
 from otagate.policy.check_phases import acts
@@ -10,6 +13,10 @@ from otagate.policy.check_sources import check_fit, check_sources
 from otagate.policy.defaults import DEFAULT_GATES, effective_gates, gates_of
 from otagate.policy.findings import Findings
 from otagate.policy.problems import YamlPath
+from otagate.policy.values import percent_text, share_of
+
+_HALF = Decimal("0.5")
+_RATES_OF_BAD = frozenset({"crash_rate", "error_rate"})
 
 
 def check_gates(findings: Findings) -> None:
@@ -22,9 +29,21 @@ def check_gates(findings: Findings) -> None:
             findings.warn(path, f"this is a metric of your own; did you mean '{near}'?")
         if isinstance(gate, dict):
             check_shape(findings, gate, effective_gates({name: gate})[name], path)
+            _check_sense(findings, name, gate)
     check_sources(findings)
     check_fit(findings, gates_of(findings))
     _check_sources_there(findings)
+
+
+def _check_sense(findings: Findings, name: str, gate: dict[str, Any]) -> None:
+    """Warn where good and bad devices are likely to be mixed up: such a gate passes nearly everything."""
+    most, least = share_of(gate.get("max")), share_of(gate.get("min"))
+    if most is not None and most > _HALF:
+        what = f"at most {percent_text(most)} of the devices may be *bad*: nearly every release passes"
+        findings.warn(("gates", name, "max"), what, remedy=f"did you mean `min: {percent_text(most)}`, good devices?")
+    if least is not None and least < _HALF and name in _RATES_OF_BAD:
+        what = f"only {percent_text(least)} of the devices have to be *good*: nearly every release passes"
+        findings.warn(("gates", name, "min"), what, remedy=f"did you mean `max: {percent_text(least)}`, bad devices?")
 
 
 def _check_sources_there(findings: Findings) -> None:

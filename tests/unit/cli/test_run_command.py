@@ -166,16 +166,16 @@ def test_an_awaited_approval_is_nine_only_when_asked_for(project: Project) -> No
     assert "internal" in project("status").out
 
 
-def test_an_interrupt_is_a_hundred_and_thirty(shared: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("verb", "said"), [("status", ""), ("run", "; what was done is kept, and the same command goes on from there")]
+)
+def test_an_interrupt_is_a_hundred_and_thirty(verb: str, said: str, shared: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_verb: str) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main, "build_parser", interrupted)
-    done = shared("status")
-    assert (done.code, done.err) == (
-        130,
-        "warning: interrupted; what was done is kept, and the same command goes on from there\n",
-    )
+    done = shared(verb)
+    assert (done.code, done.err) == (130, f"warning: interrupted{said}\n")
 
 
 # --- help -------------------------------------------------------------------------------------------------------------------

@@ -97,3 +97,19 @@ def test_numbers_and_splits_take_nothing_from_a_gate_of_devices(shape: dict[str,
 def test_a_contrast_keeps_what_says_nothing_of_the_limit() -> None:
     (built,) = build_gates({"crash_rate": {"max_increase": "50%"}}, None)
     assert (built.max, built.escalate, built.min_sample) == (None, None, 300)
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        ("device_success_rate: {max: 85%}", "did you mean `min: 85%`, good devices?"),
+        ("mine: {max: 98%, source: {file: x}}", "at most 98% of the devices may be *bad*"),
+        ("crash_rate: {min: 2%, escalate: null}", "did you mean `max: 2%`, bad devices?"),
+        ("mine: {max: 50%, source: {file: x}}", ""),
+        ("crash_rate: {min: 98%, escalate: null}", ""),
+        ("adoption_24h: {min: 30%, maturity: 24h}", ""),
+    ],
+)
+def test_good_and_bad_devices_that_were_mixed_up_are_pointed_out(gate: str, said: str, tmp_path: Path) -> None:
+    warnings = load(tmp_path, f"{TELEMETRY}gates: {{{gate}}}\n").warnings
+    assert [said in warning for warning in warnings if "nearly every release passes" in warning] == ([True] if said else [])
