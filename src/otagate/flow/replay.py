@@ -16,6 +16,8 @@ from otagate.rollout.looks import Looks
 from otagate.rollout.replay import Replay, replay, state_at
 from otagate.rollout.state import RolloutState
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -30,7 +32,7 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
 
     Args:
         workspace: Where, and the other policy.
-        rollout_id: Which rollout.
+        rollout_id: Which rollout; its release's version will do where that had only one.
         ask_again: Ask the sources about the windows of the looks, instead of using what they said then.
 
     Raises:
@@ -41,9 +43,10 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
     policy = workspace.policy
     if not policy.gates:
         raise UsageError("there are no gates to judge by", policy.file.name, remedy="add `gates`, or remove `gates: {}`")
-    stored = workspace.rollouts.load(rollout_id)
+    stored = workspace.rollouts.load(rollout_id) or workspace.rollouts.load(_of_version(workspace, rollout_id))
     if stored is None:
-        raise NotFoundError("there is no such rollout", harmless(rollout_id, 200), remedy="see `otagate history`")
+        raise VerificationError("the ledger tells of a rollout that is not there", harmless(rollout_id, 200))
+    rollout_id = stored.state.id
     looks = Looks(workspace.store.documents, policy.app).all(rollout_id)
     if not looks:
         raise NotFoundError(
@@ -55,6 +58,22 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
         raise VerificationError("the looks that were kept are those of another rollout", rollout_id)
     measured = _measured(workspace, stored.state, looks) if ask_again else None
     return Replayed(stored.state, replay(stored.state, looks, policy.gates, policy.judgement, measured))
+
+
+def _of_version(workspace: Workspace, name: str) -> str:
+    """Give the only rollout of a version, as the ledger tells it.
+
+    Raises:
+        NotFoundError: There is none, or there are several; the message names the newest rollouts.
+    """
+    started = [entry.data for entry in workspace.ledger.entries() if entry.kind == "rollout.started"]
+    known = [str(data.get("rollout")) for data in started if data.get("version") == name]
+    if len(known) == 1:
+        return known[0]
+    newest = known or [str(data.get("rollout")) for data in started[-_MOST_NAMED:]]
+    expected = f"one of {', '.join(harmless(one, 120) for one in newest)}" if newest else None
+    remedy = "see `otagate history --kind rollout.started`"
+    raise NotFoundError("there is no such rollout", harmless(name, 200), expected=expected, remedy=remedy)
 
 
 def _measured(workspace: Workspace, state: RolloutState, looks: Sequence[KeptLook]) -> list[Sequence[Reading]]:

@@ -178,3 +178,11 @@ def test_the_verb_replays_the_active_rollout_or_one_by_name(project: Project) ->
 def test_its_arguments() -> None:
     args = build_parser("gate").parse_args(["replay", "x", "--ask"])
     assert (args.action, args.rollout, args.ask, args.channel) == ("replay", "x", True, None)
+
+
+def test_a_version_names_its_only_rollout_and_others_are_listed(world: World) -> None:
+    played(world)
+    assert replay_rollout(by(world), "1.0.0", ask_again=False).state.id == ID
+    with pytest.raises(NotFoundError) as caught:
+        replay_rollout(by(world), "1.0.1", ask_again=False)
+    assert caught.value.expected == f"one of {ID}"

@@ -12,7 +12,7 @@ from otagate.errors import NotFoundError
 def add_replay(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-verb."""
     verb = verbs.add_parser("replay", help="judge a rollout again, look by look, by the policy as it is now")
-    verb.add_argument("rollout", nargs="?", metavar="ROLLOUT", help="its id (default: the active rollout)")
+    verb.add_argument("rollout", nargs="?", metavar="ROLLOUT", help="its id or version (default: the active rollout)")
     verb.add_argument("--channel", metavar="NAME", help="the rollout that holds this channel")
     verb.add_argument(
         "--ask", action="store_true", help="ask the sources about the same windows again, instead of using what they said then"
