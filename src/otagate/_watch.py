@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_CONNECTED = (".connect_tcp.complete", ".start_tls.complete")
+"""Behind what makes the connection: itself, or a proxy. **Source:** httpcore, "Trace"."""
+
 
 class Watch:
     """Ends a try that drips: a server that sends a byte now and then never runs into a read's own timeout."""
@@ -25,7 +28,7 @@ class Watch:
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Learn the socket when the connection stands; httpx's trace hook."""
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
+        if event.endswith(_CONNECTED):
             self._socket = info["return_value"].get_extra_info("socket")
 
     @contextmanager

@@ -27,13 +27,25 @@ def test_it_ends_what_does_not_end() -> None:
     assert watch.has_ended
 
 
-def test_it_takes_the_socket_of_the_newest_connection() -> None:
-    first, second = socket.socketpair()
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("connection.connect_tcp", "connection.start_tls"),
+        ("connection.connect_tcp", "proxy.start_tls"),
+        ("socks.connect_tcp", "socks.start_tls"),
+    ],
+)
+def test_it_takes_the_socket_of_the_newest_connection(before: str, after: str) -> None:
+    """Those through a proxy tell of themselves by other names."""
+    (first, far_first), (second, far_second) = socket.socketpair(), socket.socketpair()
     watch = Watch(60)
-    watch.trace("connection.connect_tcp.complete", {"return_value": Stream(first)})
-    watch.trace("connection.start_tls.complete", {"return_value": Stream(second)})
-    with first, second:
+    watch.trace(f"{before}.complete", {"return_value": Stream(first)})
+    watch.trace(f"{after}.complete", {"return_value": Stream(second)})
+    with first, second, far_first, far_second:
         watch._end()
+        far_first.send(b"x")
+        assert first.recv(1) == b"x"
+        second.setblocking(False)
         assert second.recv(1) == b""
         assert watch.has_ended
 
