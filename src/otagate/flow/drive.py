@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from otagate._text import harmless
-from otagate.errors import ConflictError, NotFoundError, OtagateError, UnavailableError
+from otagate.errors import ConflictError, NotFoundError, OtagateError, UnavailableError, VerificationError
 from otagate.flow.prepare import Shipment
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ReleaseRef
@@ -83,7 +83,10 @@ def _cohort(workspace: Workspace, channel: ChannelName) -> str | None:
     candidate = reading.state.candidate if reading else None
     if candidate is not None:
         return candidate.seed
-    last = workspace.rollouts.last(channel)
+    try:
+        last = workspace.rollouts.last(channel)
+    except VerificationError:
+        return None  # nothing but this hangs on what is over; if it holds the channel still, whoever makes room says so
     return last.state.seed if last is not None and last.state.stage is Stage.SUPERSEDED else None
 
 

@@ -130,7 +130,8 @@ def _before(state: RolloutState) -> RolloutState:
     """Give a rollout as it was before the intent that raises exposure."""
     enters = any(op.kind is OpKind.CLAIM for op in state.intent.ops) if state.intent else False
     if not enters:
-        return replace(state, intent=None, stage=Stage.SOAKING, step=state.step - 1)
+        # An amendment may have taken the weights below from the ramp.
+        return replace(state, intent=None, stage=Stage.SOAKING, step=max(0, state.step - 1))
     phase = state.phase - 1
     step = len(state.spec.track.phases[phase].ramp) - 1 if phase >= 0 else 0
     return replace(state, intent=None, stage=Stage.SOAKING, phase=phase, step=step)

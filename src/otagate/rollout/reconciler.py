@@ -82,12 +82,13 @@ class Reconciler:
         """Apply what a person asked for, at once; measures nothing.
 
         An unfinished intent is not finished first: stopping must not first expose more devices. The machine's commands
-        keep or replace it.
+        keep or replace it. One that is kept and must be looked at again is for the next reconcile.
         """
 
         def apply(stored: Stored) -> Outcome:
             now = self.effects.clock.now()
-            after = self._settle(self._save(stored, command(stored.state, now)))
+            after = self._save(stored, command(stored.state, now))
+            after = self._settle(after) if machine.undone(after.state, now) is None else self._tell(after)
             return Outcome(after.state, changed=after.state != stored.state)
 
         return self._try(rollout_id, apply)
@@ -182,15 +183,17 @@ class Reconciler:
         if stored.state.intent is not None:
             self._act(stored.state)
             stored = self._save(stored, machine.finish_intent(stored.state, self.effects.clock.now()))
-        if stored.state.events:
-            for event in stored.state.events:
-                self.ledger.append(event.kind, event.id, dict(event.data), event.at, since=event.at)
-            stored = self._save(stored, replace(stored.state, events=()))
+        stored = self._tell(stored)
         if stored.state.is_over:
             # Last of all: until here the claims are how an ended rollout with something left to do is found.
             for name in machine.claimed(stored.state):
                 self.effects.rollouts.release_claim(name, stored.state.id)
         return stored
+
+    def _tell(self, stored: Stored) -> Stored:
+        for event in stored.state.events:
+            self.ledger.append(event.kind, event.id, dict(event.data), event.at, since=event.at)
+        return self._save(stored, replace(stored.state, events=()))
 
     def _act(self, state: RolloutState) -> None:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from otagate.flow import actions, amending
 from otagate.flow.drive import drive_all
 from otagate.gate.judge import Look, Reading
 from otagate.model import ChannelName, Version, Weight
+from otagate.policy.model.policy import Policy
 from otagate.policy.model.tracks import BranchRule
 from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout import machine
@@ -206,6 +209,15 @@ def test_a_fix_ends_a_rollout_that_is_under_way_and_its_devices_come_first(world
     check_invariants(world)
 
 
+def test_a_damaged_record_of_what_is_over_keeps_no_release_from_being_shipped(world: World) -> None:
+    world.to_completion("0.9.0")
+    name = f"apps/{world.policy.app}/rollouts/0.9.0-production.json"
+    found = world.store.documents.read(name)
+    assert found is not None
+    world.store.documents.replace(name, b"{}", found.token)
+    assert world.run().state.stage is Stage.SOAKING
+
+
 def _start_on_stable(world: World) -> None:
     rules = (BranchRule("urgent/*", track="hotfix"), *world.policy.branches)
     calm = world.twin()
@@ -331,4 +343,24 @@ def test_what_was_decided_before_a_freeze_waits_for_its_end(world: World) -> Non
     world.clock.pass_(3 * DAY)
     world.reconcile()
     assert weight(world) == 5000
+    check_invariants(world)
+
+
+def hour_long(world: World) -> Policy:
+    return replace(world.policy, tracks={"production": track(phase("internal"), phase("stable", 5, 50, 100, soak=HOUR))})
+
+
+def frozen(world: World) -> Policy:
+    return replace(world.policy, windows=WindowsSpec(freezes=(Freeze("2026-11-20", "2026-12-20", "a fair"),)))
+
+
+@pytest.mark.parametrize(("later", "amended"), [(2 * DAY, hour_long), (timedelta(minutes=1), frozen)])
+def test_an_amendment_finishes_no_raise_unseen(later: timedelta, amended: Callable[[World], Policy], world: World) -> None:
+    killed_before_raising(world).clock.pass_(later)
+    world.devices.says = dict(BAD)
+    world.policy = amended(world)
+    amending.amend(world.process(), None, "in time").carry_out()
+    assert (weight(world), world.kinds()[-1]) == (500, "rollout.amended")
+    assert world.reconcile().state.stage is Stage.ROLLED_BACK
+    assert weight(world) == 0
     check_invariants(world)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from otagate.gate.judge import Demand, GateResult, LookKind, Verdict
+from otagate.model import Weight
 from otagate.policy.model.tracks import OnInsufficient
 from otagate.rollout import machine
 from otagate.rollout.state import Note, OpKind, RolloutState, Stage
@@ -365,6 +366,14 @@ def test_pausing_while_resuming_loses_nothing() -> None:
     resumed = machine.resume(finished(machine.pause(entering, "a", "ana", NOW), NOW), {}, "ana", NOW)
     again = machine.pause(resumed, "b", "ana", NOW)
     assert [str(op) for op in again.unfinished] == ops(entering)
+
+
+def test_what_was_seen_before_a_raise_stands_on_the_ramp_that_was_amended_since() -> None:
+    raising = machine.decide(at_weight(0), PASS, SOAK_OVER)
+    spec = replace(raising.spec, track=track(phase("stable", 50, 100)))
+    seen = machine.undone(machine.amend(raising, spec, "", "ana", NOW), SOAK_OVER + DAY)
+    assert seen is not None
+    assert (seen.step, seen.weight) == (0, Weight(5000))
 
 
 def test_a_rollout_that_exposed_nobody_yet_is_paused_without_touching_a_channel() -> None:
