@@ -62,7 +62,7 @@ def rehearsal_view(
 
 def _facts(scenario: Scenario) -> list[tuple[str, str]]:
     total = sum(scenario.follows.values()) or 1
-    shares = ", ".join(f"{name} {part / total:.0%}" for name, part in scenario.follows.items())
+    shares = ", ".join(f"{name} {_share(part / total)}" for name, part in scenario.follows.items())
     plan = scenario.faults
     network = scenario.network_failures if plan.network is None else plan.network
     people = [f"approvals after {span(scenario.approve_after)}"]
