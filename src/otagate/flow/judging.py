@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, Streak, Verdict, combine, count_gating, judge_all
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
+from otagate.gate.summary import is_lifted
 from otagate.model import FULL_WEIGHT, ChannelName, Version
 from otagate.policy.model.gates import Action, GateSpec, Judgement
 from otagate.rollout import machine
@@ -33,6 +34,7 @@ class Case:
         readings: What was measured.
         streaks: What gates on plain numbers remember.
         totals: The most devices that sources told of.
+        waived: Metrics whose failures somebody lifted for the rollout's present phase.
     """
 
     gates: tuple[GateSpec, ...]
@@ -43,6 +45,7 @@ class Case:
     readings: tuple[Reading, ...] = ()
     streaks: Mapping[str, Streak] = field(default_factory=dict)
     totals: Mapping[str, Total] = field(default_factory=dict)
+    waived: frozenset[str] = frozenset()
 
     def judged(self, now: datetime) -> tuple[GateResult, ...]:
         """Judge every gate that is shown."""
@@ -61,27 +64,30 @@ class Case:
         return self if self.subject is None else replace(self, subject=replace(self.subject, start=start))
 
 
-def overall(results: Sequence[GateResult]) -> Verdict:
-    """Give one verdict for all gates.
+def overall(results: Sequence[GateResult], waived: Collection[str] = ()) -> Verdict:
+    """Give one verdict for all gates, without those whose failures were ``waived``; ``warn`` when all were.
 
     It is the worst of what holds the rollout; else of what passed; and, where no gate may stop a rollout, of everything. What
     only alerts is never louder than a gate that passed.
     """
-    gating = [result for result in results if result.is_gating]
+    left = [result for result in results if not is_lifted(result, waived)]
+    if results and not left:
+        return Verdict.WARN
+    gating = [result for result in left if result.is_gating]
     held = [check.verdict for one in gating if one.holds for check in one.checks if check.action is not Action.ALERT]
     passed = [check.verdict for one in gating for check in one.checks if check.verdict.lets_through]
-    pool = held or passed or [result.verdict for result in results]
+    pool = held or passed or [result.verdict for result in left]
     return max(pool, key=lambda verdict: verdict.severity, default=Verdict.NO_DATA)
 
 
-def exit_code(results: Sequence[GateResult]) -> ExitCode:
+def exit_code(results: Sequence[GateResult], waived: Collection[str] = ()) -> ExitCode:
     """Give 0 for pass and warn, 4 where a rollout would pause or roll back, 6 for everything that is not decided.
 
     A fail that only alerts, or of a dry run, is reported with 0: no rollout would stop for it.
     """
-    if combine(results).action.stops:
+    if combine([result for result in results if not is_lifted(result, waived)]).action.stops:
         return ExitCode.GATE_FAILED
-    verdict = overall(results)
+    verdict = overall(results, waived)
     return ExitCode.DONE if verdict.lets_through or verdict is Verdict.FAIL else ExitCode.INCONCLUSIVE
 
 
@@ -145,7 +151,16 @@ def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None)
         control=state.control or None,
     )
     gating = count_gating(state.spec.gates)
-    return Case(state.gates, gating, state.spec.judgement, look, subject, streaks=state.streaks, totals=state.totals)
+    return Case(
+        state.gates,
+        gating,
+        state.spec.judgement,
+        look,
+        subject,
+        streaks=state.streaks,
+        totals=state.totals,
+        waived=state.waived,
+    )
 
 
 def of_release(workspace: Workspace, channel: ChannelName, release: Version, look: Look) -> Case:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from otagate.gate.verdict import Demand, GateResult, Verdict
@@ -46,3 +46,9 @@ def combine(results: Sequence[GateResult]) -> Summary:
         holding=tuple(one.metric for one in results if one.holds and not one.action.stops),
         warnings=tuple(one.metric for one in results if one.verdict is Verdict.WARN),
     )
+
+
+def is_lifted(result: GateResult, waived: Collection[str]) -> bool:
+    """Tell whether somebody waived all that a gate says or demands: all but a rollback by another limit than the main one."""
+    worse = [check for check in result.checks if check.demand is Demand.ROLLBACK and check.name != "limit"]
+    return result.metric in waived and not worse

@@ -10,6 +10,7 @@ from otagate._text import span
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import CheckKind, Demand, GateResult, Reading, Verdict, combine
 from otagate.gate.look import question
+from otagate.gate.summary import is_lifted
 from otagate.policy.model.gates import Evaluate
 from otagate.rollout._told import told
 from otagate.rollout.state import Note, RolloutState, Total
@@ -94,7 +95,7 @@ def lasting_trouble(state: RolloutState, results: Sequence[GateResult], now: dat
 
 def _latch(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:
     """Keep failures: later good numbers do not lift them. A waived metric may still escalate to a rollback."""
-    summary = combine([result for result in results if not _is_lifted(state, result)])
+    summary = combine([result for result in results if not is_lifted(result, state.waived)])
     for result in results:
         if result.metric not in summary.failed or not result.action.stops:
             continue
@@ -105,12 +106,6 @@ def _latch(state: RolloutState, results: Sequence[GateResult], now: datetime) ->
         state = replace(state, latched={**state.latched, result.metric: note})
         state = told(state, "gate.failed", now, metric=result.metric, action=result.action.value, reason=result.reason)
     return state
-
-
-def _is_lifted(state: RolloutState, result: GateResult) -> bool:
-    """Tell whether somebody waived what a gate demands: all but a rollback by another limit than the main one."""
-    worse = [check for check in result.checks if check.demand is Demand.ROLLBACK and check.name != "limit"]
-    return result.metric in state.waived and not worse
 
 
 def _alert(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:

@@ -10,19 +10,22 @@ from typing import Any
 
 import pytest
 
+from otagate.cli.render.blocks import Line
+from otagate.cli.render.gates import gate_eval_view
 from otagate.errors import ExitCode, UsageError
 from otagate.flow.judging import exit_code, find_gate, of_counts, of_release, of_rollout, overall
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, judge
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Version, Weight
-from otagate.policy.model.gates import Action, Evaluate, GateSpec, Judgement, Limit
+from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit
 from otagate.policy.model.tracks import PhaseSpec, TrackSpec
-from otagate.rollout.state import RolloutSpec, RolloutState, Stage
+from otagate.rollout.state import Note, RolloutSpec, RolloutState, Stage
 from support.world import World
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 START = NOW - timedelta(hours=6)
 CRASH = GateSpec("crash_rate", max=Decimal("0.02"))
+WORSE = replace(CRASH, escalate=Escalation(Decimal("0.1"), Action.ROLLBACK))
 SUCCESS = GateSpec("device_success_rate", min=Decimal("0.85"), target=Decimal("0.98"), action=Action.ROLLBACK, min_sample=30)
 ERRORS = GateSpec("error_rate", max=Decimal("0.005"), action=Action.ALERT)
 COMPLETION = GateSpec("rollout_completion", min=Decimal("0.95"), evaluate=Evaluate.PHASE_END)
@@ -181,3 +184,30 @@ def test_any_release_is_compared_with_the_one_that_its_channel_serves(
     case = of_release(world.process(), channel, Version(release), look)
     assert case.subject is not None
     assert (case.subject.control, case.look.has_control) == (control, control is not None)
+
+
+@pytest.mark.parametrize(
+    ("results", "waived", "verdict", "code", "deed"),
+    [
+        ([result(CRASH, 9, 100)], {"crash_rate"}, "warn", ExitCode.DONE, "go on"),
+        ([result(CRASH, 9, 100)], {"error_rate"}, "fail", ExitCode.GATE_FAILED, "pause"),
+        ([result(CRASH, 9, 100), result(SUCCESS, 1, 100)], {"crash_rate"}, "pass", ExitCode.DONE, "go on"),
+        ([result(CRASH, 9, 100), result(SUCCESS, 1, 9)], {"crash_rate"}, "insufficient", ExitCode.INCONCLUSIVE, "wait"),
+        ([result(SUCCESS, 90, 100)], {"device_success_rate"}, "warn", ExitCode.DONE, "go on"),
+        ([result(WORSE, 90, 100)], {"crash_rate"}, "fail", ExitCode.GATE_FAILED, "roll back"),
+    ],
+)
+def test_what_was_waived_is_no_reason_to_stop(
+    results: list[GateResult], waived: set[str], verdict: str, code: ExitCode, deed: str
+) -> None:
+    """``gate eval`` says what the next reconcile does: it goes on with what somebody has lifted."""
+    assert (overall(results, waived), exit_code(results, waived)) == (verdict, code)
+    head = gate_eval_view(results, overall(results, waived), [], waived)[0]
+    assert isinstance(head, Line)
+    assert head.text == f"{verdict}: a rollout would {deed}"
+
+
+def test_the_waivers_of_a_rollout_are_judged_with_it() -> None:
+    assert of_rollout(rollout(overrides={"crash_rate": Note(START, "known", "ana")}), NOW).waived == {"crash_rate"}
+    long_ago = START - timedelta(days=2)
+    assert of_rollout(rollout(overrides={"crash_rate": Note(long_ago, "for testers", "ana")}), NOW).waived == frozenset()

@@ -64,12 +64,14 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.flow.judging import exit_code, overall  # noqa: PLC0415 - see above
     from otagate.gate.evidence import evidence  # noqa: PLC0415 - see above
     from otagate.gate.judge import combine  # noqa: PLC0415 - see above
+    from otagate.gate.summary import is_lifted  # noqa: PLC0415 - see above
 
     now = env.clock.now()
     is_by_hand = args.bad is not None or args.total is not None
     case = _from_counts(args, env, now) if is_by_hand else _from_sources(args, env, now)
     results = case.judged(now)
-    verdict, summary, subject = overall(results), combine(results), case.subject
+    acting = [result for result in results if not is_lifted(result, case.waived)]
+    verdict, summary, subject = overall(results, case.waived), combine(acting), case.subject
     named = {"channel": subject.channel, "release": subject.release} if subject else {}
     data = {
         "verdict": verdict.value,
@@ -79,15 +81,17 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "channel": None,
         "release": None,
         **named,
+        "waived": sorted(case.waived),
         "gates": [evidence(result) for result in results],
     }
-    write_junit(args, env, {f"{named.get('channel', 'counts')} {named.get('release', '')}".strip(): results})
+    suite = f"{named.get('channel', 'counts')} {named.get('release', '')}".strip()
+    write_junit(args, env, {suite: results}, {suite: case.waived})
     outputs = {"verdict": verdict.value}
     if subject:
         outputs |= {"channel": subject.channel, "version": subject.release}
     looked = "interim" if case.look.kind is LookKind.INTERIM else "planned"
-    view = gate_eval_view(results, verdict, [*named.items(), ("look", looked)])
-    return Result("otagate/gate/v1", data, view, exit_code(results), outputs)
+    view = gate_eval_view(results, verdict, [*named.items(), ("look", looked)], case.waived)
+    return Result("otagate/gate/v1", data, view, exit_code(results, case.waived), outputs)
 
 
 def _from_counts(args: argparse.Namespace, env: CommandEnv, now: datetime) -> Case:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from otagate._text import harmless, span
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.gate.judge import Check, CheckKind, Demand, GateResult, Verdict, combine
+from otagate.gate.summary import is_lifted
 
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.WARN: Tone.WARN, Verdict.FAIL: Tone.BAD}
 _LIFTED = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE, Verdict.INSUFFICIENT})
@@ -16,19 +17,24 @@ _SMALLEST_SHOWN, _LARGEST_SHOWN = math.log(0.01), math.log(1e9)
 _EVIDENCE = ("gate", "e-value", "pauses at", "rolls back at", "valid at any look", "still needed", "window", "answer", "asked")
 
 
-def gate_eval_view(results: Sequence[GateResult], verdict: Verdict, facts: Sequence[tuple[str, str]]) -> list[Block]:
+def gate_eval_view(
+    results: Sequence[GateResult], verdict: Verdict, facts: Sequence[tuple[str, str]], waived: Collection[str] = ()
+) -> list[Block]:
     """Show what ``gate eval`` found.
 
     Args:
         results: The gates, judged.
         verdict: The one for all of them.
         facts: What was judged: names with values; empty values are left out.
+        waived: Metrics whose failures somebody lifted.
     """
-    summary = combine(results)
-    told = f"{verdict.value}: a rollout would {_deed(results)}"
-    pairs = (*facts, ("failed", ", ".join(summary.failed)), ("alerts", ", ".join(summary.alerts)))
+    acting = [result for result in results if not is_lifted(result, waived)]
+    summary = combine(acting)
+    told = f"{verdict.value}: a rollout would {_deed(acting)}"
+    failed, alerts = ", ".join(summary.failed), ", ".join(summary.alerts)
+    pairs = (*facts, ("failed", failed), ("alerts", alerts), ("waived", ", ".join(sorted(waived))))
     shown = tuple((name, value) for name, value in pairs if value)
-    return [Line(told, _TONES.get(verdict, Tone.WARN)), Facts(shown), *gate_view(results), *evidence_view(results)]
+    return [Line(told, _TONES.get(verdict, Tone.WARN)), Facts(shown), *gate_view(results, waived), *evidence_view(results)]
 
 
 def gate_view(results: Sequence[GateResult], waived: Collection[str] = ()) -> list[Block]:
