@@ -18,8 +18,9 @@ from support.served_process import Served, served
 
 pytestmark = pytest.mark.integration
 DEVICE = "12345678-0000-4000-8000-00000000000a"
+OTHER_DEVICE = "12345678-0000-4000-8000-00000000000b"
 LIMITS = ("--app", APP, "--all-channels")
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,15 @@ def test_figures_need_a_token_for_everything(server: Served, shell: Shell) -> No
     assert [answer.status_code for answer in answers] == [401, 200]
 
 
-def test_all_of_it_is_in_the_audit(shell: Shell) -> None:
+def test_all_of_it_is_in_the_audit(server: Served, shell: Shell) -> None:
+    verbs = ("--verb", "device-write", "--verb", "device-read", "--verb", "metrics")
+    token = shell.environ["OTAGATE_SERVER_TOKEN"] = shell("token", "create", "--name", "a", *verbs, *LIMITS).out.strip()
+    for words in (("set", OTHER_DEVICE, "--channel", "beta"), ("get", OTHER_DEVICE), ("unset", OTHER_DEVICE)):
+        shell.device(*words)
+    with server.client() as client:
+        query = {"app": APP, "since": "2026-01-01T00:00:00Z"}
+        assert client.get("/api/v1/in-use", params=query, headers={"Authorization": token}).status_code == 200
+    assert shell("token", "revoke", token[4:16]).code == 0
     assert shell("token", "audit", "--verify").code == 0
     kinds = [entry["kind"] for entry in shell("token", "audit", "--limit", "1000", "--format", "json").json["entries"]]
     assert {"token.created", "token.revoked", "device.set", "device.read", "device.unset", "metrics.in_use"} <= set(kinds)
