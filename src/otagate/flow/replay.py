@@ -46,8 +46,7 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
     stored = workspace.rollouts.load(rollout_id) or workspace.rollouts.load(_of_version(workspace, rollout_id))
     if stored is None:
         raise VerificationError("the ledger tells of a rollout that is not there", harmless(rollout_id, 200))
-    rollout_id = stored.state.id
-    looks = Looks(workspace.store.documents, policy.app).all(rollout_id)
+    looks = Looks(workspace.store.documents, policy.app).all(rollout_id := stored.state.id)
     if not looks:
         raise NotFoundError(
             "no look at this rollout was kept, so there is nothing to judge again",

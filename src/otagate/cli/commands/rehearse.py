@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from otagate.flow.rehearse.model import Rehearsed, Scenario
+    from otagate.policy.model.gates import GateSpec
     from otagate.policy.model.policy import Policy
 
 HELP = "see what a policy does with a bad release, on virtual phones: weeks in seconds"
@@ -93,7 +94,6 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     from otagate.cli.render.rehearsal import rehearsal_data, rehearsal_view  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.rehearse.many import rehearse_many, summarise  # noqa: PLC0415 - likewise
     from otagate.flow.rehearse.stage import rehearsed_gates  # noqa: PLC0415 - likewise
-    from otagate.flow.untold import untold  # noqa: PLC0415 - likewise
     from otagate.policy.model.sources import TelemetrySpec  # noqa: PLC0415 - likewise
 
     scenario, notes = _scenario(args, env, policy)
@@ -103,15 +103,20 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     runs = rehearse_many(policy, scenario, seeds, jobs=jobs, on_done=lambda done: env.progress("rehearsals", done, count))
     gates, left_out = rehearsed_gates(policy, TelemetrySpec(), scenario.assumed)
     summary, absent = summarise(runs), [gate.metric for gate in left_out]
-    silent = [text for version in scenario.plugins for text in untold(gates, version).values()]
-    notes += silent[:_MOST_SILENT] + ([f"and {len(silent) - _MOST_SILENT} more of the kind"] if silent[_MOST_SILENT:] else [])
-    notes += too_few(policy, scenario, runs[0]) if count == 1 else []
+    notes += [*_silent(scenario, gates), *(too_few(policy, scenario, runs[0]) if count == 1 else [])]
     if chart is not None:
         _draw(chart, runs[0], scenario)
         notes.append(f"chart: {harmless(str(chart), 400)}")
     data = {**rehearsal_data(scenario, runs, summary, absent), "expected": args.expect, "notes": notes}
     code = ExitCode.GATE_FAILED if _is_unexpected(runs, args.expect) else ExitCode.DONE
     return Result("otagate/rehearsal/v1", data, rehearsal_view(scenario, runs, summary, absent, notes), code)
+
+
+def _silent(scenario: Scenario, gates: Sequence[GateSpec]) -> list[str]:
+    from otagate.flow.untold import untold  # noqa: PLC0415 - only this verb pays for it
+
+    said = [text for version in scenario.plugins for text in untold(gates, version).values()]
+    return said[:_MOST_SILENT] + ([f"and {len(said) - _MOST_SILENT} more of the kind"] if said[_MOST_SILENT:] else [])
 
 
 def check_server_extra() -> None:
