@@ -1,7 +1,7 @@
 """What is observed of a device, as values that can be merged in any order, any number of times. Pure.
 
-A device's row only ever gains: marks are joined by OR, instants by minimum. So events may arrive late, twice or in another
-order, at several servers, and the row ends the same. What a row counts for (:attr:`Progress.outcome` and the rest) is a
+A device's row only ever gains: marks are joined by OR, instants by minimum or maximum. So events may arrive late, twice or in
+another order, at several servers, and the row ends the same. What a row counts for (:attr:`Progress.outcome` and the rest) is a
 function of the row; counters move by the difference between what it counted for before and after.
 """
 
