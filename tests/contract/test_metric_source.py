@@ -189,7 +189,7 @@ class ServerWorld:
         return json.dumps(body).encode()
 
     def counting(self, bad: int, total: int) -> MetricSource:
-        return self._counts(Counts(devices=total, ran=total, crashed=bad, newest_at=NEWEST))
+        return self._counts(Counts(devices=total, ran=total, crashed=bad, network=1, newest_at=NEWEST))
 
     def absent(self) -> MetricSource:
         return self._counts(Counts())
@@ -201,7 +201,7 @@ class ServerWorld:
         def respond(request: BaseHTTPRequestHandler, _: bytes) -> None:
             told = parse_qs(urlsplit(request.path).query)["release"]
             total = fingerprint("".join(told))
-            send(request, self._document(Counts(devices=total, ran=total, newest_at=NEWEST)))
+            send(request, self._document(Counts(devices=total, ran=total, network=1, newest_at=NEWEST)))
 
         return self._source(respond)
 
