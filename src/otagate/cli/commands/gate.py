@@ -74,9 +74,15 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     verdict, summary, subject = overall(results, case.waived), combine(acting), case.subject
     named = {"channel": subject.channel, "release": subject.release} if subject else {}
     data = {
-        **{"verdict": verdict.value, "action": summary.action.value, "look": case.look.kind.value, "at": to_text(now)},
-        **{"channel": None, "release": None, **named},
-        **{"waived": sorted(case.waived), "gates": [evidence(result) for result in results]},
+        "verdict": verdict.value,
+        "action": summary.action.value,
+        "look": case.look.kind.value,
+        "at": to_text(now),
+        "channel": None,
+        "release": None,
+        **named,
+        "waived": sorted(case.waived),
+        "gates": [evidence(result) for result in results],
     }
     suite = f"{named.get('channel', 'counts')} {named.get('release', '')}".strip()
     write_junit(args, env, {suite: results}, {suite: case.waived})
