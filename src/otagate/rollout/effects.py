@@ -12,7 +12,7 @@ from otagate.errors import ConflictError, OtagateError
 from otagate.model import AppId, ChannelName, ChannelState, ReleaseRef, Weight
 from otagate.release.repository import Releases
 from otagate.rollout.repository import Rollouts
-from otagate.rollout.state import Op, OpKind, RolloutState
+from otagate.rollout.state import Op, OpKind, RolloutState, Stage
 
 _TRIES = 5
 """How often a channel move is decided anew after somebody else moved the channel in between."""
@@ -59,7 +59,7 @@ class Effects:
         """Refuse to go on with an intent that was replaced: a slow machine must not undo what was decided after it.
 
         Called between reading what is to be changed and the swap. Whoever replaced the intent changes the same document, so
-        that either this check or the swap sees it.
+        that either this check or the swap sees it; or finds nothing there to change (:meth:`_take_back`).
         """
         if not self.is_current(state):
             raise ConflictError("somebody else decided anew meanwhile", state.id, remedy="run the command again")
@@ -72,6 +72,19 @@ class Effects:
             return after
 
         self._move(name, fenced)
+
+    def _take_back(self, state: RolloutState, name: ChannelName) -> None:
+        """Take back what was offered while somebody ended or lowered the rollout: they looked before it was there.
+
+        A rollback and a pause change the channel in any case, so that the swap fails; dropping and lowering may find nothing
+        to change.
+        """
+        stored = self.rollouts.load(state.id)
+        now = stored.state if stored is not None else state
+        if now.stage in {Stage.ABORTED, Stage.SUPERSEDED}:
+            self._move(name, lambda channel: transitions.drop(channel, state.release))
+        elif now.phase == state.phase and now.step < state.step:
+            self._move(name, lambda channel: transitions.lower(channel, state.release, now.weight))
 
     def _do(self, state: RolloutState, op: Op) -> None:
         match op.kind:
@@ -87,6 +100,7 @@ class Effects:
                 weight = op.weight
                 if weight is not None:
                     self._change(state, op.channel, lambda channel: _offer(channel, state, weight))
+                    self._take_back(state, op.channel)
             case OpKind.SETTLE:
                 self._change(state, op.channel, lambda channel: transitions.settle(channel, state.release))
             case OpKind.LOWER:

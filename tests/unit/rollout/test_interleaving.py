@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from otagate.errors import ConflictError
-from otagate.flow import actions
-from otagate.model import ChannelName
+from otagate.errors import ConflictError, UsageError
+from otagate.flow import actions, amending
+from otagate.flow.drive import start
+from otagate.flow.prepare import prepare
+from otagate.flow.publish import publish
+from otagate.model import ChannelName, Version, Weight
 from otagate.rollout import machine
 from otagate.rollout.state import RolloutState, Stage
 from support.meddler import meddled
@@ -32,6 +35,17 @@ def pause(world: World) -> object:
 
 def roll_back(world: World) -> object:
     return actions.rollback(world.process(), ChannelName("stable"), None, "bad").carry_out()
+
+
+def abort(world: World) -> object:
+    return amending.abort(world.process(), None, "enough").carry_out()
+
+
+def lower(world: World) -> object:
+    try:
+        return amending.lower(world.process(), None, Weight(500), "slower").carry_out()
+    except UsageError:
+        return "it was not raised yet"
 
 
 def replace_by_fix(world: World) -> object:
@@ -147,6 +161,14 @@ STOPS = {
             == {"stable": None, "candidate": None, "paused": False, "previous": [], "blocked": ["1.0.0"]}
         ),
     ),
+    "abort": Stop(
+        abort,
+        lambda world, state: state.stage is Stage.ABORTED and shown(world.channel("stable"))["candidate"] is None,  # type: ignore[index]
+    ),
+    "lower": Stop(
+        lower,
+        lambda world, state: shown(world.channel("stable"))["candidate"] == ("1.0.0", state.weight.bps),  # type: ignore[index]
+    ),
     "superseded by a fix": Stop(
         replace_by_fix,
         lambda world, state: (
@@ -163,6 +185,39 @@ def test_what_a_person_stops_stays_stopped_whatever_a_slow_machine_was_doing(nam
     stop = STOPS[name]
     for at, twin in interleave(soaked(tmp_path), reconcile, stop.other):
         assert stop.holds(twin, twin.state()), (at, shown(twin.channel("stable")), twin.state().stage)
+
+
+def begun(folder: Path) -> World:
+    """Give a world whose channel serves a release, and a rollout of the next that was started and offered nothing yet."""
+    world = World(folder, spec=RAMP)
+    world.to_completion("0.9.0")
+    here = world.process()
+    shipment = prepare(here, version=Version("1.0.0"))
+    start(here, shipment, publish(here, shipment, world.work).ref)
+    return world
+
+
+def entering(folder: Path) -> World:
+    """Give a world whose rollout is about to come to a channel that does not exist yet."""
+    return soaked(folder, TWO)
+
+
+def supersede(world: World) -> object:
+    """Have it superseded by a fix that is killed before it offers anything."""
+    return world.process().reconciler.command(ID, lambda state, now: machine.supersede(state, "1.0.1-production", "", now))
+
+
+@pytest.mark.parametrize("end", [abort, supersede])
+@pytest.mark.parametrize(("make", "channel"), [(begun, "stable"), (entering, "beta")])
+def test_what_was_ended_is_not_offered_by_a_slow_machine(
+    make: Callable[[Path], World], channel: str, end: Callable[[World], object], tmp_path: Path
+) -> None:
+    pairs = interleave(make(tmp_path), reconcile, end)
+    for at, twin in pairs:
+        left = shown(twin.channel(channel))
+        assert twin.state().is_over, at
+        assert left is None or left["candidate"] is None, at
+    assert len(pairs) >= 10
 
 
 def test_a_slow_pause_does_not_undo_a_rollback(tmp_path: Path) -> None:
