@@ -58,7 +58,13 @@ def installed(project: Project, *argv: str) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def test_a_dry_run_touches_nothing_and_lists_what_the_run_removes(published: Project) -> None:
+def test_a_dry_run_lists_what_the_run_removes_and_what_went_can_come_again(published: Project) -> None:
+    check_removal(published)
+    check_coming_again(published)
+    check_words(published)
+
+
+def check_removal(published: Project) -> None:
     (published.folder / "in-use.txt").write_text("1.0.8\n\n1.0.9\n")
     before, names = tree(published.folder), blobs(published)
     dry = installed(published, "prune", "--dry-run", "--in-use", "in-use.txt", "--format", "json", *NOW_GOES)
@@ -82,7 +88,7 @@ def test_a_dry_run_touches_nothing_and_lists_what_the_run_removes(published: Pro
     assert "release.pruned" in published("history").out
 
 
-def test_a_pruned_version_can_be_published_again(published: Project) -> None:
+def check_coming_again(published: Project) -> None:
     published.next_release("1.0.1")
     gone = blobs(published)
     assert published("promote", "--channel", "live", "--release", "1.0.1").code == 3
@@ -91,7 +97,7 @@ def test_a_pruned_version_can_be_published_again(published: Project) -> None:
     assert published("promote", "--channel", "live", "--release", "1.0.1").code == 0
 
 
-def test_people_read_what_went(published: Project) -> None:
+def check_words(published: Project) -> None:
     said = published("prune", *NOW_GOES)
     assert said.code == 0, said.err
     # Two that devices ran a moment ago, and one that was rolled back and is never served again.

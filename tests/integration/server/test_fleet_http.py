@@ -36,9 +36,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> ServedApp:
     return made
 
 
-@pytest.fixture(scope="module")
-def server(app: ServedApp, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpdateServer]:
-    database = f"sqlite:///{tmp_path_factory.mktemp('data')}/telemetry.db"
+@pytest.fixture
+def server(app: ServedApp, tmp_path: Path) -> Iterator[UpdateServer]:
+    database = f"sqlite:///{tmp_path}/telemetry.db"
     with serving(app, database, *NO_RATES, "--poll", "200ms") as running:
         yield running
 
