@@ -155,6 +155,12 @@ class Check:
         """The exact share of bad devices, or None without data."""
         return Fraction(self.bad, self.total) if self.total and self.bad is not None else None
 
+    @property
+    def is_above(self) -> bool:
+        """Whether, for a share, there are enough devices and more of them are bad than the limit allows."""
+        share = self.estimate
+        return self.kind is CheckKind.SHARE and not self.missing and share is not None and share > Fraction(self.threshold)
+
 
 @dataclass(frozen=True, slots=True)
 class GateResult:

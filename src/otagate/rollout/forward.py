@@ -109,10 +109,12 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
         return state
     if any(result.holding.verdict is not Verdict.INSUFFICIENT for result in held):
         return state  # no data, stale and error have graces of their own
-    relapsed = [result for result in held if question(result.metric, result.holding.name) in state.passed]
+    passed = [result for result in held if question(result.metric, result.holding.name) in state.passed]
+    if passed and closed(state, now):
+        return state  # what they say in a freeze does not matter yet; what they say when a weight may rise does
+    relapsed = [result for result in passed if result.holding.is_above]
     if relapsed:
-        # What they say in a freeze does not matter yet; what they say when a weight may rise does.
-        return state if closed(state, now) else _relapse(state, relapsed, phase.max_wait, now)
+        return _relapse(state, relapsed, phase.max_wait, now)
     names = ", ".join(result.metric for result in held)
     if phase.on_insufficient is OnInsufficient.PASS_IF_ZERO_BAD and all(result.has_zero_bad for result in held):
         return _approve_by_rule(state, phase.name, names, now)

@@ -153,6 +153,18 @@ def test_what_is_above_its_limit_again_goes_no_further_and_pauses_in_the_end(tmp
     assert "gate.failed" in world.kinds()
 
 
+def test_what_passed_and_has_a_few_devices_less_now_has_too_few_and_has_not_failed(tmp_path: Path) -> None:
+    """Late revisions move totals. Without a bad device there is nothing that a person would have to waive."""
+    world = World(tmp_path, spec=track(phase("stable", 5, 100, on_insufficient=OnInsufficient.PASS_IF_ZERO_BAD)))
+    world.devices.says = {"crash_rate": (0, 310), "success": (0, 20)}
+    world.run()
+    world.clock.pass_(DAY)
+    assert world.reconcile().waiting_for.startswith("success: 0 of 20")
+    world.devices.says = {"crash_rate": (0, 290), "success": (0, 31)}
+    outcome = look_until(world, lambda outcome: outcome.changed)
+    assert (outcome.state.latched, [*outcome.state.approvals]) == ({}, ["insufficient:stable:0"])
+
+
 def test_weeks_of_looks_in_a_freeze_are_no_weeks_of_planned_looks(tmp_path: Path) -> None:
     """The soak ends in a freeze. What the devices say when it is over decides, not the worst moment meanwhile."""
     world = World(tmp_path, spec=RAMP, gates=[INSTALLS], windows=WINTER)
