@@ -1,4 +1,4 @@
-"""Reading telemetry through an update server's ``/api/v1``; docs/gates.md lists the requests."""
+"""Reading telemetry through an update server's ``/api/v1``; the server's ``/openapi.json`` lists the requests."""
 
 from __future__ import annotations
 
