@@ -8,6 +8,7 @@ from otagate._clock import to_text
 from otagate._text import harmless, span
 from otagate.errors import OtagateError
 from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
+from otagate.gate.sources._silence import is_silent, refuse_silence
 from otagate.gate.sources.telemetry_interface import Compared, Counted, TelemetryReader
 from otagate.policy.model.sources import TelemetrySource
 from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse
@@ -18,8 +19,6 @@ _BUCKET = timedelta(seconds=BUCKET_S)
 _HOUR = timedelta(hours=1)
 _TOLD = frozenset({"crash_rate", "error_rate", DEVICE_SUCCESS})
 """Metrics whose bad devices are those that tell so."""
-_TOO_MANY_TO_BE_SILENT = 200
-"""From so many devices on, not one event of any is no health but a `statsUrl` that leads elsewhere."""
 
 
 class TelemetryMetrics:
@@ -77,13 +76,16 @@ class TelemetryMetrics:
         told = harmless(f"{name} from {found.asked}", 600)
         if not found.counts.devices:
             return Measurement(None, None, None, told, found.digest)
-        if metric in _TOLD:
-            _refuse_silence(metric, found.counts)
+        self._refuse_silence(metric, found.counts, asked)
         counted = tally(metric, found.counts, query.over, self._spec.failures)
         newest = self._newest(asked, found.counts.newest_at)
         # A broken download is told at once, a good one when the app is opened again.
         pending = found.counts.pending if metric == DEVICE_SUCCESS else 0
         return Measurement(counted.bad, counted.total, newest, told, found.digest, pending=pending)
+
+    def _refuse_silence(self, metric: str, counts: Counts, asked: CountQuery) -> None:
+        if metric in _TOLD and is_silent(counts):
+            refuse_silence(metric, counts, self._reader.plugins(asked.app, asked.start))
 
     def _contrast(self, metric: str, query: MetricQuery) -> Measurement:
         """Give all devices of the release, and by hour and kind those that have company of the control's."""
@@ -96,8 +98,7 @@ class TelemetryMetrics:
         told = harmless(f"{metric} beside {query.control} from {found.asked}", 600)
         if not whole.counts.devices:
             return Measurement(None, None, None, told, found.digest)
-        if metric in _TOLD:
-            _refuse_silence(metric, whole.counts)
+        self._refuse_silence(metric, whole.counts, asked)
         all_of_it = self._tally(metric, whole.counts)
         newest = self._newest(asked, whole.counts.newest_at)
         return Measurement(*all_of_it, newest, told, found.digest, rows=self._rows(metric, found))
@@ -153,25 +154,6 @@ class TelemetryMetrics:
             return newest
         heard = any(_is_about(row, asked) for row in self._reader.active(asked.app, since))
         return since if heard else newest
-
-
-def _refuse_silence(metric: str, counts: Counts) -> None:
-    """Refuse devices that are known by their update checks alone: none of them could have told of a failure.
-
-    Plugins that tell no times (before 8.42) leave no trace of a download that went well; but of so many downloads some break.
-
-    Raises:
-        SourceError: Many devices run the release, and none has told an event.
-    """
-    told = (counts.network, counts.integrity, counts.boot, counts.refusal, counts.crashed, counts.errored, *counts.verify)
-    if counts.ran >= _TOO_MANY_TO_BE_SILENT and not any(told):
-        raise SourceError(
-            "devices run this release, and not one has told anything of it",
-            f"telemetry: {metric}",
-            expected="events on /stats: a download, a failure, a crash, an error",
-            found=f"{counts.ran} devices that are known by their update checks alone",
-            remedy="set `statsUrl` of the app to the update server's /stats (docs/self-hosting.md)",
-        )
 
 
 def _is_about(row: Active, asked: CountQuery) -> bool:

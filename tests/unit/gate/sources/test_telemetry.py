@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from otagate.errors import UnavailableError
+from otagate.fleet import generations
 from otagate.gate.interface import Ask, ContrastRow, Measurement, MetricQuery, SourceError
 from otagate.gate.judge import Look, LookKind, Verdict, judge
 from otagate.gate.measure import Subject, measure
+from otagate.gate.sources import _silence
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources.registry import open_sources
 from otagate.gate.sources.telemetry import OneLook, TelemetryMetrics, floor
@@ -51,6 +53,7 @@ class Fake:
     error: Exception | None = None
     pairs: Sequence[SideBySide] = ()
     compared: list[str] = field(default_factory=list)
+    uses: list[PluginUse] = field(default_factory=lambda: [PluginUse("stable", "8.42.0", 3)])
 
     def side_by_side(self, query: CountQuery, control: str) -> Compared:
         self.compared.append(control)
@@ -73,7 +76,7 @@ class Fake:
         return [Heard(since, "stable", 3)]
 
     def plugins(self, app: str, since: datetime) -> list[PluginUse]:
-        return [PluginUse("stable", "8.1.0", 3)]
+        return self.uses
 
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
         return frozenset({"1.4.2"})
@@ -175,7 +178,7 @@ def test_one_look_asks_each_question_once() -> None:
     assert look.releases("a", START, NOW) == ["1.4.2"]
     assert look.in_use("a", START) == {"1.4.2"}
     assert look.heard("a", START) == [Heard(START, "stable", 3)]
-    assert look.plugins("a", START) == [PluginUse("stable", "8.1.0", 3)]
+    assert look.plugins("a", START) == [PluginUse("stable", "8.42.0", 3)]
 
 
 CONTRAST = replace(QUERY, ask=Ask.CONTRAST, control="1.4.1")
@@ -293,6 +296,27 @@ def test_nor_are_they_better_than_the_release_before() -> None:
 )
 def test_one_event_is_a_sign_of_life(counts: Counts) -> None:
     assert read(Fake(counts)).total == counts.ran
+
+
+@pytest.mark.parametrize(
+    "uses",
+    [
+        [PluginUse("stable", "8.41.9", 300)],
+        [PluginUse("stable", "4.9.0", 300), PluginUse("stable", "", 9), PluginUse("stable", "other", 9)],
+        [PluginUse("stable", "7.50.0", 200), PluginUse("stable", "8.42.0", 400)],  # 193 of those that run it would tell
+        [],
+    ],
+)
+def test_older_plugins_are_silent_when_all_is_well(uses: list[PluginUse]) -> None:
+    fake = Fake(SILENT)
+    fake.uses = uses
+    assert read(fake).total == SILENT.ran
+
+
+def test_since_when_every_download_leaves_a_trace() -> None:
+    assert generations.SINCE["batches"] == _silence.TELLS_TIMES
+    for version, tells in (("8.42.0", True), ("9.0.0", True), ("7.50.1", True), ("7.50.0", False), ("8.51", True)):
+        assert _silence._tells_times(version) is tells
 
 
 def test_completion_needs_no_event() -> None:
