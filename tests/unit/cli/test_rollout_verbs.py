@@ -64,6 +64,16 @@ def test_status_tells_a_monitor_when_nobody_reconciles(most: str, code: int, pro
     assert ("is the schedule of `otagate reconcile` running?" in done.out) is (code == 7)
 
 
+def test_status_points_out_what_no_gate_can_stop(project: Project) -> None:
+    assert project("run").code == 0
+    assert project("status", "--format", "json").json["unwatched"] == []
+    assert project("promote", "--channel", "nightly", "--release", "1.0.0", "--weight", "20%").code == 0
+    assert project("status", "--format", "json").json["unwatched"] == ["nightly"]
+    assert "1.0.0 is offered to 20% of nightly and no rollout watches it" in project("status").out
+    assert project("rollback", "--channel", "nightly").code == 0
+    assert project("status", "--format", "json").json["unwatched"] == []
+
+
 def test_reconcile_all_is_reconcile(project: Project) -> None:
     assert project("run").code == 0
     done = project("reconcile", "--all", "--format", "json").json

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from otagate._bucket_url import place_of
 from otagate._text import harmless, span
+from otagate.channel.interface import ChannelReading
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
             text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
             view.append(Line(text, Tone.WARN))
+    unwatched = _unwatched(readings, [stored.state for stored in rollouts])
+    view += [Line(text, Tone.WARN) for text in unwatched.values()]
     if workspace.policy.mirrors:
         env.note("asking the mirrors (a minute or more, when one does not answer)")
     lags = workspace.mirrors.glance(readings)
@@ -77,10 +81,26 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "channels": [channel_data(reading, now) for reading in readings],
         "rollouts": [rollout_data(stored.state) for stored in rollouts],
         "late": [state.id for state in late],
+        "unwatched": list(unwatched),
         "mirrors": [lag_data(lag) for lag in lags],
         "outputs": flat,
     }
     return Result("otagate/status/v1", data, view, ExitCode.UNAVAILABLE if late else ExitCode.DONE, flat)
+
+
+def _unwatched(readings: Sequence[ChannelReading], active: Sequence[RolloutState]) -> dict[str, str]:
+    """Give, by channel, a word on each candidate that no rollout looks after: `promote --weight` offers one by hand."""
+    watched = {(name, state.release) for state in active for name in state.exposed}
+    found = {}
+    for reading in readings:
+        candidate, name = reading.state.candidate, reading.state.name
+        if candidate is not None and (name, candidate.release) not in watched:
+            version = candidate.release.version
+            found[str(name)] = (
+                f"{version} is offered to {candidate.weight} of {name} and no rollout watches it, so no gate stops it: "
+                f"otagate promote --channel {name} --release {version}, or take it off: otagate rollback --channel {name}"
+            )
+    return found
 
 
 def _age(state: RolloutState, now: datetime) -> timedelta:
