@@ -156,13 +156,31 @@ def test_markdown_escapes_every_text() -> None:
     ]
     assert markdown.draw(view) == (
         "### a \\<b\\> \\`c\\`\n\n"
-        "⚠️ \\!\\[x\\](http://e) \\@team \\#1  \nnext\n\n"
+        "⚠️ \\!\\[x\\](http:<!-- -->//e) \\@<!-- -->team \\#<!-- -->1  \nnext\n\n"
         "✅ fine\n\n❌ bad\n\n"
         "|  |  |\n| --- | --- |\n| a\\|b | c d |\n\n"
         "| h |\n| --- |\n| \\~x\\~ |\n\n"
         "- \\*i\\*\n\n1. n\n\n"
         "````sh\na ``` b\n````\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("GET https://m.example/a_b?c=1&d", r"GET https:<!-- -->//m.example/a\_b?c=1\&d"),
+        ("see www.evil.example", "see www<!-- -->.evil.example"),
+        ("me@evil.example, o/r#12 and # 12", r"me\@<!-- -->evil.example, o/r\#<!-- -->12 and \# 12"),
+        ("- a list", r"\- a list"),
+        ("===", r"\==="),
+        ("12. a list", r"12\. a list"),
+        ("1.0.0 is paused", "1.0.0 is paused"),
+        ("    code", "code"),
+    ],
+)
+def test_markdown_makes_no_links_mentions_or_lists_of_texts(text: str, drawn: str) -> None:
+    assert markdown.draw([Line(text)]) == f"{drawn}\n"
+    assert markdown.draw([Items((text,))]) == f"- {drawn}\n"
 
 
 def test_lines_of_a_block_are_the_same_everywhere() -> None:
