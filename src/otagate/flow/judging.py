@@ -13,9 +13,9 @@ from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, Streak, Verdict, combine, count_gating, judge_all
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
-from otagate.gate.summary import is_lifted
+from otagate.gate.summary import is_lifted, overall
 from otagate.model import FULL_WEIGHT, ChannelName, Version
-from otagate.policy.model.gates import Action, GateSpec, Judgement
+from otagate.policy.model.gates import GateSpec, Judgement
 from otagate.rollout import machine
 from otagate.rollout.memory import believable
 from otagate.rollout.state import RolloutState, Total
@@ -62,22 +62,6 @@ class Case:
     def starting(self, start: datetime) -> Case:
         """Give the same case over a window that begins at another instant."""
         return self if self.subject is None else replace(self, subject=replace(self.subject, start=start))
-
-
-def overall(results: Sequence[GateResult], waived: Collection[str] = ()) -> Verdict:
-    """Give one verdict for all gates, without those whose failures were ``waived``; ``warn`` when all were.
-
-    It is the worst of what holds the rollout; else of what passed; and, where no gate may stop a rollout, of everything. What
-    only alerts is never louder than a gate that passed.
-    """
-    left = [result for result in results if not is_lifted(result, waived)]
-    if results and not left:
-        return Verdict.WARN
-    gating = [result for result in left if result.is_gating]
-    held = [check.verdict for one in gating if one.holds for check in one.checks if check.action is not Action.ALERT]
-    passed = [check.verdict for one in gating for check in one.checks if check.verdict.lets_through]
-    pool = held or passed or [result.verdict for result in left]
-    return max(pool, key=lambda verdict: verdict.severity, default=Verdict.NO_DATA)
 
 
 def exit_code(results: Sequence[GateResult], waived: Collection[str] = ()) -> ExitCode:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from otagate.gate.verdict import Demand, GateResult, Verdict
+from otagate.policy.model.gates import Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,19 @@ def is_lifted(result: GateResult, waived: Collection[str]) -> bool:
     """Tell whether somebody waived all that a gate says or demands: all but a rollback by another limit than the main one."""
     worse = [check for check in result.checks if check.demand is Demand.ROLLBACK and check.name != "limit"]
     return result.metric in waived and not worse
+
+
+def overall(results: Sequence[GateResult], waived: Collection[str] = ()) -> Verdict:
+    """Give one verdict for all gates, without those whose failures were ``waived``; ``warn`` when all were.
+
+    It is the worst of what holds the rollout; else of what passed; and, where no gate may stop a rollout, of everything. What
+    only alerts is never louder than a gate that passed.
+    """
+    left = [result for result in results if not is_lifted(result, waived)]
+    if results and not left:
+        return Verdict.WARN
+    gating = [result for result in left if result.is_gating]
+    held = [check.verdict for one in gating if one.holds for check in one.checks if check.action is not Action.ALERT]
+    passed = [check.verdict for one in gating for check in one.checks if check.verdict.lets_through]
+    pool = held or passed or [result.verdict for result in left]
+    return max(pool, key=lambda verdict: verdict.severity, default=Verdict.NO_DATA)

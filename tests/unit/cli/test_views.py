@@ -18,7 +18,7 @@ from otagate.cli.render.views import (
     rollout_data,
     rollout_view,
 )
-from otagate.gate.judge import Verdict
+from otagate.gate.judge import Demand, GateResult, Verdict
 from otagate.model import Candidate, ChannelName, ChannelState, Version, Weight
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import Note, Stage
@@ -97,11 +97,24 @@ def test_before_the_first_phase_there_is_no_channel_to_name() -> None:
     assert "channel" not in "\n".join(line for block in rollout_view(state) for line in human.plain(block))
 
 
-def test_the_worst_verdict_speaks_for_all() -> None:
+def test_the_worst_verdict_that_holds_speaks_for_all() -> None:
     order = ["fail", "error", "no_data", "stale", "insufficient", "inconclusive", "warn", "pass"]
     for at, worst in enumerate(order):
-        results = [result("a", Verdict(name)) for name in order[at:]]
+        results = [result("a", Verdict(name), holds=not Verdict(name).lets_through) for name in order[at:]]
         assert outputs(fresh(), results)["verdict"] == worst
+
+
+@pytest.mark.parametrize(
+    ("other", "waived"),
+    [
+        (replace(result("speed", Verdict.FAIL, is_gating=False), is_dry_run=True), ()),
+        (result("errors", Verdict.FAIL, Demand.ALERT, is_gating=False), ()),
+        (result("crashes", Verdict.FAIL, Demand.PAUSE, holds=True), ("crashes",)),
+    ],
+    ids=["dry-run", "alert", "waived"],
+)
+def test_a_job_is_not_told_that_the_gates_failed_by_what_stops_nothing(other: GateResult, waived: tuple[str, ...]) -> None:
+    assert outputs(fresh(), [*PASS, other], waived)["verdict"] == "pass"
 
 
 def test_gates_are_shown_with_their_evidence() -> None:

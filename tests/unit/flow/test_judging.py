@@ -13,9 +13,10 @@ import pytest
 from otagate.cli.render.blocks import Line
 from otagate.cli.render.gates import gate_eval_view
 from otagate.errors import ExitCode, UsageError
-from otagate.flow.judging import exit_code, find_gate, of_counts, of_release, of_rollout, overall
+from otagate.flow.judging import exit_code, find_gate, of_counts, of_release, of_rollout
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, judge
+from otagate.gate.summary import overall
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Version, Weight
 from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit
 from otagate.policy.model.tracks import PhaseSpec, TrackSpec

@@ -61,10 +61,10 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         return run_replay(args, env)
     # Only a verb that judges pays for what judging needs.
     from otagate.cli.render.gates import gate_eval_view  # noqa: PLC0415 - see above
-    from otagate.flow.judging import exit_code, overall  # noqa: PLC0415 - see above
+    from otagate.flow.judging import exit_code  # noqa: PLC0415 - see above
     from otagate.gate.evidence import evidence  # noqa: PLC0415 - see above
     from otagate.gate.judge import combine  # noqa: PLC0415 - see above
-    from otagate.gate.summary import is_lifted  # noqa: PLC0415 - see above
+    from otagate.gate.summary import is_lifted, overall  # noqa: PLC0415 - see above
 
     now = env.clock.now()
     is_by_hand = args.bad is not None or args.total is not None

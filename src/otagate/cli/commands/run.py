@@ -59,7 +59,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         outcome = _ship(workspace, shipment, build=not args.no_build, wait=waiting(args.wait))
     release = workspace.releases.resolve(outcome.state.release).release
     flat = {
-        **outputs(outcome.state, outcome.results),
+        **outputs(outcome.state, outcome.results, outcome.waived),
         "bundle-url": workspace.store.blobs.url(release.sealed.blob),
         "checksum": str(release.bundle.archive),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,8 @@ from otagate.channel.interface import ChannelReading
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.cli.render.gates import evidence_view, gate_view
 from otagate.gate.evidence import evidence
-from otagate.gate.judge import GateResult, Verdict
+from otagate.gate.judge import GateResult
+from otagate.gate.summary import overall
 from otagate.model import ReleaseRef
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
@@ -161,31 +162,17 @@ def channel_view(reading: ChannelReading, now: datetime) -> list[Block]:
     return [channel_rows([reading], now)]
 
 
-def outputs(state: RolloutState, results: Sequence[GateResult] = ()) -> dict[str, str]:
-    """Give the flat values for a CI job."""
+def outputs(state: RolloutState, results: Sequence[GateResult] = (), waived: Collection[str] = ()) -> dict[str, str]:
+    """Give the flat values for a CI job; the verdict is the one that ``gate eval`` gives for all gates."""
     phase = state.current
-    worst = min((result.verdict for result in results), key=_badness, default=None)
     return {
         "version": str(state.release.version),
         "release": str(state.release.statement),
         "state": state.stage.value,
         "channel": str(phase.channel) if phase else "",
         "weight": str(state.weight),
-        "verdict": worst.value if worst else "",
+        "verdict": overall(results, waived).value if results else "",
     }
-
-
-def _badness(verdict: Verdict) -> int:
-    order = [
-        Verdict.FAIL,
-        Verdict.ERROR,
-        Verdict.NO_DATA,
-        Verdict.STALE,
-        Verdict.INSUFFICIENT,
-        Verdict.INCONCLUSIVE,
-        Verdict.WARN,
-    ]
-    return order.index(verdict) if verdict in order else len(order)
 
 
 def _ref(ref: ReleaseRef | None) -> dict[str, str] | None:

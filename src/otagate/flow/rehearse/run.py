@@ -14,7 +14,6 @@ from otagate.errors import OtagateError
 from otagate.fleet.diary import Fact
 from otagate.flow import actions
 from otagate.flow.drive import drive
-from otagate.flow.judging import overall
 from otagate.flow.refresh import due, refresh
 from otagate.flow.rehearse.assumed import is_any_beyond
 from otagate.flow.rehearse.model import Ending, Rehearsed, Sample, Scenario, Stop
@@ -22,6 +21,7 @@ from otagate.flow.rehearse.seam import Countdown, Killed, Turns
 from otagate.flow.rehearse.stage import UNDER_TEST, make_stage
 from otagate.flow.rehearse.told import ending_of, moments_of
 from otagate.flow.rehearse.world import RehearsalWorld, is_out
+from otagate.gate.summary import overall
 from otagate.policy.model.policy import Policy
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import RolloutState, Stage
