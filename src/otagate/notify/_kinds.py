@@ -62,6 +62,10 @@ def _at(said: Said) -> str:
     return f" at {_where(said)}" if said("weight") and said("channel") else ""
 
 
+def _taken(said: Said) -> str:
+    return f"down to {_where(said)}" if said("weight") else f"off {said('channel', 'its channel')}"
+
+
 def _goes_back(said: Said) -> str:
     channels = said("channels")
     served = f"; {channels} {'serve' if ', ' in channels else 'serves'} the release before it again" if channels else ""
@@ -121,6 +125,11 @@ KINDS: dict[str, Kind] = {
         Level.INFO,
         lambda said: f"{said.subject} is superseded",
         lambda said: f"The rollout of {said.subject} is over{said.because()}",
+    ),
+    "rollout.taken_back": Kind(
+        Level.WARNING,
+        lambda said: f"{said.subject} is taken {_taken(said)}",
+        lambda said: f"{said.subject} was taken {_taken(said)}{said.because()}",
     ),
     "rollout.completed": Kind(
         Level.GOOD,

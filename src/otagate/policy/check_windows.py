@@ -31,6 +31,7 @@ EVENTS = (
     "rollout.rolled_back",
     "rollout.started",
     "rollout.superseded",
+    "rollout.taken_back",
 )
 """Events that are known by name; a glob that matches none of them is most often a slip of the keyboard."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from otagate._text import harmless
-from otagate.errors import ConflictError, VerificationError
+from otagate.errors import ConflictError, UsageError, VerificationError
 from otagate.model import AppId, ChannelName
 from otagate.rollout._sound import unsound
 from otagate.rollout.codec import decode, encode
@@ -95,11 +95,40 @@ class Rollouts:
         stored = self.load(holder) if holder else None
         return None if stored is None or stored.state.is_over else stored
 
-    def last(self, channel: ChannelName) -> Stored | None:
-        """Give the rollout that has a channel or had it last, whatever became of it; None when there was none."""
+    def recent(self, channel: ChannelName) -> tuple[Stored, ...]:
+        """Give the rollouts that a channel's claim names, whatever became of them: who has it, and who had it before."""
         claim = self._claim(channel)
         found = (self.load(name) for name in (_claimant(claim), _last(claim)) if name)
-        return next((stored for stored in found if stored is not None), None)
+        return tuple(stored for stored in found if stored is not None)
+
+    def has_claimed(self, channel: ChannelName, rollout_id: str) -> bool:
+        """Tell whether a rollout holds a channel. A claim that cannot be read keeps nobody from stopping: then it does."""
+        try:
+            return _claimant(self._claim(channel)) == rollout_id
+        except VerificationError:
+            return True
+
+    def is_anothers(self, channel: ChannelName, rollout_id: str) -> bool:
+        """Tell whether another active rollout holds a channel; not when what says so cannot be read."""
+        try:
+            holder = self.holder(channel)
+        except VerificationError:
+            return False
+        return holder is not None and holder.state.id != rollout_id
+
+    def channels(self) -> list[ChannelName]:
+        """Give every channel that was ever claimed, sorted. What is no claim's document is passed over."""
+        prefix, found = f"apps/{self._app}/active/", []
+        for key in self._documents.keys(prefix):
+            try:
+                found.append(ChannelName(key.removeprefix(prefix).removesuffix(".json")))
+            except UsageError:
+                continue  # somebody's stray file
+        return sorted(found, key=str)
+
+    def last(self, channel: ChannelName) -> Stored | None:
+        """Give the rollout that has a channel or had it last, whatever became of it; None when there was none."""
+        return next(iter(self.recent(channel)), None)
 
     def claim(self, channel: ChannelName, rollout_id: str, still: Callable[[], None] = lambda: None) -> None:
         """Take a channel for a rollout; fine when it has it already.

@@ -74,6 +74,24 @@ def test_status_points_out_what_no_gate_can_stop(project: Project) -> None:
     assert project("status", "--format", "json").json["unwatched"] == []
 
 
+def test_reconcile_takes_off_what_an_ended_rollout_left_offered(project: Project) -> None:
+    assert project("run").code == 0
+    pointer = project.store / "apps/com.example.app/channels/internal.json"
+    offered = pointer.read_bytes()
+    assert project("abort", "--reason", "enough").code == 0
+    pointer.write_bytes(offered)  # as a machine leaves it that offered it late, and was killed
+    what = "take 1.0.0 off internal: 1.0.0-production, which offered it, is aborted"
+    seen = project("status", "--format", "json").json
+    assert (seen["leftovers"], seen["unwatched"]) == ([what], [])
+    assert f"the next `otagate reconcile` will {what}" in project("status").out
+    assert what in project("reconcile", "--dry-run").out
+    assert pointer.read_bytes() == offered
+    done = project("reconcile", "--format", "json").json
+    assert (done["taken_back"], done["failed"]) == ([what.replace("take ", "took ")], {})
+    assert project("status", "--format", "json").json["channels"][0]["candidate"] is None
+    assert "no rollout is active: nothing to do" in project("reconcile").out
+
+
 def test_reconcile_all_is_reconcile(project: Project) -> None:
     assert project("run").code == 0
     done = project("reconcile", "--all", "--format", "json").json

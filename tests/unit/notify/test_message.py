@@ -47,6 +47,8 @@ def made(kind: str, /, **data: Any) -> Any:
         ("rollout.rolled_back", ROLLOUT, "bad", "1.4.2 is rolled back", "1.4.2 is rolled back; it had not reached a channel."),
         ("rollout.aborted", {**ROLLOUT, "actor": "ana"}, "warning", "1.4.2 is aborted", "The rollout of 1.4.2 was aborted by ana."),
         ("rollout.amended", {**ROLLOUT, "reason": "longer soak"}, "info", "1.4.2: its rollout was amended", "The rollout of 1.4.2 goes on by the policy as it is now, amended: longer soak."),
+        ("rollout.taken_back", {**ROLLOUT, "weight": "", "channel": "beta", "reason": "late"}, "warning", "1.4.2 is taken off beta", "1.4.2 was taken off beta: late."),
+        ("rollout.taken_back", {**ROLLOUT, "weight": "5%", "channel": "beta", "reason": "late"}, "warning", "1.4.2 is taken down to 5% of beta", "1.4.2 was taken down to 5% of beta: late."),
         ("rollout.superseded", {**ROLLOUT, "reason": "superseded by 1.4.3-production"}, "info", "1.4.2 is superseded", "The rollout of 1.4.2 is over: superseded by 1.4.3-production."),
         ("rollout.completed", {**ROLLOUT, "reason": "every phase was passed"}, "good", "1.4.2 is complete", "The rollout of 1.4.2 is complete: every phase was passed."),
         ("gate.failed", {**ROLLOUT, "metric": "crash_rate", "action": "pause", "reason": "9% of 400"}, "bad", "1.4.2 fails crash_rate", "The gate crash_rate of 1.4.2 failed, which means pause: 9% of 400."),

@@ -15,12 +15,13 @@ from otagate.cli.render.blocks import Block, Line, Tone
 from otagate.cli.render.plans import plan_data, plan_view
 from otagate.cli.render.views import outcome_data, outcome_view, outputs
 from otagate.errors import ExitCode, OtagateError, UsageError
+from otagate.flow import leftovers
 from otagate.flow.drive import drive_all
 from otagate.flow.foresee import foresee
 from otagate.flow.outcome import exit_code
 from otagate.flow.publish import refuse_forks
 from otagate.flow.refresh import Refreshed, due, refresh, refresh_steps
-from otagate.flow.select import check_channel, readable_rollouts
+from otagate.flow.select import channel_names, check_channel, readable_rollouts
 from otagate.flow.store_clock import refuse_skew
 from otagate.flow.telling import telling
 from otagate.flow.workspace import Workspace
@@ -53,15 +54,17 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         check_channel(workspace, name)
     holder = workspace.rollouts.holder(name) if name else None
     found, damaged = ([holder] if holder else [], {}) if name else readable_rollouts(workspace)
+    left = leftovers.find(workspace, [name] if name else channel_names(workspace))
     if args.dry_run:
-        return _foreseen(workspace, [stored.state for stored in found], damaged)
+        return _foreseen(workspace, [stored.state for stored in found], damaged, left)
     refuse_forks(workspace)
     refuse_skew(workspace)
     wait = waiting(args.wait)
     with telling(workspace):
+        taken, stuck = leftovers.take_back(workspace, left)
         ids = [stored.state.id for stored in found]
         driven = drive_all(workspace, ids, wait=wait, on_step=lambda outcome: say_step(workspace, outcome, wait))
-        failed: dict[str, OtagateError] = {**driven.failed, **damaged}
+        failed: dict[str, OtagateError] = {**stuck, **driven.failed, **damaged}
         try:
             refreshed = refresh(workspace, due(workspace))
         except OtagateError as error:
@@ -71,24 +74,33 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         workspace.mirrors.follow_all()
         workspace.edge.follow_all()
         workspace.edge.warn()
-    if len(failed) + len(refreshed.failed) == 1 and not driven.outcomes and not refreshed.channels:
+    if len(failed) + len(refreshed.failed) == 1 and not (driven.outcomes or refreshed.channels or taken):
         raise next(iter([*failed.values(), *refreshed.failed.values()]))
     outcomes = list(driven.outcomes.values())
-    return with_junit(_told(outcomes, failed, refreshed, detailed=args.detailed_exitcode), args, env, outcomes)
+    return with_junit(_told(outcomes, taken, failed, refreshed, detailed=args.detailed_exitcode), args, env, outcomes)
 
 
-def _told(outcomes: Sequence[Outcome], failed: Mapping[str, OtagateError], refreshed: Refreshed, *, detailed: bool) -> Result:
+def _told(
+    outcomes: Sequence[Outcome],
+    taken: Sequence[leftovers.Leftover],
+    failed: Mapping[str, OtagateError],
+    refreshed: Refreshed,
+    *,
+    detailed: bool,
+) -> Result:
     unsigned = refreshed.failed
-    view: list[Block] = [block for outcome in outcomes for block in outcome_view(outcome)]
+    view: list[Block] = [Line(left.done, Tone.WARN) for left in taken]
+    view += [block for outcome in outcomes for block in outcome_view(outcome)]
     view += [Line(f"{rollout} could not be reconciled: {error}", Tone.BAD) for rollout, error in failed.items()]
     view += [Line(f"signed the pointer of {channel} anew") for channel in refreshed.channels]
     view += [Line(f"{pointer} could not be signed anew: {error}", Tone.BAD) for pointer, error in unsigned.items()]
     codes = [exit_code(outcome.state, detailed=detailed) for outcome in outcomes]
     codes += [error.exit_code for error in (*failed.values(), *unsigned.values())]
-    flat = outputs(outcomes[0].state, outcomes[0].results) if len(outcomes) == 1 else {}
+    flat = outputs(outcomes[0].state, outcomes[0].results, outcomes[0].waived) if len(outcomes) == 1 else {}
     data = {
         "rollouts": [outcome_data(outcome) for outcome in outcomes],
         "failed": {place: error.what for place, error in [*failed.items(), *unsigned.items()]},
+        "taken_back": [left.done for left in taken],
         "refreshed": [str(channel) for channel in refreshed.channels],
         "outputs": flat,
     }
@@ -101,10 +113,15 @@ def _told(outcomes: Sequence[Outcome], failed: Mapping[str, OtagateError], refre
     )
 
 
-def _foreseen(workspace: Workspace, states: Sequence[RolloutState], damaged: Mapping[str, OtagateError]) -> Result:
+def _foreseen(
+    workspace: Workspace,
+    states: Sequence[RolloutState],
+    damaged: Mapping[str, OtagateError],
+    left: Sequence[leftovers.Leftover],
+) -> Result:
     found = due(workspace)
     failed = {**damaged, **found.damaged}
-    plan = foresee(workspace, states, refresh_steps(found.readings))
+    plan = foresee(workspace, states, (*leftovers.steps(left), *refresh_steps(found.readings)))
     plan = replace(plan, notes=(*plan.notes, *(f"{place} cannot be read: {error}" for place, error in failed.items())))
     code = max((error.exit_code for error in failed.values()), key=_severity, default=ExitCode.DONE)
     return Result("otagate/plan/v1", plan_data(plan), plan_view(plan, dry_run=True), code)

@@ -15,6 +15,7 @@ from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.mirrors import lag_data, lag_view
 from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
 from otagate.errors import ExitCode, UsageError
+from otagate.flow import leftovers
 from otagate.flow.select import active_rollouts, channel_names, check_channel
 from otagate.policy.model.policy import Policy
 from otagate.policy.values import duration
@@ -57,8 +58,11 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
             text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
             view.append(Line(text, Tone.WARN))
-    unwatched = _unwatched(readings, [stored.state for stored in rollouts])
-    view += [Line(text, Tone.WARN) for text in unwatched.values()]
+    left = leftovers.find(workspace, names)
+    unwatched = _unwatched(readings, [stored.state for stored in rollouts], left)
+    view += [
+        Line(text, Tone.WARN) for text in (*(f"the next `otagate reconcile` will {one}" for one in left), *unwatched.values())
+    ]
     if workspace.policy.mirrors:
         env.note("asking the mirrors (a minute or more, when one does not answer)")
     lags = workspace.mirrors.glance(readings)
@@ -82,15 +86,19 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "rollouts": [rollout_data(stored.state) for stored in rollouts],
         "late": [state.id for state in late],
         "unwatched": list(unwatched),
+        "leftovers": [str(one) for one in left],
         "mirrors": [lag_data(lag) for lag in lags],
         "outputs": flat,
     }
     return Result("otagate/status/v1", data, view, ExitCode.UNAVAILABLE if late else ExitCode.DONE, flat)
 
 
-def _unwatched(readings: Sequence[ChannelReading], active: Sequence[RolloutState]) -> dict[str, str]:
+def _unwatched(
+    readings: Sequence[ChannelReading], active: Sequence[RolloutState], left: Sequence[leftovers.Leftover]
+) -> dict[str, str]:
     """Give, by channel, a word on each candidate that no rollout looks after: `promote --weight` offers one by hand."""
     watched = {(name, state.release) for state in active for name in state.exposed}
+    watched |= {(one.reading.state.name, one.rollout.release) for one in left}
     found = {}
     for reading in readings:
         candidate, name = reading.state.candidate, reading.state.name

@@ -1,0 +1,230 @@
+"""What a slow machine that was killed left offered is taken off by the next reconcile, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from otagate.channel import transitions
+from otagate.errors import ConflictError, UnavailableError, UsageError
+from otagate.flow import actions, amending, leftovers
+from otagate.flow.drive import start
+from otagate.flow.prepare import prepare
+from otagate.flow.publish import publish
+from otagate.flow.select import channel_names
+from otagate.flow.workspace import Workspace
+from otagate.model import ChannelName, Version, Weight
+from otagate.rollout import machine
+from otagate.rollout.state import Stage
+from otagate.store.interface import Store
+from support.meddler import meddled
+from support.world import DAY, HOUR, World, check_invariants, phase, shown, track
+
+ID = "1.0.0-production"
+RAMP = track(phase("stable", 5, 50, 100))
+STABLE = ChannelName("stable")
+
+
+EVERY = 1 if os.environ.get("OTAGATE_TEST_SCHEDULES") == "all" else 7
+"""Of the pairs of an interruption and a kill, so many make one that is tried."""
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of it runs any more."""
+
+
+def begun(folder: Path) -> World:
+    """Give a world whose channel serves a release, and a rollout of the next that was started and offered nothing yet."""
+    world = World(folder, spec=RAMP)
+    world.to_completion("0.9.0")
+    here = world.process()
+    shipment = prepare(here, version=Version("1.0.0"))
+    start(here, shipment, publish(here, shipment, world.work).ref)
+    return world
+
+
+def soaked(folder: Path) -> World:
+    """Give a world whose rollout is about to be raised to 50 %."""
+    world = World(folder, spec=RAMP)
+    world.run()
+    world.clock.pass_(DAY)
+    return world
+
+
+def abort(world: World) -> None:
+    amending.abort(world.process(), None, "enough").carry_out()
+
+
+def supersede(world: World) -> None:
+    world.process().reconciler.command(ID, lambda state, now: machine.supersede(state, "1.0.1-production", "", now))
+
+
+def lower(world: World) -> None:
+    try:
+        amending.lower(world.process(), None, Weight(500), "slower").carry_out()
+    except UsageError:
+        return  # it was not raised yet
+
+
+def reconcile_all(workspace: Workspace) -> list[leftovers.Leftover]:
+    """Do what the verb does before it judges."""
+    done, failed = leftovers.take_back(workspace, leftovers.find(workspace, channel_names(workspace)))
+    assert failed == {}
+    return done
+
+
+def _through(world: World, store: Store) -> None:
+    world.process(store).reconciler.reconcile(ID)
+
+
+def killed_late(world: World, other: Callable[[World], None], at: int, dies: int) -> World:
+    """Let a reconcile be overtaken by ``other`` before its operation ``at``, and killed before its operation ``dies``."""
+
+    def die() -> None:
+        raise Killed
+
+    twin = world.twin()
+    store, _ = meddled(twin.store, at, lambda: other(twin))
+    store, _ = meddled(store, dies, die)
+    with suppress(Killed, ConflictError):
+        _through(twin, store)
+    return twin
+
+
+@pytest.mark.parametrize(("make", "other"), [(begun, abort), (begun, supersede), (soaked, lower)])
+def test_whatever_a_killed_machine_left_offered_the_next_reconcile_takes_off(
+    make: Callable[[Path], World], other: Callable[[World], None], tmp_path: Path
+) -> None:
+    world = make(tmp_path)
+    probe = world.twin()
+    store, counted = meddled(probe.store)
+    _through(probe, store)
+    left = 0
+    for at in range(counted.count):
+        for dies in range(at + 1 + at % EVERY, counted.count + 4, EVERY):
+            twin = killed_late(world, other, at, dies)
+            done = reconcile_all(twin.process())
+            left += len(done)
+            state, channel = twin.state(), twin.channel("stable")
+            assert channel is not None
+            if state.intent is None and not state.unfinished:
+                wanted = None if state.is_terminal else (state.release, state.weight)
+                found = channel.candidate and (channel.candidate.release, channel.candidate.weight)
+                assert found == wanted, (at, dies)
+            assert reconcile_all(twin.process()) == [], "once"
+            told = [entry.data for entry in twin.ledger() if entry.kind == "rollout.taken_back"]
+            assert [data["rollout"] for data in told] == [ID] * len(done), (at, dies)
+            check_invariants(twin)
+    assert left > 0, "no kill left anything: this test tests nothing"
+
+
+def aborted_with_an_offer(folder: Path) -> World:
+    """Give a world in which a killed machine left an aborted release at 5 % of ``stable``."""
+    world = begun(folder)
+    state = world.state()
+    abort(world)
+    effects = world.process().reconciler.effects
+    effects.move(STABLE, lambda channel: transitions.offer(channel, state.release, Weight(500), state.seed))
+    return world
+
+
+def test_it_says_what_it_does_and_did(tmp_path: Path) -> None:
+    world = aborted_with_an_offer(tmp_path)
+    here = world.process()
+    found = leftovers.find(here, [STABLE])
+    assert [str(one) for one in found] == [f"take 1.0.0 off stable: {ID}, which offered it, is aborted"]
+    assert [step.title for step in leftovers.steps(found)] == [str(found[0])]
+    assert [one.done for one in reconcile_all(here)] == [f"took 1.0.0 off stable: {ID}, which offered it, is aborted"]
+    assert shown(world.channel("stable")) == {
+        "stable": "0.9.0",
+        "candidate": None,
+        "paused": False,
+        "previous": [],
+        "blocked": [],
+    }
+    assert world.ledger()[-1].data == {
+        "rollout": ID,
+        "version": "1.0.0",
+        "channel": "stable",
+        "reason": "it was offered after the rollout was aborted",
+        "actor": "ana",
+    }
+
+
+def test_a_raise_after_a_lowering_is_lowered(tmp_path: Path) -> None:
+    world = soaked(tmp_path)
+    world.reconcile()
+    raised = world.channel("stable")
+    lower(world)
+    effects = world.process().reconciler.effects
+    assert raised is not None
+    state = world.state()
+    effects.move(STABLE, lambda channel: transitions.offer(channel, state.release, Weight(5000), state.seed))
+    found = leftovers.find(world.process(), [STABLE])
+    assert [str(one) for one in found] == [f"lower 1.0.0 to 5% of stable, where {ID} stands"]
+    reconcile_all(world.process())
+    assert shown(world.channel("stable"))["candidate"] == ("1.0.0", 500)  # type: ignore[index]
+    assert world.ledger()[-1].data["weight"] == "5%"
+
+
+def test_what_a_person_offers_by_hand_stays(tmp_path: Path) -> None:
+    world = begun(tmp_path)
+    abort(world)
+    actions.promote(world.process(), STABLE, Version("1.0.0"), Weight(2000)).carry_out()
+    assert leftovers.find(world.process(), [STABLE]) == []
+
+
+def test_more_than_its_rollout_ever_gave_it_is_no_leftover(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    state = world.state()
+    effects = world.process().reconciler.effects
+    effects.move(STABLE, lambda channel: transitions.offer(channel, state.release, Weight(5000), state.seed))
+    assert leftovers.find(world.process(), [STABLE]) == []
+
+
+def test_a_channel_that_was_moved_since_it_was_looked_at_is_left_alone(tmp_path: Path) -> None:
+    world = aborted_with_an_offer(tmp_path)
+    here = world.process()
+    found = leftovers.find(here, [STABLE])
+    actions.pause(world.process(), STABLE, "a look").carry_out()
+    assert leftovers.take_back(here, found) == ([], {})
+    assert world.channel("stable").candidate is not None  # type: ignore[union-attr]
+    assert len(reconcile_all(world.process())) == 1
+    assert world.channel("stable").paused  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_taken_off_is_named_and_keeps_no_other(tmp_path: Path) -> None:
+    world = aborted_with_an_offer(tmp_path)
+    here = world.process()
+    found = leftovers.find(here, [STABLE])
+
+    def away() -> None:
+        raise UnavailableError("the store does not answer", "channels/stable")
+
+    store, _ = meddled(world.store, 0, away)
+    done, failed = leftovers.take_back(world.process(store), [*found, *found])
+    assert (list(failed), len(done)) == (["channel stable"], 1)
+
+
+def test_damaged_documents_are_passed_over(tmp_path: Path) -> None:
+    world = aborted_with_an_offer(tmp_path)
+    key = "apps/com.example.app/active/stable.json"
+    claim = world.store.documents.read(key)
+    assert claim is not None
+    world.store.documents.replace(key, b"nonsense", claim.token)
+    assert leftovers.find(world.process(), [STABLE, ChannelName("nowhere")]) == []
+
+
+def test_a_lowered_and_paused_rollout_has_none(tmp_path: Path) -> None:
+    world = soaked(tmp_path)
+    world.reconcile()
+    lower(world)
+    world.clock.pass_(HOUR)
+    actions.pause(world.process(), None, "a look").carry_out()
+    assert world.state().stage is Stage.PAUSED
+    assert leftovers.find(world.process(), [STABLE]) == []
