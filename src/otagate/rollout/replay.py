@@ -72,6 +72,7 @@ class Replay:
 
 
 _FORWARD = {Deed.GO_ON, Deed.COMPLETE, Deed.ASK}
+_ANSWERED = {Deed.PAUSE, Deed.ASK}
 
 
 def replay(
@@ -97,9 +98,7 @@ def replay(
     for at, look in enumerate(looks):
         before, following = looks[at - 1] if at else None, looks[at + 1] if at + 1 < len(looks) else None
         kept = [reading.reading() for reading in look.readings]
-        did = was_done(look, state, following)
-        if own.take(look, before, kept).would in _FORWARD and did is Deed.WAIT:
-            did = Deed.HELD
+        did = _done(look, state, following, own.take(look, before, kept).would)
         one = other.take(look, before, kept) if measured is None else other.take(look, before, measured[at], is_asked=True)
         one = replace(one, did=did)
         found.append(one if is_one else replace(one, would=None, reason=""))
@@ -202,6 +201,16 @@ class _Simulated:
             silent={} if is_moved else kept.silent,
             last_reconcile_at=before.at if before else None,
         )
+
+
+def _done(look: KeptLook, end: RolloutState, following: KeptLook | None, own: Deed | None) -> Deed:
+    """Say what came of a look; ``own`` is what the rollout's own policy says of it."""
+    did = was_done(look, end, following)
+    if did is Deed.WAIT and own in _FORWARD:
+        return Deed.HELD
+    since = (following.told if following else end.told) - look.told
+    # Its gates stopped it, or it asked, and before the next look a person answered: what came of the look is the former.
+    return own if did is Deed.BY_HAND and own in _ANSWERED and since > 1 else did
 
 
 def _reason(after: RolloutState, results: Sequence[GateResult], would: Deed) -> str:

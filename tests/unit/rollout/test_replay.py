@@ -17,6 +17,7 @@ from otagate.policy.model.gates import Action, GateSpec, Judgement, ValueLimit
 from otagate.rollout import machine
 from otagate.rollout.deeds import Deed
 from otagate.rollout.kept import KeptLook, keep
+from otagate.rollout.reconciler import Command
 from otagate.rollout.replay import Replay, replay
 from otagate.rollout.state import RolloutState, Stage
 from support.world import BAD, DAY, GATES, GOOD, HOUR, World, phase, track
@@ -182,6 +183,39 @@ def test_an_overridden_failure_stays_overridden(tmp_path: Path) -> None:
     assert found.first_difference is None
     assert found.first_stop is not None
     assert found.first_stop.look is played.looks[0]
+
+
+def _resumed(state: RolloutState, now: datetime) -> RolloutState:
+    return machine.resume(state, {"crash_rate": "known"}, "ana", now)
+
+
+def _rolled_back(state: RolloutState, now: datetime) -> RolloutState:
+    return machine.roll_back(state, "no more of it", "ana", now)
+
+
+@pytest.mark.parametrize("answer", [_resumed, _rolled_back])
+def test_a_pause_that_a_person_answered_before_the_next_look_is_one_of_its_gates(tmp_path: Path, answer: Command) -> None:
+    played = Played(tmp_path)
+    played.world.devices.says = {**GOOD, "crash_rate": (90, 2000)}
+    assert played.look(passing=HOUR).stage is Stage.PAUSED
+    played.world.clock.pass_(HOUR)
+    played.world.process().reconciler.command(ID, answer)
+    played.to_the_end(2)
+    found = played.replayed(gate(maximum="0.09"))
+    assert found.first_difference is found.looks[0]
+    assert (found.looks[0].would, found.looks[0].did) == (Deed.WAIT, Deed.PAUSE)
+    assert played.replayed().first_difference is None
+
+
+def test_a_question_that_a_person_answered_before_the_next_look_is_a_question(tmp_path: Path) -> None:
+    played = Played(tmp_path, spec=track(phase("internal"), phase("stable", approve=True)))
+    played.look(passing=DAY)
+    played.world.clock.pass_(HOUR)
+    played.world.process().reconciler.command(ID, lambda state, now: machine.approve(state, "ana", "", now))
+    played.look(passing=HOUR)
+    assert [one.did for one in played.replayed().looks] == [Deed.ASK, Deed.GO_ON]
+    stricter = played.replayed(gate(maximum="0.001"))
+    assert (stricter.first_stop, stricter.first_difference) == (stricter.looks[0], stricter.looks[0])
 
 
 def test_a_rollback_by_its_gates_is_theirs(tmp_path: Path) -> None:
