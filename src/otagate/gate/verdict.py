@@ -5,6 +5,7 @@ Values only; :mod:`otagate.gate.judge` fills them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -191,8 +192,11 @@ class GateResult:
 
     @property
     def is_decided(self) -> bool:
-        """Whether this was its planned look, and said yes or no."""
-        return self.is_due and (self.verdict.lets_through or self.verdict is Verdict.FAIL)
+        """Whether this was its planned look, and said yes or no of every limit that may stop the rollout.
+
+        The failure of a limit that only alerts, or of one of two that act, says nothing of the others.
+        """
+        return self.is_due and all(one.verdict.lets_through or one.verdict is Verdict.FAIL for one in self._acting)
 
     @property
     def decisive(self) -> Check:
@@ -210,8 +214,12 @@ class GateResult:
 
         A limit that only alerts may have failed long before the others of its gate know enough; it is not what is waited for.
         """
-        acting = [check for check in self.checks if check.action is not Action.ALERT] or self.checks
-        return max(acting, key=lambda check: (check.verdict.severity, check.demand.rank))
+        return max(self._acting, key=lambda check: (check.verdict.severity, check.demand.rank))
+
+    @property
+    def _acting(self) -> Sequence[Check]:
+        """The checks that may stop the rollout, or all of a gate that only alerts."""
+        return [check for check in self.checks if check.action is not Action.ALERT] or self.checks
 
     @property
     def has_zero_bad(self) -> bool:

@@ -15,7 +15,7 @@ from otagate import _canonical
 from otagate.gate.evidence import evidence
 from otagate.gate.interface import ContrastRow, Measurement, SourceError
 from otagate.gate.judge import CheckKind, Demand, GateResult, Look, LookKind, Reading, Streak, Verdict, count_gating, judge
-from otagate.policy.model.gates import Action, Evaluate, GateSpec, Judgement, Split, ValueLimit
+from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Split, ValueLimit
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -227,6 +227,15 @@ def test_a_look_at_an_age_is_once_and_at_the_end(kind: LookKind, age: int, seen:
     assert (result.is_due, result.is_decided) == (due, due)
     # Not yet looked at, it keeps the phase from ending, and not from its next weight.
     assert result.holds is (not due and kind is not LookKind.SOAK_END)
+
+
+@pytest.mark.parametrize(("share", "decided"), [((3, 10), False), ((3, 3000), True), ((3000, 3000), True)])
+def test_a_limit_that_only_alerts_does_not_have_the_look_of_the_one_that_acts(share: tuple[int, int], decided: bool) -> None:
+    """The first limit has failed; the second has not been proven yet, and must still be looked at."""
+    worse = Escalation(Decimal("0.6"), Action.ROLLBACK)
+    spec = replace(AGED, max=Decimal("0.0002"), action=Action.ALERT, escalate=worse, prove=True, min_sample=1)
+    result = judged(spec, Measurement(*share, NOW, "test"), Look(LookKind.INTERIM, START, NOW, age=24 * HOUR))
+    assert (result.verdict, result.is_due, result.is_decided) == (Verdict.FAIL, True, decided)
 
 
 def test_the_evidence_of_every_kind_is_canonical_json() -> None:
