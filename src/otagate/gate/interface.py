@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -112,3 +113,15 @@ class MetricSource(Protocol):
     def read(self, query: MetricQuery) -> Measurement:
         """Read one metric over one window, within 15 seconds a try and bounded tries."""
         ...
+
+
+class Independent(ABC):
+    """A MetricSource that shares nothing with another one while it is read, so that both may be asked at the same time.
+
+    Those that read over a network of their own are such. Those that share a database connection or the answers of a look, or
+    that start programs on this machine, are not.
+    """
+
+    @abstractmethod
+    def read(self, query: MetricQuery) -> Measurement:
+        """See MetricSource.read. One source is never asked two things at the same time."""

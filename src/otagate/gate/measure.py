@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from otagate.errors import OtagateError
+from otagate.gate.beside import Question, ask_all
 from otagate.gate.interface import Ask, Measurement, MetricQuery, MetricSource, SourceError
 from otagate.gate.look import Reading
 from otagate.policy.model.gates import GateSpec
@@ -43,7 +44,7 @@ def measure(
     settle: timedelta,
     now: datetime,
 ) -> list[Reading]:
-    """Read every metric once; exceedance metrics once a limit.
+    """Read every metric once; exceedance metrics once a limit. Sources that share nothing are asked at the same time.
 
     The window is closed: it ends at ``now - settle - maturity``, so that late observations and devices that are still on
     their way are counted later instead of wrongly.
@@ -58,7 +59,8 @@ def measure(
     Returns:
         Readings in the order of the gates and their limits. Failures are in them; none is raised.
     """
-    readings = []
+    readings: list[Reading] = []
+    questions: dict[int, Question] = {}
     for gate in gates:
         start = (subject.weight_since or subject.start) if gate.split is not None else subject.start
         end = now - settle - gate.maturity
@@ -66,8 +68,12 @@ def measure(
             query = _query(gate, subject, (start, end), over)
             # Without a control a contrast is not asked for: the judgement says so by itself.
             is_pointless = end <= start or (query.ask is Ask.CONTRAST and subject.control is None)
-            outcome = None if is_pointless else _read(sources.get(gate.metric), query)
-            readings.append(Reading(gate.metric, start, max(end, start), outcome, over))
+            if not is_pointless:
+                questions[len(readings)] = (sources.get(gate.metric), query)
+            readings.append(Reading(gate.metric, start, max(end, start), None, over))
+    outcomes = ask_all(list(questions.values()), _read)
+    for place, outcome in zip(questions, outcomes, strict=True):
+        readings[place] = replace(readings[place], outcome=outcome)
     return readings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,14 @@ from otagate._text import harmless
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request, refuse_bad_url
+from otagate.gate.sources._identities import Identities
 
 if TYPE_CHECKING:
     import httpx
 
     from otagate.gate.sources._signing import CloudSigner
+    from otagate.identity._outside import Outside
+    from otagate.policy.model.vendors import CloudAuth
 
 MAX_GET_CHARS = 2000
 """Longer URLs are cut by some proxies."""
@@ -43,16 +46,28 @@ class Wire:
         environ: Where ``env:`` references are looked up.
         pace: Time and chance; None: the real ones.
         transport: Replaces the network; None: the network.
+        outside: Replaces that of an identity; None: the network, the clock and the machine.
+        identities: Who we are to the clouds, shared with other sources.
     """
 
     root: Path
     environ: Mapping[str, str]
     pace: Pace | None = None
     transport: httpx.BaseTransport | None = None
+    outside: Outside | None = None
+    identities: Identities = field(default_factory=Identities)
 
     def secret(self, reference: str, subject: str) -> str:
         """Read a credential; see :func:`otagate.gate.sources._secrets.read`."""
         return _secrets.read(reference, self.environ, self.root, subject)
+
+    def signer(self, auth: CloudAuth, url: str, *, service: str = "monitoring", region: str | None = None) -> CloudSigner:
+        """Sign for one endpoint of a cloud; see :class:`otagate.gate.sources._signing.CloudSigner`."""
+        from otagate.gate.sources._signing import CloudSigner  # noqa: PLC0415 - only who asks a cloud pays
+
+        return CloudSigner(
+            auth, url, self.environ, service=service, region=region, outside=self.outside, identities=self.identities
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +137,14 @@ class Door:
             raise _shape.broken(subject, f"HTTP 404{_reason(told(answer.body))}", remedy="check `url` of the source")
         return answer
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """``words``, and what signed the last request."""
+        return self.words if self._signer is None else (*self.words, *self._signer.words)
+
     def guarded(self, error: SourceError, body: bytes) -> SourceError:
         """Make an error about an answer show nothing of it when the answer holds a credential."""
-        signed = () if self._signer is None else self._signer.words
-        return _secrets.guarded(error, body, (*self.words, *signed))
+        return _secrets.guarded(error, body, self.secrets)
 
 
 def _user_info(url: str) -> list[str]:

@@ -118,7 +118,8 @@ class Exchange:
 
     def _wait(self, number: int, problem: _TryAgainError) -> float:
         jitter = self._pace.jitter(min(LARGEST_WAIT_S, FIRST_WAIT_S * 2**number))
-        return jitter if problem.wait_s is None else max(problem.wait_s, jitter)
+        # Several sources of one look may have been told the same instant: they do not come back all at once.
+        return jitter if problem.wait_s is None else problem.wait_s + jitter
 
     def _try(self, request: Request, until: float) -> Answer:
         import httpx  # noqa: PLC0415 - only a policy with http sources pays for it

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from otagate.errors import OtagateError
 from otagate.gate.interface import SourceError
 from otagate.gate.sources import _secrets
+from otagate.gate.sources._identities import Identities
 from otagate.policy.model.vendors import CloudAuth
 
 if TYPE_CHECKING:
     from otagate.identity._outside import Outside
-    from otagate.identity.interface import AwsKeys, AzureCredential, Identity
+    from otagate.identity.interface import AwsKeys
     from otagate.identity.interface import Bearer as Token
 
 _SECRET = frozenset({"Authorization", "X-Amz-Security-Token"})
@@ -48,7 +48,7 @@ Prometheus metrics using the API"."""
 
 
 class CloudSigner:
-    """Signs the requests of one source. The identity is looked for at the first request, and kept."""
+    """Signs the requests of one source. The identity is looked for at the first request, and kept for all that share it."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class CloudSigner:
         service: str = "monitoring",
         region: str | None = None,
         outside: Outside | None = None,
+        identities: Identities | None = None,
     ) -> None:
         """Sign for one endpoint.
 
@@ -69,6 +70,7 @@ class CloudSigner:
             service: With AWS the service's name in signatures: ``monitoring`` or ``aps``.
             region: With AWS its region; by default ``AWS_REGION``, then ``AWS_DEFAULT_REGION``.
             outside: Replaces clock, network and machine in tests.
+            identities: Shared with other sources; None: its own.
         """
         self._auth = auth
         self._url = url
@@ -76,6 +78,7 @@ class CloudSigner:
         self._service = service
         self._region = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         self._outside = outside
+        self._identities = identities or Identities()
         self.words: tuple[str, ...] = ()
         """What of the last request's headers must not be shown."""
 
@@ -107,7 +110,7 @@ class CloudSigner:
 
     def _added(self, method: str, url: str, body: str | None, headers: Headers, subject: str) -> Headers:
         if self._auth is not CloudAuth.AWS:
-            return (*headers, ("Authorization", f"Bearer {self._bearer.token}"))
+            return (*headers, ("Authorization", f"Bearer {self._bearer().token}"))
         from otagate.gate.sources._sigv4 import Scope, signed  # noqa: PLC0415 - only AWS needs it
         from otagate.identity._outside import Outside  # noqa: PLC0415 - likewise
 
@@ -116,7 +119,7 @@ class CloudSigner:
             raise SourceError("a metric source has no region", subject, "such as eu-central-1", None, remedy)
         now = (self._outside or Outside()).now()
         scope = Scope(self._region, self._service)
-        return signed(method, url, (body or "").encode(), headers, scope=scope, keys=self._aws.get(), now=now)
+        return signed(method, url, (body or "").encode(), headers, scope=scope, keys=self._aws(), now=now)
 
     def _refuse_open(self, url: str, subject: str) -> None:
         parts = urlsplit(url)
@@ -129,38 +132,46 @@ class CloudSigner:
         host = urlsplit(self._url).hostname or ""
         return not any(f".{host}".endswith(ending) for ending in hosts)
 
-    @cached_property
-    def _aws(self) -> Identity[AwsKeys]:
+    def _aws(self) -> AwsKeys:
         from otagate.identity.aws import aws_identity  # noqa: PLC0415 - only who reads from AWS pays
 
         foreign = self._is_foreign(_AWS_HOSTS)
-        return aws_identity(None, None, None, self._environ, is_foreign=foreign, outside=self._outside)
+        environ, outside = self._environ, self._outside
+        found: AwsKeys = self._identities.get(
+            (self._auth, foreign), lambda: aws_identity(None, None, None, environ, is_foreign=foreign, outside=outside).get
+        )
+        return found
 
-    @property
     def _bearer(self) -> Token:
         from otagate.identity.interface import Bearer  # noqa: PLC0415 - only who reads from these clouds pays
 
-        found = self._azure.get() if self._auth is CloudAuth.AZURE else self._google.get()
+        found = self._azure() if self._auth is CloudAuth.AZURE else self._google()
         if not isinstance(found, Bearer):
             raise TypeError(found)  # account keys are for storage only
         return found
 
-    @cached_property
-    def _google(self) -> Identity[Token]:
+    def _google(self) -> Any:
         from otagate.identity.google import google_identity  # noqa: PLC0415 - likewise
 
         foreign = self._is_foreign(_GOOGLE_HOSTS)
-        return google_identity(None, None, None, self._environ, GOOGLE_SCOPES, is_foreign=foreign, outside=self._outside)
+        environ, outside = self._environ, self._outside
+        return self._identities.get(
+            (self._auth, foreign),
+            lambda: google_identity(None, None, None, environ, GOOGLE_SCOPES, is_foreign=foreign, outside=outside).get,
+        )
 
-    @cached_property
-    def _azure(self) -> Identity[AzureCredential]:
+    def _azure(self) -> Any:
         from otagate.identity.azure import azure_identity  # noqa: PLC0415 - likewise
 
         foreign = self._is_foreign(_AZURE_HOSTS)
         host = urlsplit(self._url).hostname or ""
         is_prometheus = host.endswith(f".{_PROMETHEUS}")
         scope = f"https://{_PROMETHEUS}/.default" if is_prometheus else _SOVEREIGN.get(host, AZURE_SCOPE)
-        return azure_identity(None, None, None, self._environ, scope, is_foreign=foreign, outside=self._outside)
+        environ, outside = self._environ, self._outside
+        return self._identities.get(
+            (self._auth, foreign, scope),
+            lambda: azure_identity(None, None, None, environ, scope, is_foreign=foreign, outside=outside).get,
+        )
 
 
 def _is_here(host: str) -> bool:

@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from otagate._clock import to_text
@@ -17,51 +15,32 @@ from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.gate.sources import _shape, _vendor
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, json_or_none
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, json_or_none
 from otagate.gate.sources._literals import Language
-from otagate.gate.sources._signing import CloudSigner
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import AzureMonitorSource, CloudAuth
-
-if TYPE_CHECKING:
-    import httpx
-
-    from otagate.identity._outside import Outside
 
 _TICK = timedelta(microseconds=1)
 
 
-class AzureMonitorMetrics:
+class AzureMonitorMetrics(Opened[AzureMonitorSource]):
     """See MetricSource. The window is the request's ``timespan``, which the service puts on top of whatever the query says."""
-
-    def __init__(
-        self,
-        spec: AzureMonitorSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-        outside: Outside | None = None,
-    ) -> None:
-        """Ask the workspace ``spec.workspace``. ``transport`` replaces the network, ``outside`` that of the identity."""
-        self._spec = spec
-        self._subject = f"azure_monitor workspace {harmless(spec.workspace)}"
-        self._signer = CloudSigner(CloudAuth.AZURE, spec.url, environ, outside=outside)
-        self._door = Door(Wire(root, environ, pace, transport), spec.url, (), spec.timeout, signer=self._signer)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
         # The service includes the end of a timespan; a gate does not.
         timespan = f"{to_text(query.start)}/{to_text(query.end - _TICK)}"
-        path = f"/v1/workspaces/{quote(self._spec.workspace, safe='')}/query"
+        spec = self._spec
+        subject = f"azure_monitor workspace {harmless(spec.workspace)}"
+        door = Door(self._wire, spec.url, (), spec.timeout, signer=self._wire.signer(CloudAuth.AZURE, spec.url))
+        path = f"/v1/workspaces/{quote(spec.workspace, safe='')}/query"
 
         def ask(name: str, text: str) -> Told:
-            place = f"{self._subject}, {name}"
-            answer = self._door.post(path, json.dumps({"query": text, "timespan": timespan}), (), place, _explain)
-            return Told(_vendor.understood(answer, lambda value: _number(value, place), place, self._signer.words), answer.body)
+            place = f"{subject}, {name}"
+            answer = door.post(path, json.dumps({"query": text, "timespan": timespan}), (), place, _explain)
+            return Told(_vendor.understood(answer, lambda value: _number(value, place), place, door.secrets), answer.body)
 
-        return measured(self._spec.ask, query, Manner(Language.KQL, self._subject, ask, is_empty_zero=False))
+        return measured(spec.ask, query, Manner(Language.KQL, subject, ask, is_empty_zero=False))
 
 
 def _explain(body: bytes) -> str | None:

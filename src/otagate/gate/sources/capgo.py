@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otagate._clock import to_text
 from otagate._text import harmless
 from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _secrets, _shape, _vendor
-from otagate.gate.sources._door import Door, Wire, address, document, json_or_none
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, address, document, json_or_none
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import CapgoSource
-
-if TYPE_CHECKING:
-    import httpx
 
 _FAILED = frozenset(
     {
@@ -75,22 +70,12 @@ class _Seen:
     newest: datetime | None = None
 
 
-class CapgoMetrics:
+class CapgoMetrics(Opened[CapgoSource]):
     """See MetricSource. Knows ``device_success_rate``, ``crash_rate`` and ``error_rate``."""
 
-    def __init__(
-        self,
-        spec: CapgoSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask ``spec.url``; the key is read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
-        self._subject = f"capgo {address(spec.url)}"
+    @property
+    def _subject(self) -> str:
+        return f"capgo {address(self._spec.url)}"
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

@@ -11,23 +11,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.gate.sources import _fill, _shape, _vendor
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, json_or_none
+from otagate.gate.sources._door import Door, json_or_none
 from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources._literals import Language
-from otagate.gate.sources._signing import CloudSigner
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import CloudAuth, CloudwatchSource
-
-if TYPE_CHECKING:
-    import httpx
-
-    from otagate.identity._outside import Outside
 
 _TYPE = "application/x-amz-json-1.0"
 _TARGET = "GraniteServiceVersion20100801.GetMetricData"
@@ -74,44 +68,36 @@ class _Series:
     raw: list[bytes] = field(default_factory=list)
 
 
-class CloudwatchMetrics:
+class CloudwatchMetrics(Opened[CloudwatchSource]):
     """See MetricSource. Counts are the sums of a series' points in the window, plain numbers their mean."""
 
-    def __init__(
-        self,
-        spec: CloudwatchSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-        outside: Outside | None = None,
-    ) -> None:
-        """Ask CloudWatch in ``spec.region``. ``transport`` replaces the network, ``outside`` that of the identity."""
-        self._spec = spec
-        self._now = (pace or Pace()).now
-        url = spec.url or f"https://monitoring.{spec.region}.amazonaws.com{'.cn' if spec.region.startswith('cn-') else ''}"
-        asked = (spec.ask.bad, spec.ask.total, spec.ask.value)
-        self._periods = {int(period) for text in asked if text for period in _SEARCH.findall(text)}
-        self._subject = f"cloudwatch {harmless(spec.region)}"
-        self._signer = CloudSigner(CloudAuth.AWS, url, environ, region=spec.region, outside=outside)
-        self._door = Door(Wire(root, environ, pace, transport), url, (), spec.timeout, signer=self._signer, is_busy=_is_busy)
+    @property
+    def _periods(self) -> frozenset[int]:
+        asked = (self._spec.ask.bad, self._spec.ask.total, self._spec.ask.value)
+        return frozenset(int(period) for text in asked if text for period in _SEARCH.findall(text))
+
+    def _door(self) -> Door:
+        region = self._spec.region
+        url = self._spec.url or f"https://monitoring.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+        signer = self._wire.signer(CloudAuth.AWS, url, region=region)
+        return Door(self._wire, url, (), self._spec.timeout, signer=signer, is_busy=_is_busy)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
         newest: list[float] = []
         start, end, period = self._window(query)
+        subject, door = f"cloudwatch {harmless(self._spec.region)}", self._door()
 
         def ask(name: str, text: str) -> Told:
-            place = f"{self._subject}, {name}"
+            place = f"{subject}, {name}"
             if end <= start:
                 return Told(None, b"", "no whole period in the window")
-            found = self._series({"Id": "q", "Expression": text, "Period": period}, start, end, place)
+            found = _series(door, {"Id": "q", "Expression": text, "Period": period}, start, end, place)
             if found.newest is not None and name in {"total", "value"}:
                 newest.append(min(found.newest + max(period, *self._periods, 0), end))
             return Told(_reduced(found.values, name), b"".join(found.raw))
 
-        manner = Manner(Language.CLOUDWATCH, self._subject, ask, is_empty_zero=True)
+        manner = Manner(Language.CLOUDWATCH, subject, ask, is_empty_zero=True)
         found = measured(self._spec.ask, query, manner)
         if self._spec.ask.newest is not None or not newest:
             return found
@@ -119,7 +105,7 @@ class CloudwatchMetrics:
 
     def _window(self, query: MetricQuery) -> tuple[int, int, int]:
         start, end = _fill.seconds_of(query)
-        age = self._now().timestamp() - start
+        age = (self._wire.pace or Pace()).now().timestamp() - start
         period = next((seconds for kept, seconds in _PERIODS if age < kept), 3600)
         period = max(period, 300 if end - start > _LONG_S else 60)
         if end - start > period * _MOST_POINTS:
@@ -129,29 +115,28 @@ class CloudwatchMetrics:
         step = math.lcm(period, *self._periods)
         return start // step * step, end // step * step, period
 
-    def _series(self, asked: Mapping[str, Any], start: int, end: int, subject: str) -> _Series:
-        found, token = _Series(), None
-        for _ in range(_MOST_PAGES):
-            body: dict[str, Any] = {
-                "MetricDataQueries": [asked],
-                "StartTime": start,
-                "EndTime": end,
-                "ScanBy": "TimestampAscending",
-                "MaxDatapoints": _MOST_POINTS,
-            }
-            if token is not None:
-                body["NextToken"] = token
-            headers = (("Content-Type", _TYPE), ("X-Amz-Target", _TARGET))
-            answer = self._door.post("/", json.dumps(body), headers, subject, _explain)
-            found.raw.append(answer.body)
-            page = _vendor.understood(
-                answer, lambda value: _vendor.table(value, "answer", subject), subject, self._signer.words
-            )
-            token = page.get("NextToken")
-            _add(found, page, subject, is_last=token is None)
-            if token is None:
-                return found
-        raise _shape.broken(subject, f"more than {_MOST_PAGES} pages", remedy="narrow the query of the source")
+
+def _series(door: Door, asked: Mapping[str, Any], start: int, end: int, subject: str) -> _Series:
+    found, token = _Series(), None
+    for _ in range(_MOST_PAGES):
+        body: dict[str, Any] = {
+            "MetricDataQueries": [asked],
+            "StartTime": start,
+            "EndTime": end,
+            "ScanBy": "TimestampAscending",
+            "MaxDatapoints": _MOST_POINTS,
+        }
+        if token is not None:
+            body["NextToken"] = token
+        headers = (("Content-Type", _TYPE), ("X-Amz-Target", _TARGET))
+        answer = door.post("/", json.dumps(body), headers, subject, _explain)
+        found.raw.append(answer.body)
+        page = _vendor.understood(answer, lambda value: _vendor.table(value, "answer", subject), subject, door.secrets)
+        token = page.get("NextToken")
+        _add(found, page, subject, is_last=token is None)
+        if token is None:
+            return found
+    raise _shape.broken(subject, f"more than {_MOST_PAGES} pages", remedy="narrow the query of the source")
 
 
 def _kind(answer: Any) -> str | None:

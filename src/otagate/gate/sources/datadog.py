@@ -6,51 +6,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.gate.sources import _fill, _vendor
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, address, json_or_none
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, address, json_or_none
 from otagate.gate.sources._literals import Language
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import DatadogSource
 
-if TYPE_CHECKING:
-    import httpx
 
-
-class DatadogMetrics:
+class DatadogMetrics(Opened[DatadogSource]):
     """See MetricSource. The aggregator reduces the whole window to one number, not to its oldest point.
 
     Counts are summed, a plain number is the mean, unless the policy names another aggregator; ``newest`` is the largest.
     """
 
-    def __init__(
-        self,
-        spec: DatadogSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask ``spec.site``; the keys are read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
-        self._url = spec.url or f"https://api.{spec.site}"
-        self._subject = f"datadog {address(self._url)}"
-
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
-        spec, subject = self._spec, self._subject
+        spec = self._spec
+        url = spec.url or f"https://api.{spec.site}"
+        subject = f"datadog {address(url)}"
         headers = (
             ("DD-API-KEY", self._wire.secret(spec.api_key, f"{subject}, api_key")),
             ("DD-APPLICATION-KEY", self._wire.secret(spec.application_key, f"{subject}, application_key")),
         )
-        door = Door(self._wire, self._url, headers, spec.timeout)
+        door = Door(self._wire, url, headers, spec.timeout)
 
         def ask(name: str, text: str) -> Told:
             place = f"{subject}, {name}"

@@ -6,21 +6,16 @@ answer holds ``result`` with ``data`` of ``timestamps`` and ``values``, ``nextPa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, address, document, json_or_none
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, address, document, json_or_none
 from otagate.gate.sources._literals import Language
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import DynatraceSource
-
-if TYPE_CHECKING:
-    import httpx
 
 PATH = "/api/v2/metrics/query"
 _MINUTE_S = 60
@@ -32,21 +27,8 @@ Points = list[tuple[float, int]]
 """Numbers, and the milliseconds since 1970 at which each one's slot ends."""
 
 
-class DynatraceMetrics:
+class DynatraceMetrics(Opened[DynatraceSource]):
     """See MetricSource. The window is one slot, whose aggregation the selector names."""
-
-    def __init__(
-        self,
-        spec: DynatraceSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask ``spec.url``; the token is read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

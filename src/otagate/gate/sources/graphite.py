@@ -7,21 +7,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, address, document
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, address, document
 from otagate.gate.sources._literals import Language
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import GraphiteSource
-
-if TYPE_CHECKING:
-    import httpx
 
 PATH = "/render"
 _REDUCE: dict[str, Callable[[list[float]], float]] = {"sum": math.fsum, "last": lambda numbers: numbers[-1], "max": max}
@@ -31,21 +27,8 @@ Points = list[tuple[float, int]]
 """Numbers and the seconds since 1970 at which each one's step begins."""
 
 
-class GraphiteMetrics:
+class GraphiteMetrics(Opened[GraphiteSource]):
     """See MetricSource. Of a target's points those count whose step begins in the window."""
-
-    def __init__(
-        self,
-        spec: GraphiteSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask ``spec.url``; credentials are read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

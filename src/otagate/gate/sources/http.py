@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otagate._text import harmless
-from otagate.gate.interface import Ask, Measurement, MetricQuery, SourceError
+from otagate.gate.interface import Ask, Independent, Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _dotted, _fill, _secrets, _shape
 from otagate.gate.sources._exchange import Answer, Exchange, Pace, Request
 from otagate.policy.model.sources import HttpSource
@@ -24,7 +24,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
 _NOT_FOUND = 404
 
 
-class HttpMetrics:
+class HttpMetrics(Independent):
     """See MetricSource. Whole numbers may also come as ``12.0`` or ``"12"``: many metric stores have no other."""
 
     def __init__(

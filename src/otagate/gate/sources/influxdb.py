@@ -11,8 +11,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from otagate._clock import from_text, to_text
@@ -20,33 +18,18 @@ from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, address, json_or_none
-from otagate.gate.sources._exchange import Answer, Pace
+from otagate.gate.sources._door import Door, address, json_or_none
+from otagate.gate.sources._exchange import Answer
 from otagate.gate.sources._literals import Language
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import InfluxdbSource
-
-if TYPE_CHECKING:
-    import httpx
 
 PATH = "/api/v2/query"
 _DIALECT = {"header": True, "annotations": ["datatype", "default"]}
 
 
-class InfluxdbMetrics:
+class InfluxdbMetrics(Opened[InfluxdbSource]):
     """See MetricSource. No row is no data, never 0: also not for ``bad``."""
-
-    def __init__(
-        self,
-        spec: InfluxdbSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask ``spec.url``; the token is read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

@@ -8,22 +8,17 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery
 from otagate.gate.sources import _shape, _vendor
 from otagate.gate.sources._asked import Manner, Told, measured
-from otagate.gate.sources._door import Door, Wire, json_or_none
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, json_or_none
 from otagate.gate.sources._literals import Language
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import Asked, NewRelicSource
-
-if TYPE_CHECKING:
-    import httpx
 
 _HOSTS = {"us": "https://api.newrelic.com", "eu": "https://api.eu.newrelic.com"}
 _GRAPHQL = (
@@ -43,22 +38,12 @@ _LONGEST_S = 120
 _SAID = 300
 
 
-class NewRelicMetrics:
+class NewRelicMetrics(Opened[NewRelicSource]):
     """See MetricSource. NRQL without a window would mean the last hour, so every query gets the gate's own."""
 
-    def __init__(
-        self,
-        spec: NewRelicSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask the account ``spec.account``; the key is read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
-        self._subject = f"newrelic account {spec.account}"
+    @property
+    def _subject(self) -> str:
+        return f"newrelic account {self._spec.account}"
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

@@ -6,75 +6,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otagate._text import harmless
 from otagate.gate.interface import Measurement, MetricQuery, SourceError
 from otagate.gate.sources import _fill, _shape
 from otagate.gate.sources._asked import Manner, Told, measured
 from otagate.gate.sources._door import Door, Wire, address, document, json_or_none
-from otagate.gate.sources._exchange import Pace
 from otagate.gate.sources._literals import Language
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import CloudAuth, PrometheusSource
-
-if TYPE_CHECKING:
-    import httpx
-
-    from otagate.identity._outside import Outside
 
 PATH = "/api/v1/query"
 _PAIR = 2
 
 
-class PrometheusMetrics:
+class PrometheusMetrics(Opened[PrometheusSource]):
     """See MetricSource. Every query is evaluated a millisecond before the end of the window, which is excluded."""
-
-    def __init__(
-        self,
-        spec: PrometheusSource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-        outside: Outside | None = None,
-    ) -> None:
-        """Ask ``spec.url``; credentials are read when it is asked.
-
-        ``transport`` replaces the network, ``outside`` that of the identity.
-        """
-        self._spec = spec
-        self._signer = None
-        if spec.auth is not CloudAuth.NONE:
-            from otagate.gate.sources import _signing  # noqa: PLC0415 - only who asks a cloud pays
-
-            self._signer = _signing.CloudSigner(
-                spec.auth, spec.url, environ, service="aps", region=spec.region, outside=outside
-            )
-        self._wire = Wire(root, environ, pace, transport)
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
-        spec = self._spec
-        subject = f"Prometheus {address(spec.url)}"
-        headers = tuple((name, self._wire.secret(value, f"{subject}, header {harmless(name)}")) for name, value in spec.headers)
-        door = Door(self._wire, spec.url, headers, spec.timeout, signer=self._signer)
+        return read_promql(self._spec, self._wire, query)
 
-        def ask(_: str, text: str) -> Told:
-            end = _fill.seconds_of(query)[1]
-            # Samples are told apart by milliseconds, and a range reaches back from this instant: so the end is left out.
-            fields = {"query": text, "time": f"{end - 1}.999"}
-            answer = door.query(PATH, fields, subject, explained)
-            try:
-                return Told(number_of(document(answer, subject), subject), answer.body)
-            except SourceError as error:
-                raise door.guarded(error, answer.body) from error
 
-        # A counter that never fired has no series: beside devices in `total`, none is none.
-        manner = Manner(Language.PROMQL, subject, ask, is_empty_zero=True, words=door.words)
-        return measured(spec.ask, query, manner)
+def read_promql(spec: PrometheusSource, wire: Wire, query: MetricQuery) -> Measurement:
+    """Read one metric from what speaks Prometheus's API; see MetricSource.read.
+
+    Raises:
+        SourceError: It could not be read.
+    """
+    subject = f"Prometheus {address(spec.url)}"
+    headers = tuple((name, wire.secret(value, f"{subject}, header {harmless(name)}")) for name, value in spec.headers)
+    signer = None
+    if spec.auth is not CloudAuth.NONE:
+        signer = wire.signer(spec.auth, spec.url, service="aps", region=spec.region)
+    door = Door(wire, spec.url, headers, spec.timeout, signer=signer)
+
+    def ask(_: str, text: str) -> Told:
+        end = _fill.seconds_of(query)[1]
+        # Samples are told apart by milliseconds, and a range reaches back from this instant: so the end is left out.
+        fields = {"query": text, "time": f"{end - 1}.999"}
+        answer = door.query(PATH, fields, subject, explained)
+        try:
+            return Told(number_of(document(answer, subject), subject), answer.body)
+        except SourceError as error:
+            raise door.guarded(error, answer.body) from error
+
+    # A counter that never fired has no series: beside devices in `total`, none is none.
+    manner = Manner(Language.PROMQL, subject, ask, is_empty_zero=True, words=door.words)
+    return measured(spec.ask, query, manner)
 
 
 def explained(body: bytes) -> str | None:

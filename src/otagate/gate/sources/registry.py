@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from otagate.gate.interface import MetricSource, SourceError
+from otagate.gate.sources._identities import Identities
 from otagate.policy.model.gates import GateSpec
 from otagate.policy.model.sources import CommandSource, FileSource, HttpSource, Source, TelemetrySource, TelemetrySpec
 from otagate.policy.model.vendors import (
@@ -33,13 +34,14 @@ _SECRETS = frozenset({"token", "api_key", "application_key"})
 """Fields of sources that hold a reference; values of ``headers`` may."""
 
 
-def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> MetricSource:
+def open_source(spec: Source, *, root: Path, environ: Mapping[str, str], identities: Identities | None = None) -> MetricSource:
     """Make the adapter for one source. Nothing is read yet.
 
     Args:
         spec: As the policy says.
         root: Where relative paths and commands start: the app's folder.
         environ: Where ``env:`` references are looked up, and what commands may see a part of.
+        identities: Who we are to the clouds, shared with other sources of the same environment; None: its own.
 
     Raises:
         PolicyError: A path into an http answer is malformed.
@@ -64,19 +66,21 @@ def open_source(spec: Source, *, root: Path, environ: Mapping[str, str]) -> Metr
 
             return TelemetryMetrics(spec, open_reader(spec.spec, root=root, environ=environ))
         case _:
-            return _open_vendor(spec, root, environ)
+            return _open_vendor(spec, root, environ, identities)
 
 
-def _open_vendor(spec: VendorSource, root: Path, environ: Mapping[str, str]) -> MetricSource:  # noqa: PLR0911 - one a vendor
+def _open_vendor(  # noqa: PLR0911 - one a vendor
+    spec: VendorSource, root: Path, environ: Mapping[str, str], identities: Identities | None
+) -> MetricSource:
     match spec:
         case PrometheusSource():
             from otagate.gate.sources.prometheus import PrometheusMetrics  # noqa: PLC0415 - see open_source
 
-            return PrometheusMetrics(spec, root, environ)
+            return PrometheusMetrics(spec, root, environ, identities=identities)
         case GoogleMonitoringSource():
             from otagate.gate.sources.google_monitoring import GoogleMonitoringMetrics  # noqa: PLC0415 - see open_source
 
-            return GoogleMonitoringMetrics(spec, root, environ)
+            return GoogleMonitoringMetrics(spec, root, environ, identities=identities)
         case GraphiteSource():
             from otagate.gate.sources.graphite import GraphiteMetrics  # noqa: PLC0415 - see open_source
 
@@ -104,11 +108,11 @@ def _open_vendor(spec: VendorSource, root: Path, environ: Mapping[str, str]) -> 
         case CloudwatchSource():
             from otagate.gate.sources.cloudwatch import CloudwatchMetrics  # noqa: PLC0415 - see open_source
 
-            return CloudwatchMetrics(spec, root, environ)
+            return CloudwatchMetrics(spec, root, environ, identities=identities)
         case AzureMonitorSource():
             from otagate.gate.sources.azure_monitor import AzureMonitorMetrics  # noqa: PLC0415 - see open_source
 
-            return AzureMonitorMetrics(spec, root, environ)
+            return AzureMonitorMetrics(spec, root, environ, identities=identities)
         case CapgoSource():
             from otagate.gate.sources.capgo import CapgoMetrics  # noqa: PLC0415 - see open_source
 
@@ -146,18 +150,20 @@ def _references(spec: Source) -> Iterator[str]:
 def open_sources(gates: Iterable[GateSpec], *, root: Path, environ: Mapping[str, str]) -> dict[str, MetricSource]:
     """Make the adapters of all gates that have a source, by metric, for one look.
 
-    Gates that read the same telemetry share what it answers: of two that ask the same, only one asks.
+    Gates that read the same telemetry share what it answers: of two that ask the same, only one asks. Gates that read from
+    the same cloud share who we are to it.
 
     Raises:
         PolicyError: As for :func:`open_source`.
     """
     readers: dict[TelemetrySpec, TelemetryReader] = {}
+    identities = Identities()
     sources: dict[str, MetricSource] = {}
     for gate in gates:
         if isinstance(gate.source, TelemetrySource):
             sources[gate.metric] = _shared(gate.source, readers, root, environ)
         elif gate.source is not None:
-            sources[gate.metric] = open_source(gate.source, root=root, environ=environ)
+            sources[gate.metric] = open_source(gate.source, root=root, environ=environ, identities=identities)
     return sources
 
 

@@ -6,22 +6,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from otagate._clock import from_text, to_text
 from otagate._text import harmless
 from otagate.gate.interface import Ask, Measurement, MetricQuery
 from otagate.gate.sources import _asked, _fill, _shape, _vendor
-from otagate.gate.sources._door import Door, Wire, json_or_none
-from otagate.gate.sources._exchange import Pace
+from otagate.gate.sources._door import Door, json_or_none
+from otagate.gate.sources._opened import Opened
 from otagate.policy.model.vendors import SentrySource
-
-if TYPE_CHECKING:
-    import httpx
 
 MOST_HOURS = 960
 """Sentry gives at most 1000 intervals, and only of an hour or a day."""
@@ -35,25 +30,15 @@ _SYNTAX = frozenset('"\\*')
 """Within quotes of Sentry's search: their end, the escape, and "whatever"."""
 
 
-class SentryMetrics:
+class SentryMetrics(Opened[SentrySource]):
     """See MetricSource. Sentry counts by the hour: both ends of the window are rounded down to one.
 
     Windows above :data:`MOST_HOURS` are counted by the day, and their ends rounded down to one.
     """
 
-    def __init__(
-        self,
-        spec: SentrySource,
-        root: Path,
-        environ: Mapping[str, str],
-        *,
-        pace: Pace | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """Ask ``spec.organization``; the token is read when it is asked. ``transport`` replaces the network."""
-        self._spec = spec
-        self._wire = Wire(root, environ, pace, transport)
-        self._subject = f"sentry {harmless(spec.organization)}, project {harmless(spec.project)}"
+    @property
+    def _subject(self) -> str:
+        return f"sentry {harmless(self._spec.organization)}, project {harmless(self._spec.project)}"
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from otagate._clock import to_text
 from otagate._text import harmless, span
@@ -14,6 +16,9 @@ from otagate.policy.model.sources import TelemetrySource
 from otagate.telemetry.interface import Active, CountQuery, Heard, PluginUse
 from otagate.telemetry.metrics import DEVICE_SUCCESS, VERIFICATION_TIME, check_metric, check_over, tally
 from otagate.telemetry.model import BUCKET_S, Counts
+
+_Key = TypeVar("_Key")
+_Told = TypeVar("_Told")
 
 _BUCKET = timedelta(seconds=BUCKET_S)
 _HOUR = timedelta(hours=1)
@@ -176,32 +181,29 @@ def floor(instant: datetime, step: timedelta) -> datetime:
 
 
 class OneLook:
-    """Asks each question only once: the gates of one look have mostly the same. See TelemetryReader."""
+    """Asks each question only once: the gates of one look have mostly the same. See TelemetryReader.
+
+    A question that failed has been tried often enough: who asks it again gets the same error, at once.
+    """
 
     def __init__(self, reader: TelemetryReader) -> None:
         """Ask ``reader``."""
         self._reader = reader
-        self._counted: dict[CountQuery, Counted] = {}
-        self._compared: dict[tuple[CountQuery, str], Compared] = {}
-        self._active: dict[tuple[str, datetime], list[Active]] = {}
+        self._counted: dict[CountQuery, Counted | OtagateError] = {}
+        self._compared: dict[tuple[CountQuery, str], Compared | OtagateError] = {}
+        self._active: dict[tuple[str, datetime], list[Active] | OtagateError] = {}
 
     def counted(self, query: CountQuery) -> Counted:
         """See TelemetryReader.counted."""
-        if query not in self._counted:
-            self._counted[query] = self._reader.counted(query)
-        return self._counted[query]
+        return _once(self._counted, query, lambda: self._reader.counted(query))
 
     def side_by_side(self, query: CountQuery, control: str) -> Compared:
         """See TelemetryReader.side_by_side."""
-        if (query, control) not in self._compared:
-            self._compared[query, control] = self._reader.side_by_side(query, control)
-        return self._compared[query, control]
+        return _once(self._compared, (query, control), lambda: self._reader.side_by_side(query, control))
 
     def active(self, app: str, since: datetime) -> list[Active]:
         """See TelemetryReader.active."""
-        if (app, since) not in self._active:
-            self._active[app, since] = list(self._reader.active(app, since))
-        return self._active[app, since]
+        return _once(self._active, (app, since), lambda: list(self._reader.active(app, since)))
 
     def heard(self, app: str, since: datetime) -> list[Heard]:
         """See TelemetryReader.heard."""
@@ -218,3 +220,15 @@ class OneLook:
     def in_use(self, app: str, since: datetime) -> frozenset[str]:
         """See TelemetryReader.in_use."""
         return self._reader.in_use(app, since)
+
+
+def _once(known: dict[_Key, _Told | OtagateError], key: _Key, ask: Callable[[], _Told]) -> _Told:
+    if key not in known:
+        try:
+            known[key] = ask()
+        except OtagateError as error:
+            known[key] = error
+    told = known[key]
+    if isinstance(told, OtagateError):
+        raise told
+    return told

@@ -184,14 +184,14 @@ def test_three_tries_are_enough() -> None:
 @pytest.mark.parametrize(
     ("header", "slept"),
     [
-        ("7", 7.0),
+        ("7", 8.0),
         ("0", 1.0),
-        ("Sat, 21 Nov 2026 09:30:20 GMT", 20.0),
+        ("Sat, 21 Nov 2026 09:30:20 GMT", 21.0),
         ("Sat, 21 Nov 2026 09:00:00 GMT", 1.0),
         ("soon", 1.0),
         ("-5", 1.0),
         ("", 1.0),
-        ("Sat, 21 Nov 2026 09:30:20 -0000", 20.0),
+        ("Sat, 21 Nov 2026 09:30:20 -0000", 21.0),
         ("Sat, 21 Nov 2026 09:30:20 +9999999999999999999", 1.0),
     ],
 )
@@ -205,11 +205,11 @@ def test_retry_after_is_honoured(header: str, slept: float) -> None:
 @pytest.mark.parametrize(
     ("headers", "slept"),
     [
-        ({"X-RateLimit-Reset": "9"}, 9.0),
-        ({"X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) + 12)}, 12.0),
+        ({"X-RateLimit-Reset": "9"}, 10.0),
+        ({"X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) + 12)}, 13.0),
         ({"X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) - 12)}, 1.0),
         ({"X-Sentry-Rate-Limit-Reset": "soon"}, 1.0),
-        ({"Retry-After": "3", "X-RateLimit-Reset": "9", "X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) + 12)}, 3.0),
+        ({"Retry-After": "3", "X-RateLimit-Reset": "9", "X-Sentry-Rate-Limit-Reset": str(int(NOW.timestamp()) + 12)}, 4.0),
     ],
 )
 def test_resets_of_rate_limits_are_waited_for(headers: dict[str, str], slept: float) -> None:

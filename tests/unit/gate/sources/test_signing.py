@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
@@ -17,7 +18,7 @@ AZURE = {"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_CLIENT
 CLOUDWATCH = "https://monitoring.eu-central-1.amazonaws.com/"
 
 
-def signer(auth: CloudAuth, url: str, environ: Mapping[str, str], world: World | None = None, **options: str) -> CloudSigner:
+def signer(auth: CloudAuth, url: str, environ: Mapping[str, str], world: World | None = None, **options: Any) -> CloudSigner:
     return CloudSigner(auth, url, environ, outside=(world or World()).outside(), **options)
 
 

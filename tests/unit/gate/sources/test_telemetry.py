@@ -181,6 +181,20 @@ def test_one_look_asks_each_question_once() -> None:
     assert look.plugins("a", START) == [PluginUse("stable", "8.42.0", 3)]
 
 
+def test_one_look_does_not_repeat_a_question_that_failed() -> None:
+    class Gone(Fake):
+        def counted(self, query: CountQuery) -> Counted:
+            self.asked.append(query)
+            raise UnavailableError("the server is gone", "https://updates.test")
+
+    fake = Gone()
+    look = OneLook(fake)
+    for metric in ("crash_rate", "error_rate"):
+        with pytest.raises(SourceError, match="the server is gone"):
+            TelemetryMetrics(TelemetrySource(SPEC), look).read(replace(QUERY, metric=metric))
+    assert len(fake.asked) == 1
+
+
 CONTRAST = replace(QUERY, ask=Ask.CONTRAST, control="1.4.1")
 PAIR = SideBySide(
     START, "ios", "8.1.0", Counts(devices=9, ran=8, crashed=2, errored=1), Counts(devices=90, ran=80, crashed=1, errored=3)
