@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from otagate._text import span
-from otagate.gate.judge import Demand, GateResult, Verdict
+from otagate.gate.judge import Check, Demand, GateResult, Verdict
 from otagate.gate.look import question
 from otagate.model import FULL_WEIGHT, Weight
+from otagate.policy.model.gates import Action
 from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
 from otagate.rollout import windows
 from otagate.rollout._told import told
@@ -96,7 +97,7 @@ def _is_waived(state: RolloutState, result: GateResult) -> bool:
         return True
     phase = state.current
     note = state.approvals.get(f"insufficient:{phase.name}:{state.step}") if phase else None
-    if note is None or result.holding.verdict is not Verdict.INSUFFICIENT:
+    if note is None or result.holding.verdict is not Verdict.INSUFFICIENT or _relapsed(state, result):
         return False
     return note.action != _BY_RULE or result.has_zero_bad
 
@@ -109,10 +110,10 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
         return state
     if any(result.holding.verdict is not Verdict.INSUFFICIENT for result in held):
         return state  # no data, stale and error have graces of their own
-    passed = [result for result in held if question(result.metric, result.holding.name) in state.passed]
+    relapsed = {result.metric: check for result in held if (check := _relapsed(state, result))}
+    passed = relapsed or [one for one in held if question(one.metric, one.holding.name) in state.passed]
     if passed and closed(state, now):
         return state  # what they say in a freeze does not matter yet; what they say when a weight may rise does
-    relapsed = [result for result in passed if result.holding.is_above]
     if relapsed:
         return _relapse(state, relapsed, phase.max_wait, now)
     names = ", ".join(result.metric for result in held)
@@ -123,13 +124,20 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
     return pause(state, f"too few devices for {names} after waiting for {span(phase.max_wait)}", "", now)
 
 
-def _relapse(state: RolloutState, relapsed: Sequence[GateResult], waited: timedelta, now: datetime) -> RolloutState:
+def _relapsed(state: RolloutState, result: GateResult) -> Check | None:
+    """Give the check that has passed its planned look and has devices enough to be above its limit again, or None."""
+    acting = (check for check in result.checks if check.action is not Action.ALERT and check.is_above)
+    insufficient = (check for check in acting if check.verdict is Verdict.INSUFFICIENT)
+    return next((check for check in insufficient if question(result.metric, check.name) in state.passed), None)
+
+
+def _relapse(state: RolloutState, relapsed: Mapping[str, Check], waited: timedelta, now: datetime) -> RolloutState:
     """Take for failed what has passed its planned look, was above its limit again, and did not come back."""
-    for result in relapsed:
-        note = Note(now, f"{result.holding.reason}; still so {span(waited)} after the soak", "", Demand.PAUSE.value)
-        state = replace(state, latched={**state.latched, result.metric: note})
-        state = told(state, "gate.failed", now, metric=result.metric, action=note.action, reason=note.reason)
-    reasons = "; ".join(f"{result.metric}: {state.latched[result.metric].reason}" for result in relapsed)
+    for metric, check in relapsed.items():
+        note = Note(now, f"{check.reason}; still so {span(waited)} after the soak", "", Demand.PAUSE.value)
+        state = replace(state, latched={**state.latched, metric: note})
+        state = told(state, "gate.failed", now, metric=metric, action=note.action, reason=note.reason)
+    reasons = "; ".join(f"{metric}: {state.latched[metric].reason}" for metric in relapsed)
     return pause(state, reasons, "", now)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from otagate.flow import actions
 from otagate.gate.crossing import stop_chances
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import Demand, Look, LookKind, Reading, Verdict, judge
@@ -151,6 +152,38 @@ def test_what_is_above_its_limit_again_goes_no_further_and_pauses_in_the_end(tmp
     assert list(outcome.state.latched) == ["success"], "a failure, that a person must lift knowingly"
     assert outcome.state.paused_by.startswith("success: 62 of 400 devices bad (15.5%): more than the 15%")
     assert "gate.failed" in world.kinds()
+
+
+def test_an_approval_of_too_few_devices_is_none_of_another_gate_that_is_above_its_limit_again(tmp_path: Path) -> None:
+    """Crashes have too few devices for the planned look, and that was approved; installs passed theirs, and fail since."""
+    patient = track(phase("stable", 5, 100, on_insufficient=OnInsufficient.APPROVE, max_wait=HOUR))
+    world = World(tmp_path, spec=patient, gates=[CRASHES, INSTALLS])
+    world.devices.says = {"crash_rate": (0, 40), "success": (4, 40)}
+    world.run()
+    world.clock.pass_(DAY + 2 * HOUR)
+    assert world.reconcile().state.awaiting == "insufficient:stable:0"
+    actions.approve(world.process(), None, None, "a small fleet").carry_out()
+    world.devices.says = {"crash_rate": (0, 50), "success": (8, 50)}
+    state = world.reconcile().state
+    assert (state.stage, state.step, [*state.latched]) == (Stage.PAUSED, 0, ["success"])
+
+
+def test_a_limit_with_too_few_devices_does_not_hide_another_that_is_above_its_again() -> None:
+    """Both limits of a gate wait; the second has passed when its look was due."""
+    slow = replace(SLOW, limits=(Limit(SOON, Decimal("0.05"), Action.PAUSE), Limit(LATE, Decimal("0.05"), Action.PAUSE)))
+    patient = track(phase("stable", 5, 100, on_insufficient=OnInsufficient.APPROVE, max_wait=HOUR))
+    state = finished(machine.decide(fresh(spec=patient, gates=(slow,)), (), NOW), NOW)
+    state = replace(state, passed=("verification_time over 2m",))
+    now = NOW + DAY + 2 * HOUR
+    counts = {SOON: Measurement(0, 40, now, "test"), LATE: Measurement(8, 120, now, "test")}
+    readings = [Reading("verification_time", NOW, now, counts[over], over) for over in counts]
+    look = machine.look_of(state, now)
+    assert look is not None
+    said = judge(slow, readings, look=look, judgement=Judgement(), gating_metrics=1, now=now)
+    assert [check.verdict for check in said.checks] == [Verdict.INSUFFICIENT] * 2
+    paused = machine.decide(state, [said], now)
+    assert (paused.stage, [*paused.latched]) == (Stage.PAUSED, ["verification_time"])
+    assert paused.latched["verification_time"].reason.startswith("8 of 120 devices bad")
 
 
 def test_what_passed_and_has_a_few_devices_less_now_has_too_few_and_has_not_failed(tmp_path: Path) -> None:
