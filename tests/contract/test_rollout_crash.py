@@ -264,7 +264,7 @@ CALLS = {
     },
     "reconcile": {
         "create": "active channels ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "open": "blob",
         "read": "active channels ledger ledger-head looks prune releases rollouts",
         "replace": "active channels ledger-head looks rollouts",
@@ -272,19 +272,19 @@ CALLS = {
     },
     "pause": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "read": "active channels ledger ledger-head rollouts",
         "replace": "channels ledger-head rollouts",
     },
     "resume": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "read": "active channels ledger ledger-head rollouts",
         "replace": "channels ledger-head rollouts",
     },
     "rollback": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "open": "blob",
         "read": "active channels ledger ledger-head prune releases rollouts",
         "replace": "active channels ledger-head rollouts",
@@ -292,7 +292,7 @@ CALLS = {
     },
     "approve": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "read": "active ledger ledger-head rollouts",
         "replace": "ledger-head rollouts",
     },
@@ -305,19 +305,19 @@ CALLS = {
     },
     "abort": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "read": "active channels ledger ledger-head rollouts",
         "replace": "active channels ledger-head rollouts",
     },
     "lower": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "read": "active channels ledger ledger-head rollouts",
         "replace": "channels ledger-head rollouts",
     },
     "amend": {
         "create": "ledger",
-        "keys": "channels",
+        "keys": "active channels",
         "read": "active ledger ledger-head rollouts",
         "replace": "ledger-head rollouts",
     },

@@ -128,6 +128,9 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
     refuse_forks(workspace)
     held = active_rollout(workspace, name)
     why = reason or f"rolled back by {workspace.actor}"
+    if held is not None and held.state.stage is Stage.COMPLETED:
+        # It was killed before it was done, and devices are to have the release no more.
+        return go_back(workspace, name or held.state.exposed[-1], held, to, why)
     if held is not None and (name is None or to is None):
         if to is not None:
             raise UsageError("--to needs --channel", expected="the channel that is to serve it", remedy="add --channel NAME")

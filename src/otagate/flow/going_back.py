@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from otagate.channel import transitions
 from otagate.errors import ConflictError
@@ -15,6 +16,7 @@ from otagate.plan.steps import Plan, Status, Step, StepKind
 from otagate.release.repository import PublishedRelease
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
+from otagate.rollout.state import RolloutState
 
 BUILTIN = "builtin"
 """How people write the bundle that is built into the native app."""
@@ -57,12 +59,19 @@ def go_back(workspace: Workspace, name: ChannelName, held: Stored | None, to: st
 
     def carry_out() -> Receipt:
         if held is not None:
-            workspace.reconciler.command(held.state.id, lambda s, now: machine.roll_back(s, why, workspace.actor, now))
+            workspace.reconciler.command(held.state.id, lambda s, now: _end(s, name, why, workspace.actor, now))
         data = {"to": goes_to, "from": str(was or BUILTIN), "reason": why}
         # Without --to it goes back to what the pointer itself remembers, which prune keeps.
         return _move_back(workspace, name, change, data, serves if to is not None else None)
 
     return Action(Plan(title, (step,)), carry_out)
+
+
+def _end(state: RolloutState, name: ChannelName, reason: str, actor: str, now: datetime) -> RolloutState:
+    """End a rollout. One that has completed and is only to settle here does not: nobody gets what is to be taken off."""
+    if state.is_terminal and state.intent is not None and {op.channel for op in state.intent.ops} == {name}:
+        return replace(state, intent=None)
+    return machine.roll_back(state, reason, actor, now)
 
 
 def _move_back(

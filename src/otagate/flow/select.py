@@ -19,6 +19,14 @@ def channel_names(workspace: Workspace) -> list[ChannelName]:
     return list(dict.fromkeys([*names, *workspace.channels_read_only.names()]))
 
 
+def _rollout_channels(workspace: Workspace) -> list[ChannelName]:
+    """Give all channels, and those that only a rollout names which has not come to its first yet.
+
+    The policy may have been edited since it was started, and name that channel no more.
+    """
+    return list(dict.fromkeys([*channel_names(workspace), *workspace.rollouts.channels()]))
+
+
 def check_channel(workspace: Workspace, name: ChannelName) -> None:
     """Refuse a channel that is nowhere: of a misspelt one a monitor would hear for ever that all is well.
 
@@ -26,7 +34,7 @@ def check_channel(workspace: Workspace, name: ChannelName) -> None:
         NotFoundError: Neither does the policy ship to it, nor does the store have it.
     """
     rules = workspace.policy.branches
-    if any(_is_of(rule.channel, name) for rule in rules if rule.channel) or name in (known := channel_names(workspace)):
+    if any(_is_of(rule.channel, name) for rule in rules if rule.channel) or name in (known := _rollout_channels(workspace)):
         return
     near = nearest(str(name), map(str, known))
     remedy = f"did you mean {near}?" if near else "see `otagate status`"
@@ -54,7 +62,7 @@ def readable_rollouts(workspace: Workspace) -> tuple[list[Stored], dict[str, Ver
     """Give the active rollouts, and by ``channel NAME`` what is damaged: that must not keep the others from being judged."""
     found: dict[str, Stored] = {}
     damaged: dict[str, VerificationError] = {}
-    for name in channel_names(workspace):
+    for name in _rollout_channels(workspace):
         try:
             holder = workspace.rollouts.holder(name)
         except VerificationError as error:
@@ -67,7 +75,7 @@ def readable_rollouts(workspace: Workspace) -> tuple[list[Stored], dict[str, Ver
 
 def last_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | None:
     """Give the rollout that had a channel last, whatever became of it; without a channel the newest of all that had one."""
-    names = [name] if name is not None else channel_names(workspace)
+    names = [name] if name is not None else _rollout_channels(workspace)
     found = [stored for one in names if (stored := workspace.rollouts.last(one)) is not None]
     return max(found, key=lambda stored: stored.state.created_at, default=None)
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from otagate.model import Weight
 from otagate.rollout._told import told
-from otagate.rollout.forward import intent
+from otagate.rollout.forward import intent, standing_on
 from otagate.rollout.state import Note, Op, OpKind, RolloutSpec, RolloutState, Stage
 
 
@@ -28,7 +28,9 @@ def resume(state: RolloutState, overrides: Mapping[str, str], actor: str, now: d
     if state.stage is not Stage.PAUSED:
         return state
     waived = {metric: Note(now, reason, actor) for metric, reason in overrides.items()}
-    ops = ((Op(OpKind.UNPAUSE, state.exposed[-1]),) if state.exposed else ()) + state.unfinished
+    # Whoever lowered the weight may have been killed before devices saw it: what is recorded must be what they see.
+    ops = tuple(op for op in (state.intent.ops if state.intent else ()) if op.kind is OpKind.LOWER)
+    ops += tuple(Op(OpKind.UNPAUSE, name) for name in standing_on(state)) + state.unfinished
     stage = Stage.SOAKING if state.exposed else Stage.PENDING
     # A raise that is finished with it is looked at again when whoever resumes is killed now, and it is finished much later.
     raises = any(op.kind is OpKind.OFFER for op in state.unfinished)
@@ -104,8 +106,8 @@ def _end(state: RolloutState, stage: Stage, reason: str, actor: str, now: dateti
         return state
     ops = [Op(OpKind.DROP, name) for name in reversed(state.exposed)]
     # Also when it was being resumed and whoever did that was killed before the channel was open again.
-    if state.exposed and (state.stage is Stage.PAUSED or _opens(state)):
-        ops.append(Op(OpKind.UNPAUSE, state.exposed[-1]))
+    if state.stage is Stage.PAUSED or _opens(state):
+        ops += [Op(OpKind.UNPAUSE, name) for name in standing_on(state)]
     ended = replace(state, stage=stage, outcome=reason, awaiting="", unfinished=(), intent=intent(ops, stage))
     return told(ended, f"rollout.{stage.value}", now, reason=reason, actor=actor)
 
@@ -136,6 +138,8 @@ def lower(state: RolloutState, weight: Weight, reason: str, actor: str, now: dat
     # Above the first weight only raising can be unfinished, and lowering covers that. A paused channel stays paused.
     stage = Stage.PAUSED if state.stage is Stage.PAUSED else Stage.SOAKING
     pausing = [Op(OpKind.PAUSE, phase.channel)] if stage is Stage.PAUSED else []
+    # Whoever resumed it may have been killed before the channel was open again.
+    pausing += [Op(OpKind.UNPAUSE, phase.channel)] if stage is not Stage.PAUSED and _opens(state) else []
     lowered = replace(
         state,
         stage=stage,

@@ -110,11 +110,24 @@ class Effects:
             case OpKind.DROP:
                 self._change(state, op.channel, lambda channel: transitions.drop(channel, state.release))
             case OpKind.WITHDRAW:
-                self._change(state, op.channel, lambda channel: _withdraw(channel, state))
-            case OpKind.PAUSE:
-                self._change(state, op.channel, transitions.pause)
-            case OpKind.UNPAUSE:
-                self._change(state, op.channel, transitions.unpause)
+                self._change(state, op.channel, lambda channel: self._withdraw(channel, state))
+            case OpKind.PAUSE | OpKind.UNPAUSE:
+                # On a channel that it had not come to, another rollout may be, paused or not; or a person paused it.
+                if self.rollouts.has_claimed(op.channel, state.id):
+                    turn = transitions.pause if op.kind is OpKind.PAUSE else transitions.unpause
+                    self._change(state, op.channel, turn)
+
+    def _withdraw(self, channel: ChannelState, state: RolloutState) -> ChannelState:
+        """Take a release off a channel and lift a pause with it: rolling back means that devices go back, now.
+
+        The channel that it came to last remembers it, also when it was killed before it was offered there. A channel that it
+        had not come to stays paused, and one where a newer rollout is by now: that was not because of this release.
+        """
+        is_last = channel.name == (state.exposed or (channel.name,))[-1]
+        after = transitions.withdraw(channel, state.release, remember=is_last)
+        if after is channel or not channel.paused or channel.name not in state.exposed:
+            return after
+        return after if self.rollouts.is_anothers(channel.name, state.id) else replace(after, paused=False)
 
     def move(self, name: ChannelName, change: Callable[[ChannelState], ChannelState]) -> ChannelReading | None:
         """Change a channel by compare-and-swap, read back by the port; decides anew when somebody else was first.
@@ -152,14 +165,3 @@ def is_left_paused(channel: ChannelState, release: ReleaseRef) -> bool:
 def _offer(channel: ChannelState, state: RolloutState, weight: Weight) -> ChannelState:
     after = transitions.offer(channel, state.release, weight, state.seed)
     return replace(after, paused=False) if after is not channel and is_left_paused(channel, state.release) else after
-
-
-def _withdraw(channel: ChannelState, state: RolloutState) -> ChannelState:
-    """Take a release off a channel and lift a pause with it: rolling back means that devices go back, now.
-
-    The channel that it came to last remembers it, also when it was killed before it was offered there. A channel that it had
-    not come to stays paused: that was not because of this release.
-    """
-    is_last = channel.name == (state.exposed or (channel.name,))[-1]
-    after = transitions.withdraw(channel, state.release, remember=is_last)
-    return after if after is channel or channel.name not in state.exposed else replace(after, paused=False)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from otagate._text import span
 from otagate.gate.judge import Check, Demand, GateResult, Verdict
 from otagate.gate.look import question
-from otagate.model import FULL_WEIGHT, Weight
+from otagate.model import FULL_WEIGHT, ChannelName, Weight
 from otagate.policy.model.gates import Action
 from otagate.policy.model.tracks import OnInsufficient, PhaseSpec
 from otagate.rollout import windows
@@ -46,8 +46,10 @@ def following(state: RolloutState) -> PhaseSpec | None:
 
 def closed(state: RolloutState, now: datetime) -> str:
     """Say why no weight may rise at this time of the day or year, or ""."""
-    phase = following(state) or state.current
-    if state.is_terminal or phase is None or phase.ignore_windows:
+    # To enter a phase is also to give the release to whom the last one held out.
+    rise = [state.current] if state.current and _holds_out(state) else []
+    rise += [phase] if (phase := following(state) or state.current) else []
+    if state.is_terminal or all(phase.ignore_windows for phase in rise):
         return ""
     return windows.closed(state.spec.windows, now)
 
@@ -159,7 +161,7 @@ def _enter(state: RolloutState, index: int, now: datetime, world: Surroundings) 
     before, weight = state.current, phase.ramp[0]
     ops = [Op(OpKind.CLAIM, phase.channel), *_settling(state), Op(OpKind.OFFER, phase.channel, weight)]
     ops += [Op(OpKind.RELEASE_CLAIM, before.channel)] if before is not None and before.channel != phase.channel else []
-    exposed = state.exposed if phase.channel in state.exposed else (*state.exposed, phase.channel)
+    exposed = (*(name for name in state.exposed if name != phase.channel), phase.channel)
     entered = replace(
         state,
         stage=Stage.ROLLING,
@@ -213,6 +215,19 @@ def _await(state: RolloutState, key: str, now: datetime) -> RolloutState:
     return told(waiting, "rollout.awaiting_approval", now, what=key)
 
 
+def standing_on(state: RolloutState) -> tuple[ChannelName, ...]:
+    """Give the channels that devices may be taking it from: the present one, and with it the next or the last.
+
+    There are two when somebody was killed between them. One that it has not claimed is not paused for it.
+    """
+    if not state.exposed:
+        return ()
+    here = [state.current.channel] if state.current else []
+    pending = (*state.unfinished, *(state.intent.ops if state.intent else ()))
+    left = [op.channel for op in pending if op.kind is OpKind.RELEASE_CLAIM]
+    return tuple(dict.fromkeys([*left, *here, state.exposed[-1]]))
+
+
 def pause(state: RolloutState, reason: str, actor: str, now: datetime) -> RolloutState:
     """Expose no further devices; those that have the release keep it."""
     if state.is_terminal or state.stage is Stage.PAUSED:
@@ -220,7 +235,7 @@ def pause(state: RolloutState, reason: str, actor: str, now: datetime) -> Rollou
     pending = state.intent.ops if state.intent else ()
     # What takes the release from devices does not wait for the resume.
     ops = tuple(op for op in pending if op.kind is OpKind.LOWER)
-    ops += (Op(OpKind.PAUSE, state.exposed[-1]),) if state.exposed else ()
+    ops += tuple(Op(OpKind.PAUSE, name) for name in standing_on(state))
     paused = replace(
         state,
         stage=Stage.PAUSED,

@@ -113,17 +113,18 @@ def halt(state: RolloutState, results: Sequence[GateResult], now: datetime) -> R
     return pause(state, trouble, "", now) if trouble else state
 
 
-def undone(state: RolloutState, now: datetime) -> RolloutState | None:
+def undone(state: RolloutState, now: datetime, *, is_late: bool = False) -> RolloutState | None:
     """Give the rollout as devices still see it, when it was killed before raising exposure and must be looked at again.
 
-    So when that was longer ago than one looks anew, and when no weight may rise any more.
-    None: there is no such intent, or it is fresh and simply finished.
+    So when that was longer ago than one looks anew, and when no weight may rise any more, or with ``is_late``: its place was
+    taken. None: there is no such intent, or it is fresh and simply finished.
     """
     decided = state.intent.raised_at if state.intent else None
     if decided is None or state.is_terminal:
         return None
     seen = _before(state)
-    return None if now - decided <= state.spec.judgement.evaluate_every and not closed(seen, now) else seen
+    is_fresh = not is_late and now - decided <= state.spec.judgement.evaluate_every and not closed(seen, now)
+    return None if is_fresh else seen
 
 
 def _before(state: RolloutState) -> RolloutState:

@@ -20,7 +20,7 @@ from otagate.rollout.ledger import Ledger
 from otagate.rollout.memory import believable, counted
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import OpKind, RolloutState, Stage
-from otagate.rollout.surroundings import gives_way, surroundings
+from otagate.rollout.surroundings import gives_way, surroundings, taken_by_another
 from otagate.rollout.waiting import next_look, reason_to_wait
 
 _TRIES = 5
@@ -148,7 +148,8 @@ class Reconciler:
         What was good then may be bad now, and the windows may have closed.
         """
         state, now = stored.state, self.effects.clock.now()
-        seen = machine.undone(state, now)
+        taken = taken_by_another(self.effects, state)
+        seen = machine.undone(state, now, is_late=bool(taken))
         if seen is None:
             return None
         results = self._judge(seen, now, record=True)
@@ -157,7 +158,7 @@ class Reconciler:
             after = self._settle(self._save(stored, replace(halted, last_reconcile_at=now)))
             waiting_for = reason_to_wait(after.state, results, "", now)
             return Outcome(after.state, results, changed=True, waiting_for=waiting_for, waived=seen.waived)
-        shut = machine.closed(seen, now)
+        shut = taken or machine.closed(seen, now)
         if not shut:
             return None
         after = self._save(stored, replace(halted, last_reconcile_at=now))

@@ -9,7 +9,7 @@ from otagate.model import ChannelName, ChannelState, Weight
 from otagate.release.fitness import refuse_unfit
 from otagate.rollout.effects import Effects, is_left_paused
 from otagate.rollout.machine import Surroundings, next_channel
-from otagate.rollout.state import RolloutState, Stage
+from otagate.rollout.state import OpKind, RolloutState, Stage
 
 
 def surroundings(effects: Effects, state: RolloutState, now: datetime) -> Surroundings:
@@ -46,12 +46,29 @@ def _held_by(effects: Effects, state: RolloutState, channel: ChannelState | None
     name = next_channel(state)
     if not name:
         return ""
-    holder = effects.rollouts.holder(ChannelName(name))
-    if holder is not None and holder.state.id != state.id and not gives_way(holder.state, state):
-        return f"channel {name} is held by rollout {holder.state.id} ({holder.state.stage.value})"
+    held = _held_by_another(effects, state, ChannelName(name))
+    if held:
+        return held
+    if channel is not None and state.release.version in channel.blocked:
+        return f"{state.release.version} was rolled back on channel {name} and is not served there again"
     if channel is not None and channel.paused and not is_left_paused(channel, state.release):
         return f"channel {name} is paused: otagate resume --channel {name}"
     return ""
+
+
+def taken_by_another(effects: Effects, state: RolloutState) -> str:
+    """Say which rollout took the channel that this one decided to enter, and was killed before it did; or ""."""
+    ops = state.intent.ops if state.intent and not state.is_terminal else ()
+    held = [_held_by_another(effects, state, op.channel) for op in ops if op.kind is OpKind.CLAIM]
+    return next(filter(None, held), "")
+
+
+def _held_by_another(effects: Effects, state: RolloutState, name: ChannelName) -> str:
+    """Say which rollout holds a channel and does not give way, or ""."""
+    holder = effects.rollouts.holder(name)
+    if holder is None or holder.state.id == state.id or gives_way(holder.state, state):
+        return ""
+    return f"channel {name} is held by rollout {holder.state.id} ({holder.state.stage.value})"
 
 
 def gives_way(holder: RolloutState, newer: RolloutState) -> bool:

@@ -353,10 +353,10 @@ def test_nothing_to_approve_is_no_change() -> None:
 def test_pausing_stops_an_unfinished_step_and_resuming_finishes_it() -> None:
     entering = machine.decide(entered(), PASS, SOAK_OVER)
     paused = machine.pause(entering, "a look", "ana", SOAK_OVER)
-    assert ops(paused) == ["pause beta"]
+    assert ops(paused) == ["pause internal", "pause beta"]
     assert [str(op) for op in paused.unfinished] == ops(entering)
     resumed = machine.resume(finished(paused, NOW), {}, "ana", SOAK_OVER)
-    assert ops(resumed) == ["unpause beta", *ops(entering)]
+    assert ops(resumed) == ["unpause internal", "unpause beta", *ops(entering)]
     done = machine.finish_intent(resumed, SOAK_OVER + HOUR)
     assert (done.stage, done.not_before) == (Stage.SOAKING, SOAK_OVER + HOUR + DAY)
 

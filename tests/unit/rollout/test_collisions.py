@@ -1,0 +1,264 @@
+"""Rollouts in each other's way, and commands of people in the way of one that was killed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otagate.flow import actions, amending
+from otagate.flow.select import active_rollouts, check_channel, last_rollout
+from otagate.model import ChannelName, Version, Weight
+from otagate.policy.model.tracks import BranchRule
+from otagate.policy.model.windows import Freeze, WindowsSpec
+from otagate.rollout.effects import Effects
+from otagate.rollout.state import Stage
+from support.rules import check_rules, plain
+from support.world import DAY, HOUR, World, phase, shown, track
+
+RAMP = track(phase("stable", 5, 50, 100))
+TWO = track(phase("beta"), phase("stable", 50, 100))
+HOTFIX = track(phase("fix", 20, 100, channel="stable"), name="hotfix")
+FAILING = {"crash_rate": (110, 2000), "success": (10, 2000)}
+BETA, STABLE = ChannelName("beta"), ChannelName("stable")
+FROZEN = WindowsSpec(freezes=(Freeze("2026-11-20", "2026-11-23", "a fair"),))
+
+
+class KilledError(BaseException):
+    """No code may catch it."""
+
+
+def kill(action: Any) -> None:
+    """Run something and kill it after it was decided, before its first effect."""
+
+    def die(*_args: object) -> None:
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Effects, "carry_out", die)
+        with pytest.raises(KilledError):
+            action()
+
+
+def seen(world: World, name: ChannelName) -> dict[str, Any]:
+    """Give what a channel says; none of what it says is KeyError."""
+    return shown(world.channel(str(name))) or {}
+
+
+def with_hotfix(folder: Path) -> World:
+    world = World(folder, spec=TWO)
+    rules = (*world.policy.branches, BranchRule("hotfix/*", track="hotfix"))
+    world.policy = replace(world.policy, branches=rules, tracks={**world.policy.tracks, "hotfix": HOTFIX})
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    return world
+
+
+# --- rollouts in each other's way ----------------------------------------------------------------------------------------
+
+
+def test_rolling_back_an_older_release_leaves_the_pause_of_a_newer_one(tmp_path: Path) -> None:
+    """The older one has left that channel; on it the newer one was stopped, and more devices would get it."""
+    world = World(tmp_path, spec=TWO)
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    assert world.reconcile("1.0.0-production").state.phase == 1
+    world.run("1.1.0")
+    actions.pause(world.process(), BETA, "it crashes").carry_out()
+    actions.rollback(world.process(), STABLE, None, "bad, too").carry_out()
+    assert world.state("1.0.0-production").stage is Stage.ROLLED_BACK
+    beta = seen(world, BETA)
+    assert (beta["stable"], beta["candidate"], beta["paused"]) == ("0.9.0", ("1.1.0", 10_000), True)
+    actions.resume(world.process(), BETA, {}, "").carry_out()
+    assert seen(world, BETA)["paused"] is False
+    check_rules(world)
+
+
+def test_a_channel_that_was_taken_while_it_was_killed_is_waited_for(tmp_path: Path) -> None:
+    """It decided to enter, was killed, and a hotfix took the channel: gates still judge it, and it touches nothing there."""
+    world = with_hotfix(tmp_path)
+    kill(lambda: world.reconcile("1.0.0-production"))
+    world.run("1.0.1", branch="hotfix/login")
+    outcome = world.reconcile("1.0.0-production")
+    assert outcome.waiting_for == "channel stable is held by rollout 1.0.1-hotfix (soaking)"
+    assert outcome.results
+    actions.pause(world.process(), BETA, "a look").carry_out()
+    assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [True, False]
+    actions.pause(world.process(), STABLE, "a look").carry_out()
+    actions.rollback(world.process(), BETA, None, "bad").carry_out()
+    assert world.state("1.0.0-production").stage is Stage.ROLLED_BACK
+    assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [False, True]
+    assert seen(world, STABLE)["candidate"] == ("1.0.1", 2000)
+
+
+def test_a_channel_that_was_taken_is_entered_when_it_is_free(tmp_path: Path) -> None:
+    world = with_hotfix(tmp_path)
+    kill(lambda: world.reconcile("1.0.0-production"))
+    world.run("1.0.1", branch="hotfix/login")
+    world.reconcile("1.0.0-production")
+    amending.abort(world.process(), STABLE, "not now").carry_out()
+    world.reconcile("1.0.0-production")
+    assert seen(world, STABLE)["candidate"] == ("1.0.0", 5000)
+    assert world.claims() == {"beta": "", "stable": "1.0.0-production"}
+    check_rules(world)
+
+
+def test_a_channel_that_rolled_the_release_back_is_not_entered(tmp_path: Path) -> None:
+    """It came there by hand once, and was bad. Offering it would fail at each reconcile, and beta be watched no more."""
+    world = with_hotfix(tmp_path)
+    amending.abort(world.process(), None, "by hand").carry_out()
+    actions.promote(world.process(), STABLE, Version("1.0.0"), Weight(10_000)).carry_out()
+    actions.rollback(world.process(), STABLE, None, "bad").carry_out()
+    again = track(phase("beta"), phase("stable"), name="again")
+    world.policy = replace(world.policy, tracks={"again": again}, branches=(BranchRule("main", track="again"),))
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    outcome = world.reconcile("1.0.0-again")
+    assert outcome.waiting_for == "1.0.0 was rolled back on channel stable and is not served there again"
+    assert (outcome.state.phase, outcome.state.intent) == (0, None)
+
+
+def test_a_track_that_comes_back_to_a_channel_is_paused_there(tmp_path: Path) -> None:
+    spec = track(phase("beta", 50, 100), phase("stable"), phase("again", channel="beta"))
+    world = World(tmp_path, spec=spec)
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    for _ in range(3):
+        world.clock.pass_(DAY)
+        world.reconcile("1.0.0-production")
+    assert world.state("1.0.0-production").phase == 2
+    actions.pause(world.process(), None, "a look").carry_out()
+    assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [True, False]
+    actions.resume(world.process(), None, {}, "").carry_out()
+    assert seen(world, BETA)["paused"] is False
+    check_rules(world)
+
+
+# --- killed, and then another command ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_what_fails_after_it_was_killed_between_two_channels_is_paused_where_devices_take_it(
+    is_claimed: bool, tmp_path: Path
+) -> None:
+    world = World(tmp_path, spec=TWO)
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    kill(lambda: world.reconcile("1.0.0-production"))
+    if is_claimed:
+        world.process().rollouts.claim(STABLE, "1.0.0-production")
+    world.clock.pass_(2 * HOUR)
+    world.devices.says = dict(FAILING)
+    assert world.reconcile("1.0.0-production").state.stage is Stage.PAUSED
+    assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [True, is_claimed]
+    actions.resume(world.process(), None, {"crash_rate": "known"}, "known").carry_out()
+    assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [False, False]
+    check_rules(world)
+
+
+@pytest.mark.parametrize("again", ["resume", "pause and resume"])
+def test_a_killed_lowering_is_done_by_whoever_resumes(again: str, tmp_path: Path) -> None:
+    """It would stay at 50 % otherwise, and be taken for 5 %."""
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.weight == Weight(5000)
+    if again == "resume":
+        actions.pause(world.process(), None, "a look").carry_out()
+    kill(lambda: amending.lower(world.process(), None, Weight(500), "slower").carry_out())
+    if again != "resume":
+        kill(lambda: actions.pause(world.process(), None, "a look").carry_out())
+    actions.resume(world.process(), None, {}, "").carry_out()
+    assert (world.state().weight, seen(world, STABLE)["candidate"]) == (Weight(500), ("1.0.0", 500))
+    assert world.state().entered_at == world.clock.now()
+    check_rules(world)
+
+
+def test_a_lowering_opens_the_channel_that_a_killed_resume_left_shut(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.clock.pass_(DAY)
+    world.reconcile()
+    actions.pause(world.process(), None, "a look").carry_out()
+    kill(lambda: actions.resume(world.process(), None, {}, "").carry_out())
+    amending.lower(world.process(), None, Weight(500), "slower").carry_out()
+    assert (world.state().stage, seen(world, STABLE)["paused"]) == (Stage.SOAKING, False)
+
+
+@pytest.mark.parametrize(("name", "to"), [(None, None), (STABLE, None), (STABLE, "0.9.0")])
+def test_a_rollback_of_what_was_killed_while_it_completed_gives_it_to_nobody(
+    name: ChannelName | None, to: str | None, tmp_path: Path
+) -> None:
+    """It used to complete: the devices that were held out got the release, and the command said that all was done."""
+    world = World(tmp_path, spec=track(phase("stable", 5, 100, holdout=Weight(500))))
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    assert world.reconcile("1.0.0-production").state.is_last_step
+    world.clock.pass_(DAY)
+    kill(lambda: world.reconcile("1.0.0-production"))
+    assert world.state("1.0.0-production").stage is Stage.COMPLETED
+    action = actions.rollback(world.process(), name, to, "bad")
+    assert [step.title for step in action.plan.steps] == ["roll stable back to 0.9.0"]
+    action.carry_out()
+    stable = seen(world, STABLE)
+    assert (stable["stable"], stable["candidate"], stable["blocked"]) == ("0.9.0", None, ["1.0.0"])
+    writes = [body for key, body in world.store.writes if key.endswith("channels/stable.json")]
+    assert not any(seen_at == 10_000 for seen_at in _weights(writes, "1.0.0"))
+    assert active_rollouts(world.process()) == []
+    assert world.kinds()[-2:] == ["rollout.completed", "channel.rolled_back"]
+    actions.rollback(world.process(), name, to, "bad").carry_out()
+    assert seen(world, STABLE) == stable
+    check_rules(world)
+
+
+def _weights(bodies: list[bytes], version: str) -> list[int]:
+    """Give the weights at which a release was ever offered."""
+    candidates = [plain(body)["candidate"] for body in bodies]
+    return [one["weight"] for one in candidates if one and one["version"] == version]
+
+
+# --- the policy is another one by now ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("amends", [False, True])
+def test_a_rollout_that_waits_for_a_window_is_found_when_the_policy_names_its_channel_no_more(
+    amends: bool, tmp_path: Path
+) -> None:
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    assert "a fair" in world.run("1.0.0").waiting_for
+    renamed = track(phase("beta", channel="preview"), phase("stable"))
+    world.policy = replace(world.policy, tracks={"production": renamed})
+    if amends:
+        amending.amend(world.process(), None, "another name").carry_out()
+    here = world.process()
+    assert [stored.state.id for stored in active_rollouts(here)] == ["1.0.0-production"]
+    check_channel(here, BETA)
+    found = last_rollout(here, None)
+    assert (found and found.state.id) == "1.0.0-production"
+    world.store.documents.create("apps/com.example.app/active/-stray.json", b"{}")
+    world.clock.pass_(4 * DAY)
+    for stored in active_rollouts(world.process()):
+        world.reconcile(stored.state.id)
+    assert world.state("1.0.0-production").stage is Stage.SOAKING
+    assert seen(world, ChannelName("preview") if amends else BETA)["candidate"] == ("1.0.0", 10_000)
+
+
+def test_held_out_devices_wait_for_the_window_of_their_phase(tmp_path: Path) -> None:
+    """The next phase knows no windows; the devices that this one held out do."""
+    spec = track(phase("stable", 5, 100, holdout=Weight(500)), phase("watch", channel="watch", ignore_windows=True))
+    fair = WindowsSpec(freezes=(Freeze("2026-11-23", "2026-11-24", "a fair"),))
+    world = World(tmp_path, spec=spec, windows=fair)
+    world.run()
+    world.clock.pass_(DAY)
+    assert world.reconcile().state.is_last_step
+    world.clock.pass_(DAY)
+    assert "a fair" in world.reconcile().waiting_for
+    assert seen(world, STABLE)["candidate"] == ("1.0.0", 9500)
+    world.clock.pass_(2 * DAY)
+    assert world.reconcile().state.phase == 1
