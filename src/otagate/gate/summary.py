@@ -50,9 +50,12 @@ def combine(results: Sequence[GateResult]) -> Summary:
 
 
 def is_lifted(result: GateResult, waived: Collection[str]) -> bool:
-    """Tell whether somebody waived all that a gate says or demands: all but a rollback by another limit than the main one."""
-    worse = [check for check in result.checks if check.demand is Demand.ROLLBACK and check.name != "limit"]
-    return result.metric in waived and not worse
+    """Tell whether somebody waived all that a gate says or demands: all but a rollback by another limit than the main one.
+
+    The main one is what the gate is about; the only limit of a gate is its main one, whatever its name.
+    """
+    others = [check for check in result.checks if check.name != "limit"] if len(result.checks) > 1 else []
+    return result.metric in waived and not any(check.demand is Demand.ROLLBACK for check in others)
 
 
 def overall(results: Sequence[GateResult], waived: Collection[str] = ()) -> Verdict:

@@ -15,11 +15,11 @@ import pytest
 
 from otagate.flow import actions
 from otagate.gate.crossing import stop_chances
-from otagate.gate.interface import Measurement, SourceError
+from otagate.gate.interface import ContrastRow, Measurement, SourceError
 from otagate.gate.judge import Demand, Look, LookKind, Reading, Verdict, judge
 from otagate.gate.stats import log_e_up
 from otagate.model import Weight
-from otagate.policy.model.gates import Action, Escalation, GateSpec, Judgement, Limit
+from otagate.policy.model.gates import Action, Escalation, GateSpec, Judgement, Limit, Split
 from otagate.policy.model.tracks import OnInsufficient
 from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout import machine
@@ -379,9 +379,37 @@ def test_a_waived_limit_does_not_roll_back_when_its_look_is_due(tmp_path: Path) 
     assert (world.reconcile().state.step, world.state().latched) == (1, {})
 
 
+ONLY = (
+    (GateSpec("split", split=Split.AT_MOST, action=Action.ROLLBACK, min_sample=10), (15, 100), (80, 200)),
+    (GateSpec("slow", limits=(Limit(LATE, Decimal("0.05"), Action.ROLLBACK),)), (8, 40), (30, 60)),
+    (GateSpec("worse", max_increase=Decimal("0.5"), action=Action.ROLLBACK), (28, 300), (60, 300)),
+)
+
+
+@pytest.mark.parametrize(("gate", "before", "after"), ONLY, ids=[gate.metric for gate, _, _ in ONLY])
+def test_the_only_limit_of_a_gate_is_lifted_as_a_whole(gate: GateSpec, before: tuple[int, int], after: tuple[int, int]) -> None:
+    """Paused on half of the evidence that rolls back, and resumed knowingly: the other half is lifted, too."""
+    state = finished(machine.decide(fresh(spec=RAMP, gates=(gate,)), (), NOW), NOW)
+    state = replace(state, control="0.9.0")
+
+    def looked(counts: tuple[int, int], now: datetime) -> tuple[Stage, Demand]:
+        over = gate.limits[0].over if gate.limits else None
+        rows = (ContrastRow(NOW, "ios", *counts, 5, 300),) if gate.max_increase else ()
+        reading = Reading(gate.metric, NOW, now, Measurement(*counts, now, "test", rows=rows), over)
+        look = machine.look_of(state, now)
+        assert look is not None
+        said = judge(gate, [reading], look=look, judgement=Judgement(), gating_metrics=1, now=now)
+        return machine.decide(state, [said], now).stage, said.action
+
+    assert looked(before, NOW + HOUR) == (Stage.PAUSED, Demand.PAUSE)
+    state = replace(state, overrides={gate.metric: Note(NOW + HOUR, "known", "ana")})
+    assert looked(after, NOW + 2 * HOUR) == (Stage.SOAKING, Demand.ROLLBACK)
+
+
 @pytest.mark.parametrize("worse", ["escalate", "over 120s"])
 def test_a_worse_limit_still_rolls_back_what_is_waived(worse: str) -> None:
-    said = replace(FAIL_ROLLBACK[0], checks=(replace(FAIL_ROLLBACK[0].checks[0], name=worse),))
+    check = FAIL_ROLLBACK[0].checks[0]
+    said = replace(FAIL_ROLLBACK[0], checks=(replace(check, demand=Demand.NONE), replace(check, name=worse)))
     waived = finished(machine.decide(fresh(), (), NOW), NOW)
     waived = replace(waived, overrides={"crash_rate": Note(NOW + HOUR, "known", "ana")})
     assert machine.decide(waived, [said], NOW + 2 * HOUR).stage is Stage.ROLLED_BACK
