@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from otagate._client import open_client
 from otagate._retry import Again, Patience, persist, retry_after
 from otagate._text import harmless
 from otagate._watch import Watch
@@ -135,7 +136,7 @@ def _try(ask: Ask, outside: Outside) -> Answer:
     timeout = httpx.Timeout(limit, connect=_METADATA_TRY_S if ask.is_local else limit)
     # A proxy of the environment may carry TLS; without it, on this machine or to a metadata service, it would see the token.
     is_proxy_fine = ask.url.startswith("https:") and not ask.is_local
-    client = httpx.Client(timeout=timeout, follow_redirects=False, trust_env=is_proxy_fine, transport=outside.transport)
+    client = open_client(timeout=timeout, follow_redirects=False, trust_env=is_proxy_fine, transport=outside.transport)
     watch = Watch(limit)
     with watch.running(), client, _sent(ask, client, watch) as response:
         answer = Answer(response.status_code, _body(response, end, outside), dict(response.headers))

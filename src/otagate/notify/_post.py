@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from otagate._client import open_client
 from otagate._retry import retry_after
 from otagate._watch import Watch
+from otagate.errors import UsageError
 from otagate.notify.interface import NotifyError
 
 if TYPE_CHECKING:
@@ -141,12 +143,14 @@ def _attempt(place: Place, body: bytes, headers: Mapping[str, str], wire: Wire) 
     try:
         with (
             watch.running(),
-            httpx.Client(timeout=wire.timeout_s, follow_redirects=False, transport=wire.transport) as client,
+            open_client(timeout=wire.timeout_s, follow_redirects=False, transport=wire.transport) as client,
             client.stream(
                 "POST", place.address, content=body, headers=all_headers, extensions={"trace": watch.trace}
             ) as response,
         ):
             code = _code(response) if place.shows_code and not response.is_success else ""
+    except UsageError as error:
+        raise NotifyError(error.what, place.name, error.expected, f"{error.subject}: {error.found}", error.remedy) from error
     except httpx.TimeoutException as error:
         raise _PassingError(too_late) from error
     except httpx.HTTPError as error:

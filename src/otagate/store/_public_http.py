@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
+from otagate._client import open_client
 from otagate._retry import Patience
 from otagate._text import harmless
 from otagate.errors import OtagateError, UnavailableError
@@ -81,7 +82,7 @@ class Lane:
 
         self._is_local = is_local
         self._socket: socket.socket | None = None
-        self._client = httpx.Client(
+        self._client = open_client(
             headers={"User-Agent": "otagate", "Accept": "*/*", "Accept-Encoding": "identity"},
             # A device that comes for the first time has no cookie, and gets what everybody gets.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

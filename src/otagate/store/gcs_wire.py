@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
+from otagate._client import open_client
 from otagate.identity.interface import Bearer
 from otagate.store.gcs_errors import answered, failure
 from otagate.store.objects import TransientError
@@ -47,7 +48,7 @@ class Wire:
             monotonic: A clock in seconds.
         """
         self._get, self._monotonic = get, monotonic
-        self._client = httpx.Client(
+        self._client = open_client(
             timeout=TIMEOUT,
             trust_env=not is_plain,
             limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),

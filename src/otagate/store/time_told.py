@@ -13,6 +13,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from otagate._client import open_client
+from otagate.errors import UsageError
+
 if TYPE_CHECKING:
     import httpx
 
@@ -35,9 +38,9 @@ def time_at(url: str, transport: httpx.BaseTransport | None = None) -> datetime 
     # This machine: a proxy of the environment would answer with its own time.
     trust_env = not _is_here(url)
     try:
-        with httpx.Client(timeout=TIMEOUT_S, trust_env=trust_env, follow_redirects=False, transport=transport) as client:
+        with open_client(timeout=TIMEOUT_S, trust_env=trust_env, follow_redirects=False, transport=transport) as client:
             answer = client.head(url, headers={"User-Agent": "otagate", "Cache-Control": "no-cache"})
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, UsageError):
         return None
     # An aged answer tells when it was made; a gateway's is that of the gateway.
     if answer.headers.get("Age", "0").strip() not in {"", "0"} or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from otagate._client import open_client
 from otagate._text import harmless, span
-from otagate.errors import OtagateError
+from otagate.errors import OtagateError, UsageError
 from otagate.flow.doctor.codes import Severity
 from otagate.flow.doctor.model import Check, from_error, trouble
 from otagate.flow.doctor.patient import Patient, Place
@@ -110,9 +111,9 @@ def service_date(address: str) -> datetime | None:
 
     is_local = urlsplit(address).hostname in {"127.0.0.1", "localhost", "::1"}
     try:
-        with httpx.Client(timeout=_TIMEOUT_S, trust_env=not is_local) as client:
+        with open_client(timeout=_TIMEOUT_S, trust_env=not is_local) as client:
             header = client.head(address).headers.get("Date", "")
         found = email.utils.parsedate_to_datetime(harmless(header, 60))
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, UsageError):
         return None
     return found if found.tzinfo is not None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from otagate._client import open_client
 from otagate.errors import OtagateError, UsageError
 from otagate.flow.doctor.model import Check, from_error, trouble
 from otagate.flow.doctor.patient import Place
@@ -42,7 +43,7 @@ def _get(address: str, size: int) -> bytes | str:
 
     try:
         with (
-            httpx.Client(timeout=_TIMEOUT_S, trust_env=not address.startswith("http:")) as client,
+            open_client(timeout=_TIMEOUT_S, trust_env=not address.startswith("http:")) as client,
             client.stream("GET", address) as answer,
         ):
             if answer.status_code != _OK:
@@ -55,6 +56,8 @@ def _get(address: str, size: int) -> bytes | str:
             return found
     except httpx.HTTPError as error:
         return type(error).__name__
+    except UsageError as error:
+        return error.what
 
 
 def _said(found: bytes | str) -> str:

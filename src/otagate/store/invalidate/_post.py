@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from otagate._client import open_client
 from otagate._retry import Again, Patience, persist, retry_after
 from otagate._text import harmless
 from otagate._watch import Watch
@@ -114,7 +115,7 @@ def _attempt(request: Request, target: Target, wire: Wire) -> Answer:
         with (
             watch.running(),
             # A client of its own: the watch learns of a connection when it is made.
-            httpx.Client(timeout=wire.timeout_s, transport=wire.transport, follow_redirects=False) as client,
+            open_client(timeout=wire.timeout_s, transport=wire.transport, follow_redirects=False) as client,
             client.stream("POST", request.url, headers=headers, content=request.body, extensions=trace) as response,
         ):
             text = "" if target.is_quiet else _text(response, wire)
