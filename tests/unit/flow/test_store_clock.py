@@ -143,6 +143,17 @@ def test_a_soak_is_measured_by_the_stores_clock(tmp_path: Path) -> None:
     assert (state.stage, state.weight.bps) == (Stage.SOAKING, 10_000)
 
 
+def test_a_monitor_whose_clock_is_behind_hears_that_nobody_reconciles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = Project(tmp_path / "app")
+    assert project("run").code == 0
+    assert project("status", "--max-age", "2h").code == 0
+    monkeypatch.setattr(StoreClock, "offset", lambda _self: 3 * HOUR)
+    said = project("status", "--max-age", "2h")
+    assert said.code == ExitCode.UNAVAILABLE
+    assert "1.0.0-production was not reconciled for 3h" in said.out
+    assert "this machine's clock and the store's disagree" in said.err
+
+
 @pytest.mark.parametrize(
     ("verb", "refuses"),
     [

@@ -17,6 +17,7 @@ from otagate.cli.render.views import channel_data, channel_rows, next_hint, outp
 from otagate.errors import ExitCode, UsageError
 from otagate.flow import leftovers
 from otagate.flow.select import active_rollouts, channel_names, check_channel
+from otagate.flow.store_clock import warn_of_skew
 from otagate.policy.model.policy import Policy
 from otagate.policy.values import duration
 from otagate.rollout import machine
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     readings = [reading for name in names if (reading := workspace.channels_read_only.read(name)) is not None]
     holder = workspace.rollouts.holder(only) if only else None
     rollouts = ([holder] if holder else []) if only else active_rollouts(workspace)
-    now = env.clock.now()
+    warn_of_skew(workspace)
+    now = workspace.store_clock.now()  # that of a monitor may be behind, and it would never hear that nobody reconciles
     view: list[Block] = [_heading(workspace.policy)]
     nothing = f"channel {only} has not been moved yet" if only else "no channel has been moved yet"
     view.append(channel_rows(readings, now) if readings else Line(nothing))
