@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from otagate._text import harmless, nearest
 from otagate.errors import UsageError
+from otagate.policy.meant import meant
 from otagate.policy.problems import Problem, YamlPath, looks_secret, secret_text, shown
 from otagate.policy.strict_yaml import Document
 from otagate.policy.unsupported import unsupported_key, unsupported_value
@@ -104,10 +105,16 @@ def _unknown_keys(error: Any, path: YamlPath, document: Document) -> Iterator[Pr
         if missing:
             yield Problem(place, here, missing, remedy="remove it for now")
             continue
-        near = nearest(key, known)
-        remedy = f"did you mean '{near}'?" if near else f"known keys: {', '.join(known)}"
         name = secret_text(key) if looks_secret(key) else f"'{harmless(key, 60)}'"
-        yield Problem(place, path, f"unknown key {name}", remedy=remedy)
+        yield Problem(place, path, f"unknown key {name}", remedy=_meant_key(key, known))
+
+
+def _meant_key(key: str, known: list[str]) -> str:
+    name, colon, _ = key.partition(":")
+    if colon and name in known:
+        return f"put a plain space behind the colon: `{name}: …`"
+    near = nearest(key, known)
+    return f"did you mean '{near}'?" if near else f"known keys: {', '.join(known)}"
 
 
 def _missing_keys(error: Any, path: YamlPath, document: Document) -> Iterator[Problem]:
@@ -125,7 +132,9 @@ def _bad_value(error: Any, path: YamlPath, document: Document) -> Problem:
     expected = error.message if error.validator == "x-kind" else _expected(error.schema)
     if error.validator == "type" and "oneOf" in error.schema:
         expected = f"a mapping with {expected}"
-    return Problem(document.place(path), path, "this does not fit", expected=expected, found=_found(error, path, document))
+    found = _found(error, path, document)
+    remedy = meant(error.schema.get("x-kind", ""), document.texts.get(path, error.instance))
+    return Problem(document.place(path), path, "this does not fit", expected=expected, found=found, remedy=remedy)
 
 
 def _found(error: Any, path: YamlPath, document: Document) -> str:

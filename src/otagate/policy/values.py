@@ -58,8 +58,10 @@ def percent(text: str) -> Decimal:
         ValueError: Not a percentage from 0% to 100%.
     """
     match = _PERCENT.fullmatch(text)
-    if not match or Decimal(match[1]) > _FULL:
+    if not match:
         raise ValueError(PERCENT_WORDS)
+    if Decimal(match[1]) > _FULL:
+        raise ValueError(f"{PERCENT_WORDS}, at most 100%")
     return Decimal(match[1]) / _FULL
 
 

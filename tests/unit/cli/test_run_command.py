@@ -59,6 +59,13 @@ def test_a_bug_is_told_as_one_without_a_traceback(shared: Project, monkeypatch: 
     assert "Traceback" not in done.err
 
 
+MISSPELT = (
+    *(["pause"], ["resume"], ["rollback"], ["approve"], ["abort"], ["amend", "--reason", "x"], ["status"], ["reconcile"]),
+    *(["amend", "--weight", "5%", "--reason", "x"], ["gate", "replay"]),
+    ["rollback", "--to", "2.0.0"],
+)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -81,6 +88,9 @@ def test_a_bug_is_told_as_one_without_a_traceback(shared: Project, monkeypatch: 
         (["resume", "--override", "speed", "--reason", "x"], "there is no such gate"),
         (["rollback", "--to", "1.0.0"], "--to needs --channel"),
         (["pause", "--channel", "nowhere"], "there is no such channel"),
+        *(([*argv, "--channel", "internla"], "try: did you mean internal?") for argv in MISSPELT),
+        (["promote", "--channel", "stable", "--release", "1.0.0", "--weight", "5"], "did you mean 5%?"),
+        (["amend", "--weight", "0,5 %", "--reason", "x"], "this is not a weight: --weight"),
         (["history", "--limit", "-1"], "this is not a number of entries"),
         (["status", "--policy", "nowhere.yml"], "nowhere.yml"),
     ],
@@ -90,6 +100,13 @@ def test_usage_is_two_with_one_message(argv: list[str], message: str, shared: Pr
     assert (done.code, done.out) == (ExitCode.USAGE, "")
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(("release", "code"), [([], ExitCode.USAGE), (["--release", "1.0.0"], ExitCode.DONE)])
+def test_sources_may_know_a_channel_that_otagate_does_not(release: list[str], code: ExitCode, shared: Project) -> None:
+    done = shared("gate", "eval", "--channel", "internla", *release)
+    assert done.code == code
+    assert "warning: there is no such channel: internla of com.example.app; did you mean internal?" in done.err
 
 
 def test_a_failed_verification_is_three(project: Project) -> None:
@@ -117,7 +134,7 @@ def test_a_gate_that_pauses_is_four(project: Project) -> None:
         ["approve"],
         ["approve", "stable"],
         ["promote", "--channel", "internal", "--release", "1.0.0"],
-        ["rollback", "--channel", "brand-new"],
+        ["rollback", "--channel", "stable"],
     ],
 )
 def test_a_conflict_is_five(argv: list[str], shared: Project) -> None:

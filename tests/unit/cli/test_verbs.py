@@ -124,6 +124,7 @@ def test_history_can_be_cut(project: Project) -> None:
     assert project("run").code == 0
     newest = project("history", "--limit", "1", "--format", "json").json["entries"]
     assert [(entry["seq"], entry["kind"]) for entry in newest] == [(3, "rollout.advanced")]
+    assert "no entry is of a kind that begins with 'rollout.pauzed'" in project("history", "--kind", "rollout.pauzed").out
     kinds = [entry["kind"] for entry in project("history", "--kind", "release.", "--format", "json").json["entries"]]
     assert kinds == ["release.published"]
 

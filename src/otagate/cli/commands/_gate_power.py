@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from otagate._text import harmless
+from otagate._text import harmless, nearest
 from otagate.cli.output import Result
 from otagate.errors import UsageError
 from otagate.gate.judge import count_gating
@@ -72,8 +72,14 @@ def _chosen(args: argparse.Namespace, gates: Sequence[GateSpec]) -> list[GateSpe
     if args.metric is None and args.limit is not None:
         named = [GateSpec("limit", max=Decimal(0))]
     elif args.metric is not None and not named:
-        names = ", ".join(spec.metric for spec in gates) or "none"
-        raise UsageError("there is no such gate", subject=harmless(args.metric, 80), expected=names)
+        names = [spec.metric for spec in gates]
+        near = nearest(args.metric, names)
+        raise UsageError(
+            "there is no such gate",
+            subject=harmless(args.metric, 80),
+            expected=f"one of {', '.join(names)}" if names else "a policy with gates",
+            remedy=f"did you mean {near}?" if near else None,
+        )
     chosen = [_tried(spec, args) for spec in named if args.limit is not None or limits_a_share(spec)]
     if not chosen:
         raise UsageError(
@@ -114,11 +120,15 @@ def _count(option: str, number: int, times: int = 1) -> int:
 
 
 def _share(option: str, text: str) -> Decimal:
-    from otagate.policy import values  # noqa: PLC0415 - only this verb pays for it
+    from otagate.policy import meant, values  # noqa: PLC0415 - only this verb pays for it
 
     try:
         return values.percent(text) if option == "--rate" else values.share(text)
     except ValueError as error:
         raise UsageError(
-            "this is no share of devices", subject=option, expected=str(error), found=f"'{harmless(text, 80)}'"
+            "this is no share of devices",
+            subject=option,
+            expected=str(error),
+            found=f"'{harmless(text, 80)}'",
+            remedy=meant.meant("share", text),
         ) from error

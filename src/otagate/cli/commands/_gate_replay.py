@@ -28,13 +28,15 @@ def run_replay(args: argparse.Namespace, env: CommandEnv) -> Result:
     """
     from otagate.cli.render.replay import replay_data, replay_view  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.replay import replay_rollout  # noqa: PLC0415 - likewise
-    from otagate.flow.select import active_rollout  # noqa: PLC0415 - likewise
+    from otagate.flow.select import active_rollout, check_channel  # noqa: PLC0415 - likewise
 
     workspace = open_workspace(args, env)
     name = args.rollout
     if name is None:
-        held = active_rollout(workspace, channel_of(args))
+        held = active_rollout(workspace, channel := channel_of(args))
         if held is None:
+            if channel is not None:
+                check_channel(workspace, channel)
             raise NotFoundError("no rollout is active", str(workspace.policy.app), remedy="name one: see `otagate history`")
         name = held.state.id
     found = replay_rollout(workspace, name, ask_again=args.ask)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from otagate.cli.commands._acting import act, add_channel
+from otagate.cli.commands._acting import act, add_channel, weight_of
 from otagate.cli.commands._open import channel_of
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.amending import amend, lower
 from otagate.flow.store_clock import refuse_skew
-from otagate.model import Weight
 
 HELP = "have a rollout go on by the policy as it is now, or from an earlier weight"
 
@@ -28,6 +27,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Amend: the gates, evaluation, windows and phases that are left, or, with ``--weight``, only the weight."""
     if args.weight is not None:
-        weight = Weight.parse(args.weight)
+        weight = weight_of(args.weight)
         return act(args, env, lambda workspace: lower(workspace, channel_of(args), weight, args.reason))
     return act(args, env, lambda workspace: amend(workspace, channel_of(args), args.reason), check=refuse_skew)

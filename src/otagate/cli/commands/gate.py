@@ -13,13 +13,14 @@ from otagate.cli.commands._gate_replay import add_replay, run_replay
 from otagate.cli.commands._junit import add_junit, write_junit
 from otagate.cli.commands._open import channel_of, open_policy, open_workspace
 from otagate.cli.output import CommandEnv, Result
-from otagate.errors import UsageError
+from otagate.errors import NotFoundError, UsageError
 from otagate.gate.judge import Look, LookKind
-from otagate.model import Version
+from otagate.model import ChannelName, Version
 from otagate.policy.model.gates import GateSpec, Judgement
 
 if TYPE_CHECKING:
     from otagate.flow.judging import Case
+    from otagate.flow.workspace import Workspace
 
 HELP = "judge metrics and show the evidence"
 _LOOKS = {"planned": LookKind.PHASE_END, "interim": LookKind.INTERIM}
@@ -153,6 +154,8 @@ def _from_sources(args: argparse.Namespace, env: CommandEnv, now: datetime) -> C
     channel = channel_of(args)
     release = Version(args.release) if args.release else None
     held = active_rollout(workspace, channel)
+    if held is None and channel is not None:
+        _warn_of_misspelling(workspace, channel, env)
     if held is not None and release in (None, held.state.release.version):
         case = of_rollout(held.state, now, _LOOKS.get(args.look))
         if args.since is not None:
@@ -167,6 +170,16 @@ def _from_sources(args: argparse.Namespace, env: CommandEnv, now: datetime) -> C
     else:
         case = of_release(workspace, channel, release, _look(args, now))
     return read_sources(case, workspace, now, only=args.metric)
+
+
+def _warn_of_misspelling(workspace: Workspace, channel: ChannelName, env: CommandEnv) -> None:
+    """Sources may know a channel that is not in the policy; silence about a misspelt one must not puzzle anybody."""
+    from otagate.flow.select import check_channel  # noqa: PLC0415 - see run
+
+    try:
+        check_channel(workspace, channel)
+    except NotFoundError as error:
+        env.warn(f"{error.what}: {error.subject}" + (f"; {error.remedy}" if error.remedy else ""))
 
 
 def _look(args: argparse.Namespace, now: datetime) -> Look:

@@ -6,6 +6,7 @@ import argparse
 
 from otagate._bucket_url import place_of
 from otagate._clock import to_text
+from otagate._text import harmless
 from otagate.cli.commands._open import open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Table, Tone
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     entries = [entry for entry in workspace.ledger.entries() if not args.kind or entry.kind.startswith(args.kind)]
     shown = entries[-args.limit :] if args.limit else entries
     view: list[Block] = [Heading(f"history of {workspace.policy.app}")]
-    view.append(_table(str(workspace.policy.app), shown) if shown else Line("nothing has happened yet"))
+    view.append(_table(str(workspace.policy.app), shown) if shown else Line(_nothing(args.kind, report.entries)))
     view.append(Line(f"the chain of {report.entries} entries is whole", Tone.GOOD))
     data = {
         "app": str(workspace.policy.app),
@@ -53,6 +54,12 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         ],
     }
     return Result("otagate/history/v1", data, view)
+
+
+def _nothing(kind: str | None, count: int) -> str:
+    if not kind or not count:
+        return "nothing has happened yet"
+    return f"no entry is of a kind that begins with '{harmless(kind, 60)}', such as rollout.paused, gate.failed or channel."
 
 
 def _table(app: str, entries: list[LedgerEntry]) -> Table:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from otagate.cli.commands._acting import act
+from otagate.cli.commands._acting import act, weight_of
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result
 from otagate.flow.actions import promote
 from otagate.flow.store_clock import refuse_skew
-from otagate.model import ChannelName, Version, Weight
+from otagate.model import ChannelName, Version
 
 HELP = "move a channel to a release, or to a higher weight"
 
@@ -25,5 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """Promote."""
-    name, version, weight = ChannelName(args.channel), Version(args.release), Weight.parse(args.weight)
-    return act(args, env, lambda workspace: promote(workspace, name, version, weight, lower=args.lower), check=refuse_skew)
+    name, version, weight = ChannelName(args.channel), Version(args.release), weight_of(args.weight)
+    return act(
+        args,
+        env,
+        lambda workspace: promote(workspace, name, version, weight, lower=args.lower),
+        check=refuse_skew,
+        may_be_new=True,
+    )

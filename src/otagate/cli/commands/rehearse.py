@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otagate._clock import from_text
@@ -16,6 +17,7 @@ from otagate.cli.commands._out import output_path
 from otagate.cli.commands._rehearsed_fleet import DEVICES, SESSIONS, fleet_of, share_of, too_few, within
 from otagate.cli.output import CommandEnv, Result
 from otagate.errors import ExitCode, UsageError
+from otagate.policy.meant import meant
 from otagate.policy.values import span as length
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 HELP = "see what a policy does with a bad release, on virtual phones: weeks in seconds"
 _MOST_SEEDS = 100_000
+_NO_SVG = frozenset({".gif", ".jpeg", ".jpg", ".pdf", ".png", ".webp"})
 _MOST_SILENT = 6
 """Sentences about what plugins do not tell: a fleet from telemetry has many versions."""
 
@@ -90,7 +93,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     """
     policy = open_policy(args, env, warn=True)
     check_server_extra()
-    chart = output_path(args.chart, env) if args.chart else None
+    chart = _chart_path(args.chart, env) if args.chart else None
     from otagate.cli.render.rehearsal import rehearsal_data, rehearsal_view  # noqa: PLC0415 - only this verb pays for it
     from otagate.flow.rehearse.many import rehearse_many, summarise  # noqa: PLC0415 - likewise
     from otagate.flow.rehearse.stage import rehearsed_gates  # noqa: PLC0415 - likewise
@@ -131,6 +134,14 @@ def check_server_extra() -> None:
 
 def _is_unexpected(runs: Sequence[Rehearsed], expected: str | None) -> bool:
     return expected is not None and any(run.ending.value != expected for run in runs)
+
+
+def _chart_path(text: str, env: CommandEnv) -> Path:
+    path = output_path(text, env)
+    if path.suffix.lower() in _NO_SVG:
+        found = harmless(path.name, 80)
+        raise UsageError("charts are drawn as SVG", "--chart", expected="a file name that ends in .svg", found=found)
+    return path
 
 
 def _draw(chart: Any, run: Rehearsed, scenario: Scenario) -> None:
@@ -183,7 +194,8 @@ def _time(option: str, text: str, least: timedelta = timedelta(minutes=1)) -> ti
     try:
         found = length(text)
     except ValueError as error:
-        raise UsageError("this is not a length of time", option, expected=str(error), found=repr(harmless(text, 40))) from error
+        shown, remedy = repr(harmless(text, 40)), meant("span", text)
+        raise UsageError("this is not a length of time", option, expected=str(error), found=shown, remedy=remedy) from error
     if found < least:
         raise UsageError("this is too short", option, expected="a minute at least", found=harmless(text, 40))
     return found

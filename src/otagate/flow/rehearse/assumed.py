@@ -9,6 +9,7 @@ from dataclasses import replace
 from otagate._text import harmless, nearest
 from otagate.errors import UsageError
 from otagate.gate.interface import Measurement, MetricQuery, MetricSource
+from otagate.policy.meant import meant
 from otagate.policy.model.gates import GateSpec
 from otagate.policy.values import percent
 
@@ -52,8 +53,13 @@ def read_assumed(texts: Iterable[str], unknown: Sequence[GateSpec]) -> dict[str,
         try:
             found[metric] = float(percent(rate))
         except ValueError as error:
-            shown = repr(harmless(rate, 40))
-            raise UsageError("this is no share", f"--assume {metric}", expected=str(error), found=shown) from error
+            raise UsageError(
+                "this is no share",
+                f"--assume {metric}",
+                expected=str(error),
+                found=repr(harmless(rate, 40)),
+                remedy=meant("percent", rate),
+            ) from error
     return found
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from otagate._text import harmless, nearest
 from otagate.errors import UsageError
 from otagate.flow.rehearse.model import FaultPlan, Outage
+from otagate.policy.meant import meant
 from otagate.policy.values import percent
 from otagate.policy.values import span as length
 
@@ -52,8 +53,9 @@ def read_faults(texts: Iterable[str]) -> FaultPlan:
             raise UsageError(
                 "this value of a fault cannot be",
                 f"--fault {name}",
-                expected=f"such as {name}={FAULTS[name]}",
-                found=f"{harmless(value, 60)!r}: {error}" if sign else "no value",
+                expected=f"{error}, as in {name}={FAULTS[name]}",
+                found=repr(harmless(value, 60)) if sign else "no value",
+                remedy=meant("percent", value),
             ) from error
     return plan
 
@@ -74,9 +76,9 @@ def _late_crash(plan: FaultPlan, text: str) -> FaultPlan:
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    count = int(text) if text.isdecimal() and len(text) <= len(str(MOST_RECONCILERS)) else 0
     if not 1 <= count <= MOST_RECONCILERS:
-        message = f"from 1 to {MOST_RECONCILERS}"
+        message = f"a whole number from 1 to {MOST_RECONCILERS}"
         raise ValueError(message)
     return count
 

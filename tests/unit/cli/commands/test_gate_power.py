@@ -104,8 +104,10 @@ def test_a_limit_may_be_tried_for_a_gate_of_another_shape(app: Path) -> None:
     ("line", "message"),
     [
         ("--metric nothing_rate", "no such gate"),
+        ("--metric crahs_rate", "did you mean crash_rate?"),
         ("--metric crash_vs_previous", "limit on a share"),
         ("--limit 2", "no share of devices"),
+        ("--rate 0.02", "did you mean 2% or 0.02%?"),
         ("--limit 0%", "no share of devices"),
         ("--limit 100%", "no share of devices"),
         ("--rate 101%", "no share of devices"),

@@ -120,6 +120,9 @@ def test_gates_that_telemetry_cannot_answer_are_named(folder: Path) -> None:
         (["--follow", "beta=5%", "--follow", "stable=5%"], "add up"),
         (["--follow", "beta=80%", "--follow", "stable=30%"], "add up"),
         (["--chart", "no/such/c.svg"], "no such folder"),
+        (["--chart", "c.PNG"], "expected: a file name that ends in .svg"),
+        (["--fault", "boot_crash=3"], "did you mean 3%?"),
+        (["--every", "30 min"], "did you mean 30m?"),
         (["--expect", "fun"], "invalid choice"),
     ],
 )
@@ -254,13 +257,6 @@ def test_what_an_old_plugin_does_not_tell_is_said(folder: Path) -> None:
     code, out, err = call(folder, *FEW, "--until", "2h", "--format", "json")
     assert code == 0, err
     assert [note.partition(":")[0] for note in json.loads(out)["notes"]] == ["crash_rate"]
-
-
-def test_shares_are_even_but_for_the_last_channel() -> None:
-    made: Any = words.shares_of
-    assert made(["only"]) == {"only": 1.0}
-    assert made(["beta", "stable"]) == pytest.approx({"beta": 0.2, "stable": 0.8})
-    assert made(["a", "b", "c", "d", "e"])["e"] == pytest.approx(0.4)
 
 
 def test_devices_have_the_apps_own_plugin_when_they_know_it() -> None:

@@ -45,14 +45,15 @@ def test_what_is_not_of_the_release_makes_its_stop_a_false_one(text: str) -> Non
     "text",
     [
         *("boot_crash", "boot_crash=", "boot_crash=3", "boot_crash=300%", "late_crash=5%@soon", "metric_outage=@3h"),
-        *("reconcilers=0", "reconcilers=33", "reconcilers=many", "restart=x"),
+        *("reconcilers=0", "reconcilers=33", "reconcilers=many", "reconcilers=1e1", "reconcilers=", "restart=x"),
     ],
 )
 def test_values_that_cannot_be_are_refused_with_an_example(text: str) -> None:
     name = text.partition("=")[0]
     with pytest.raises(UsageError) as caught:
         read_faults([text])
-    assert f"{name}={FAULTS[name]}" in str(caught.value)
+    assert f"as in {name}={FAULTS[name]}" in str(caught.value)
+    assert "literal" not in str(caught.value)
 
 
 def test_an_unknown_fault_names_the_nearest() -> None:
