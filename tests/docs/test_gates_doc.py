@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from otagate.cli.render.metrics import metrics_data
 from otagate.flow.counting import Figures, Report, Role, Wanted
 from otagate.gate.interface import Ask, MetricQuery
 from otagate.gate.sources import _fill, _shape
+from otagate.gate.sources.http import HttpMetrics
 from otagate.gate.stats import log_e_up
 from otagate.gate.verdict import Verdict
 from otagate.model import ChannelName
 from otagate.policy import values
 from otagate.policy.load import load_policy
+from otagate.policy.model.sources import HttpSource
 from otagate.telemetry.metrics import METRICS, OVERS_S
 from otagate.telemetry.model import Counts
 
@@ -74,6 +79,29 @@ def test_a_plain_number_is_read() -> None:
     (text,) = blocks("number")
     asked = replace(query("latency"), ask=Ask.VALUE)
     assert _shape.measurement(text.encode(), asked, subject="docs", told_over=False).value == 412.5
+
+
+def test_influxdb_3_is_asked_in_sql(tmp_path: Path) -> None:
+    (text,) = (text for text in blocks("policy") if "query_sql" in text)
+    (tmp_path / "otagate.yml").write_text(
+        f"version: 1\napp: {{id: com.example.app}}\nbranches: {{main: {{channel: stable}}}}\n{text}"
+    )
+    (gate,) = (gate for gate in load_policy(tmp_path / "otagate.yml").gates if gate.metric == "crash_rate")
+    assert isinstance(gate.source, HttpSource)
+    seen: list[Any] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(json.loads(request.content))
+        # As it writes rows: what is null is left out.
+        return httpx.Response(200, json=[{"bad": 3, "total": 500}] if len(seen) == 1 else [{}])
+
+    source = HttpMetrics(gate.source, tmp_path, {"INFLUX_AUTHORIZATION": "Bearer x"}, transport=httpx.MockTransport(respond))
+    hostile = replace(query("crash_rate"), release="1.0.0-a\"'); DROP TABLE starts; --\n$release")
+    found, nothing = source.read(hostile), source.read(hostile)
+    assert (found.bad, found.total, nothing.bad, nothing.total) == (3, 500, None, None)
+    assert seen[0]["params"] == {"release": hostile.release}
+    assert "DROP" not in seen[0]["q"]
+    assert seen[0]["q"].endswith("time >= '2026-11-21T08:30:00.000000Z' AND time < '2026-11-21T09:30:00.000000Z'")
 
 
 @pytest.mark.parametrize("text", blocks("policy"))

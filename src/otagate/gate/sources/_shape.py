@@ -6,6 +6,7 @@ object a limit: ``{"over": {"45s": {...}, "120s": {...}}}``. For gates on a plai
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
@@ -57,18 +58,23 @@ def measurement(data: bytes, query: MetricQuery, *, subject: str, told_over: boo
 
 
 def parse(data: bytes, subject: str) -> Any:
-    """Parse strict JSON.
+    """Parse strict JSON, in UTF-8; the mark that programs on Windows put before it is overlooked.
+
+    **Source:** RFC 8259 section 8.1 leaves that mark to the reader.
 
     Raises:
         SourceError: It is none, or larger than :data:`MAX_BYTES`.
     """
     try:
-        return _canonical.loads(data, max_bytes=MAX_BYTES)
+        return _canonical.loads(data.removeprefix(codecs.BOM_UTF8), max_bytes=MAX_BYTES)
     except json.JSONDecodeError as error:
         start = harmless(data[:40].decode("utf-8", "replace"))
         found = f"line {error.lineno}, column {error.colno}: {error.msg}; it begins with '{start}'" if data else "nothing"
         raise broken(subject, found, expected="JSON") from error
     except ValueError as error:
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            remedy = "write it in UTF-8: with Windows PowerShell by `Out-File -Encoding utf8`"
+            raise broken(subject, "UTF-16", expected="JSON in UTF-8", remedy=remedy) from error
         raise broken(subject, harmless(str(error)), expected="strict JSON") from error
 
 

@@ -1,13 +1,15 @@
 """Counts and numbers from Graphite's render API.
 
 **Source:** Graphite, "The Render URL API": ``target``, ``from``, ``until``, ``format=json``; an answer is a list of
-``{"target": name, "datapoints": [[number or null, seconds], …]}``.
+``{"target": name, "datapoints": [[number or null, seconds], …]}``, in which every step is listed, also those without a number.
+Asked for more than it keeps, it answers with what it keeps (``file_fetch`` of Graphite's whisper).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from otagate._text import harmless
@@ -28,7 +30,7 @@ Points = list[tuple[float, int]]
 
 
 class GraphiteMetrics(Opened[GraphiteSource]):
-    """See MetricSource. Of a target's points those count whose step begins in the window."""
+    """See MetricSource. Of a target's points those count whose step lies in the window."""
 
     def read(self, query: MetricQuery) -> Measurement:
         """See MetricSource.read."""
@@ -40,10 +42,10 @@ class GraphiteMetrics(Opened[GraphiteSource]):
 
         def ask(name: str, text: str) -> Told:
             # `from` is excluded there, and `until` included: the points decide what belongs to the window.
-            fields = {"target": text, "from": str(start - 1), "until": str(end), "format": "json"}
+            fields = {"target": text, "from": str(start - 1), "until": str(end), "format": "json", "noCache": "1"}
             answer = door.query(PATH, fields, subject, lambda _: None)
             try:
-                points = [(number, at) for number, at in points_of(document(answer, subject), subject) if start <= at < end]
+                points = points_of(document(answer, subject), (start, end), subject)
             except SourceError as error:
                 raise door.guarded(error, answer.body) from error
             if not points:
@@ -59,27 +61,33 @@ class GraphiteMetrics(Opened[GraphiteSource]):
         return _REDUCE[self._spec.reduce]([number for number, _ in points])
 
 
-def points_of(value: Any, subject: str) -> Points:
-    """Read the points of the one series of an answer, in order of time, without those that are null.
+def points_of(value: Any, window: tuple[int, int], subject: str) -> Points:
+    """Read those points of the one series whose steps lie in the window, in order of time, without those that are null.
 
     Raises:
-        SourceError: Another shape, or several series.
+        SourceError: Another shape, several series, or one that does not reach back to the beginning of the window.
     """
     if not isinstance(value, list) or not all(isinstance(series, dict) for series in value):
         raise _shape.broken(subject, "another document", expected="a list of series")
     if len(value) > 1:
         raise _shape.broken(subject, f"{len(value)} series", expected="one series", remedy="aggregate them: `sumSeries(…)`")
-    points = value[0].get("datapoints") if value else []
-    if not isinstance(points, list):
+    listed = value[0].get("datapoints") if value else []
+    if not isinstance(listed, list):
         raise _shape.broken(subject, "a series without `datapoints`", expected="a list of series")
-    return sorted((_point(point, subject) for point in points if not _is_null(point)), key=lambda point: point[1])
+    points = sorted((_point(point, subject) for point in listed), key=lambda point: point[1])
+    step = min((after - at for (_, at), (_, after) in pairwise(points) if after > at), default=0)
+    start, end = window
+    if step and points[0][1] > start + step:
+        # What is older was thrown away: the rest would be taken for all devices.
+        found = f"points from {points[0][1]} on"
+        remedy = "keep them longer (`retentions` in storage-schemas.conf) than a phase lasts"
+        raise _shape.broken(subject, found, expected=f"points from {start} on", remedy=remedy)
+    # A step that ends after the window holds devices whose fate is not known yet. Of a single point no step is known.
+    last = end - (step or 1)
+    return [(number, at) for number, at in points if number is not None and start <= at <= last]
 
 
-def _is_null(point: Any) -> bool:
-    return isinstance(point, list) and len(point) == _PAIR and point[0] is None
-
-
-def _point(point: Any, subject: str) -> tuple[float, int]:
-    if isinstance(point, list) and len(point) == _PAIR and type(point[0]) in {int, float} and type(point[1]) is int:
-        return float(point[0]), point[1]
+def _point(point: Any, subject: str) -> tuple[float | None, int]:
+    if isinstance(point, list) and len(point) == _PAIR and type(point[0]) in {int, float, type(None)} and type(point[1]) is int:
+        return None if point[0] is None else float(point[0]), point[1]
     raise _shape.broken(subject, f"the point {harmless(str(point), 60)}", expected="[number or null, seconds]")

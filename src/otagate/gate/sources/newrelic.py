@@ -28,6 +28,7 @@ _GRAPHQL = (
 _LITERAL = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`[^`]*`|(?:--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 _OWN_WINDOW = re.compile(r"\b(?:since|until)\b", re.IGNORECASE)
 _SERIES = re.compile(r"\b(?:timeseries|compare\s+with)\b", re.IGNORECASE)
+_PERCENTILE = re.compile(r"\bpercentile\s*\(", re.IGNORECASE)
 _WINDOW = " SINCE {start_ms} UNTIL {end_ms}"
 _BUSY = frozenset({"TIMEOUT", "TOO_MANY_REQUESTS", "SERVER_ERROR", "INTERNAL_SERVER_ERROR"})
 """Classes of errors that come with HTTP 200 and mean "not now". **Source:** New Relic's own client, newrelic-client-go."""
@@ -54,7 +55,11 @@ class NewRelicMetrics(Opened[NewRelicSource]):
         def ask(name: str, text: str) -> Told:
             place = f"{subject}, {name}"
             answer = door.post("/graphql", self._body(text), (), place, _explain)
-            return Told(_vendor.understood(answer, lambda value: _number(value, place), place, door.words), answer.body)
+            is_percentile = _PERCENTILE.search(_LITERAL.sub("", text)) is not None
+            return Told(
+                _vendor.understood(answer, lambda value: _number(value, place, is_percentile=is_percentile), place, door.words),
+                answer.body,
+            )
 
         manner = Manner(Language.NRQL, subject, ask, is_empty_zero=False, words=door.words)
         return measured(self._windowed(spec.ask), query, manner)
@@ -103,7 +108,7 @@ def _refuse_messages(found: dict[str, Any], subject: str) -> None:
         raise _shape.broken(subject, f"a warning: {said}", expected="a whole answer", remedy=remedy)
 
 
-def _number(value: Any, subject: str) -> float | None:
+def _number(value: Any, subject: str, *, is_percentile: bool) -> float | None:
     answer = _vendor.table(value, "answer", subject)
     # GraphQL tells errors with HTTP 200, some beside a part of the data.
     if answer.get("errors"):
@@ -123,6 +128,9 @@ def _number(value: Any, subject: str) -> float | None:
         remedy = "select one number, without FACET"
         raise _shape.broken(subject, f"{len(row)} columns: {keys}", expected="one number", remedy=remedy)
     ((column, cell),) = row.items()
+    if is_percentile and isinstance(cell, dict) and len(cell) == 1:
+        # The numbers that `percentile(…)` gives stand below the percentages that it was asked for: one number below one.
+        (cell,) = cell.values()
     return _vendor.number(cell, column, subject)
 
 

@@ -40,6 +40,53 @@ def test_points_outside_of_the_window_do_not_count() -> None:
     assert read(series(*points)).total == 3
 
 
+def every(step: int, start: int, end: int) -> list[dict[str, Any]]:
+    """One device a step, as a store lists them: from the first step after ``start`` on."""
+    return series(*([1, at] for at in range(start // step * step + step, end, step)))
+
+
+@pytest.mark.parametrize(
+    ("step", "start", "end", "told"),
+    [
+        (60, BEGAN - 1, ENDED, 60),
+        (10, BEGAN - 1, ENDED, 360),
+        (600, BEGAN - 1, ENDED + 600, 6),
+        (420, BEGAN - 1, ENDED + 420, 8),  # the ninth is cut in two by the end of the window
+        (3600, BEGAN - 1, ENDED + 3600, 1),
+        (7200, BEGAN - 1, ENDED + 7200, None),
+    ],
+)
+def test_a_step_that_the_window_cuts_in_two_does_not_count(step: int, start: int, end: int, told: int | None) -> None:
+    assert read(every(step, start, end)).total == told
+
+
+def test_a_store_that_has_thrown_the_beginning_away_is_no_evidence() -> None:
+    # As graphite-web 1.1.10 answers from files with the retention that it is shipped with, a day, when asked for more.
+    kept = every(60, ENDED - 1200, ENDED)
+    with pytest.raises(SourceError) as caught:
+        read(kept)
+    assert caught.value.found == f"points from {ENDED - 1140} on"
+    assert caught.value.expected == f"points from {BEGAN} on"
+    assert "storage-schemas.conf" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("first", [BEGAN, BEGAN + 59, BEGAN + 60])
+def test_a_series_begins_within_a_step_of_the_window(first: int) -> None:
+    assert read(series([None, first], [3, first + 60], [4, first + 120])).total == 7
+
+
+def test_what_was_cached_for_another_window_of_the_minute_is_not_taken() -> None:
+    seen: list[httpx.Request] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=[])
+
+    spec = GraphiteSource("https://graphite.test", Asked("bad", "total"))
+    GraphiteMetrics(spec, Path(), {}, transport=httpx.MockTransport(respond)).read(QUERY)
+    assert {request.url.params["noCache"] for request in seen} == {"1"}
+
+
 @pytest.mark.parametrize("answer", [[], series(), series([None, BEGAN], [None, BEGAN + 60]), series([5, BEGAN - 60])])
 def test_no_point_is_no_data(answer: object) -> None:
     found = read(answer)

@@ -9,7 +9,7 @@ import pytest
 from otagate.gate.interface import SourceError
 from otagate.gate.sources.newrelic import NewRelicMetrics
 from otagate.policy.model.vendors import Asked, NewRelicSource
-from support.vendor_world import NEWEST, QUERY, Respond
+from support.vendor_world import NEWEST, QUERY, VALUE_QUERY, Respond
 from support.vendor_worlds_cloud import NewRelicWorld, body_of
 
 WINDOW = "SINCE 1795219200000 UNTIL 1795222800000"
@@ -171,3 +171,36 @@ def test_an_account_that_cannot_be_read(level: str) -> None:
 
 def test_newest() -> None:
     assert NewRelicWorld().counting(1, 2).read(QUERY).newest_at == NEWEST
+
+
+@pytest.mark.parametrize(
+    ("query", "row", "told"),
+    [
+        ("SELECT percentile(duration, 95) FROM A", {"percentile.duration": {"95": 0.25}}, 0.25),
+        ("SELECT PERCENTILE (duration, 95) AS 'p' FROM A", {"p": {"95": 0.25}}, 0.25),
+        ("SELECT percentile(duration, 95) FROM A", {"percentile.duration": {"95": None}}, None),
+        ("SELECT percentile(duration, 95) FROM A", {"percentile.duration": None}, None),
+        ("SELECT average(duration) FROM A", {"average.duration": 0.25}, 0.25),
+    ],
+)
+def test_a_percentile_stands_below_its_percentage(query: str, row: object, told: float | None) -> None:
+    spec = NewRelicSource(7, "env:K", Asked(value=query))
+    wire = httpx.MockTransport(lambda _: rows(row))
+    assert NewRelicMetrics(spec, NewRelicWorld().root, {"K": "key"}, transport=wire).read(VALUE_QUERY).value == told
+
+
+@pytest.mark.parametrize(
+    ("query", "row"),
+    [
+        ("SELECT percentile(duration, 50, 95) FROM A", {"percentile.duration": {"50": 0.1, "95": 0.25}}),
+        ("SELECT percentile(duration, 95) FROM A", {"percentile.duration": {}}),
+        ("SELECT percentile(duration, 95) FROM A", {"percentile.duration": {"95": "0.25"}}),
+        ("SELECT histogram(duration, 10, 1) FROM A", {"histogram.duration": {"0": 50}}),
+        ("SELECT histogram(duration, 10, 1) FROM A WHERE b = 'percentile('", {"histogram.duration": {"0": 50}}),
+    ],
+)
+def test_other_objects_are_no_number(query: str, row: object) -> None:
+    spec = NewRelicSource(7, "env:K", Asked(value=query))
+    wire = httpx.MockTransport(lambda _: rows(row))
+    with pytest.raises(SourceError, match="is not a number"):
+        NewRelicMetrics(spec, NewRelicWorld().root, {"K": "key"}, transport=wire).read(VALUE_QUERY)

@@ -88,3 +88,28 @@ def test_what_is_no_json_is_shown_by_its_beginning() -> None:
     with pytest.raises(SourceError, match=r"line 1, column 1.*begins with '\\x1b\]0;<html>") as caught:
         _shape.parse(b"\x1b]0;<html>" + b"x" * 1000, "file x")
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'\xef\xbb\xbf{"bad": 1, "total": 2}',
+        b'\xef\xbb\xbf{\r\n  "bad": 1,\r\n  "total": 2\r\n}\r\n',
+        b'{\r\n  "bad": 1,\r\n  "total": 2\r\n}\r\n',
+    ],
+)
+def test_what_programs_on_windows_write(data: bytes) -> None:
+    assert _shape.parse(data, "file x") == {"bad": 1, "total": 2}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_is_named(encoding: str) -> None:
+    mark = b"" if encoding == "utf-16" else b"\xfe\xff"
+    with pytest.raises(SourceError) as caught:
+        _shape.parse(mark + '{"bad": 1, "total": 2}'.encode(encoding), "file x")
+    assert (caught.value.found, caught.value.expected) == ("UTF-16", "JSON in UTF-8")
+
+
+def test_one_mark_is_enough() -> None:
+    with pytest.raises(SourceError, match="BOM"):
+        _shape.parse(b"\xef\xbb\xbf" * 2 + b"{}", "file x")
