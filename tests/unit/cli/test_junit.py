@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -10,9 +11,11 @@ import pytest
 
 from otagate.cli.render.junit import draw
 from otagate.gate.interface import Measurement
-from otagate.gate.judge import Look, LookKind, Reading, judge
+from otagate.gate.judge import Demand, Look, LookKind, Reading, Verdict, judge
+from otagate.gate.summary import is_lifted
 from otagate.policy.model.gates import Judgement
 from support.project import Project
+from support.rollouts import result
 from support.world import CRASH_RATE, DAY, NOW
 
 
@@ -37,6 +40,15 @@ def test_that_nobody_tells_anything_is_an_error_when_the_grace_is_over(waiting: 
     suite = ET.fromstring(draw({"1.0.0-production": [result]}, waiting=waiting)).find("testsuite")
     assert suite is not None
     assert suite.get("errors") == errors
+
+
+@pytest.mark.parametrize(("names", "tag"), [(("over 2m",), "skipped"), (("limit", "escalate"), "failure")])
+def test_the_only_limit_of_a_gate_is_waived_as_the_rollout_takes_it(names: tuple[str, ...], tag: str) -> None:
+    one = result("times", Verdict.FAIL, Demand.ROLLBACK, holds=True)
+    one = replace(one, checks=tuple(replace(one.checks[0], name=name) for name in names))
+    assert is_lifted(one, {"times"}) is (tag == "skipped")
+    case = ET.fromstring(draw({"1.0.0-production": [one]}, {"1.0.0-production": {"times"}})).findall("*/testcase")[-1]
+    assert [child.tag for child in case] == [tag, "system-out"]
 
 
 def test_a_report_takes_no_devices_place(project: Project) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from otagate.channel.interface import ChannelReading
 from otagate.cli.render import human
-from otagate.cli.render.gates import gate_view
+from otagate.cli.render.blocks import Table
+from otagate.cli.render.gates import evidence_view, gate_view
 from otagate.cli.render.views import (
     channel_data,
     channel_rows,
@@ -18,12 +19,14 @@ from otagate.cli.render.views import (
     rollout_data,
     rollout_view,
 )
-from otagate.gate.judge import Demand, GateResult, Verdict
+from otagate.gate.interface import Measurement
+from otagate.gate.judge import Demand, GateResult, Look, LookKind, Reading, Verdict, judge
 from otagate.model import Candidate, ChannelName, ChannelState, Version, Weight
+from otagate.policy.model.gates import Action, Judgement
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import Note, Stage
 from support.rollouts import PASS, fresh, result
-from support.world import APP, DAY, NOW
+from support.world import APP, CRASH_RATE, DAY, NOW
 
 REF = fresh().release
 
@@ -115,6 +118,19 @@ def test_the_worst_verdict_that_holds_speaks_for_all() -> None:
 )
 def test_a_job_is_not_told_that_the_gates_failed_by_what_stops_nothing(other: GateResult, waived: tuple[str, ...]) -> None:
     assert outputs(fresh(), [*PASS, other], waived)["verdict"] == "pass"
+
+
+def test_what_alerts_is_not_said_to_pause() -> None:
+    gates = [replace(CRASH_RATE, escalate=None), replace(CRASH_RATE, metric="errors", action=Action.ALERT, escalate=None)]
+    look = Look(LookKind.INTERIM, NOW, NOW + DAY)
+    found = [
+        judge(gate, [told], look=look, judgement=Judgement(), gating_metrics=3, now=NOW + DAY)
+        for gate in gates
+        for told in [Reading(gate.metric, NOW, NOW + DAY, Measurement(3, 400, None, "q"))]
+    ]
+    (table,) = evidence_view(found)
+    assert isinstance(table, Table)
+    assert [row[table.headers.index("pauses at")] for row in table.rows] == ["60", "20 (alerts)"]
 
 
 def test_gates_are_shown_with_their_evidence() -> None:

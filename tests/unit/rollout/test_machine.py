@@ -208,7 +208,8 @@ def test_an_override_lifts_one_failure_for_good() -> None:
 def test_escalation_beats_an_override() -> None:
     paused = finished(machine.decide(entered(), FAIL_PAUSE, NOW + HOUR), NOW)
     resumed = finished(machine.resume(paused, {"crash_rate": "known"}, "ana", NOW), NOW)
-    worse = replace(FAIL_ROLLBACK[0], checks=(replace(FAIL_ROLLBACK[0].checks[0], name="escalate"),))
+    main = FAIL_PAUSE[0].checks[0]
+    worse = replace(FAIL_ROLLBACK[0], checks=(main, replace(FAIL_ROLLBACK[0].checks[0], name="escalate")))
     assert machine.decide(resumed, [worse], NOW + HOUR).stage is Stage.ROLLED_BACK
 
 

@@ -10,6 +10,7 @@ from otagate._text import harmless, span
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.gate.judge import Check, CheckKind, Demand, GateResult, Verdict, combine
 from otagate.gate.summary import is_lifted
+from otagate.policy.model.gates import Action
 
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.WARN: Tone.WARN, Verdict.FAIL: Tone.BAD}
 _LIFTED = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.NO_DATA, Verdict.STALE, Verdict.INSUFFICIENT})
@@ -58,7 +59,7 @@ def gate_view(results: Sequence[GateResult], waived: Collection[str] = ()) -> li
 
 def is_waived(result: GateResult, check: Check, waived: Collection[str]) -> bool:
     """Tell whether a verdict holds nothing up any more; what a worse limit than the main one rolls back is not waived."""
-    acts = check.demand is Demand.ROLLBACK and check.name != "limit"
+    acts = check.demand is Demand.ROLLBACK and check.name != "limit" and len(result.checks) > 1
     return check.verdict in _LIFTED and result.metric in waived and not acts
 
 
@@ -98,10 +99,11 @@ def _estimate(check: Check) -> str:
 
 
 def _evidence(result: GateResult, check: Check) -> tuple[str, ...]:
+    is_alert = check.action is Action.ALERT and check.log_e_pause is not None
     return (
         _name(result, check),
         _odds(check.log_e),
-        "-" if check.kind is CheckKind.VALUE else _odds(check.log_e_pause),
+        "-" if check.kind is CheckKind.VALUE else _odds(check.log_e_pause) + (" (alerts)" if is_alert else ""),
         "-" if check.kind is CheckKind.VALUE else _odds(check.log_e_rollback),
         f"{check.sequence[0]:.2%} to {check.sequence[1]:.2%}" if check.sequence else "-",
         f"{check.missing} devices" if check.missing else "-",
