@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import shlex
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -82,7 +83,7 @@ def _view(good: Act, bad: Act, folder: Path | None, *, is_right: bool) -> list[B
     if folder is None:
         return [*blocks, Line("To look at everything that happened: otagate demo --keep DIR, which leaves it all there.")]
     commands = (
-        f"cd {harmless(str(folder), 400)}",
+        f"cd {shlex.quote(harmless(str(folder), 400))}",
         "otagate status                              # where channels and rollouts stand",
         "otagate history                             # every step, and why",
         "otagate rehearse --fault boot_crash=10%     # weeks of it, in seconds",

@@ -52,11 +52,11 @@ def test_it_ends_by_saying_what_happened_and_how_to_look_at_it(plays: Any, tmp_p
 
 def test_what_is_kept_can_be_looked_at(plays: Any, tmp_path: Path) -> None:
     plays(GOOD, BAD)
-    code, out, _err = call(tmp_path, "--keep", "kept")
+    code, out, _err = call(tmp_path, "--keep", "all kept")
     assert code == 0
-    assert f"cd {tmp_path}/kept" in out
+    assert f"cd '{tmp_path}/all kept'" in out
     assert "otagate history" in out
-    assert (tmp_path / "kept").is_dir()
+    assert (tmp_path / "all kept").is_dir()
 
 
 def test_an_end_that_was_not_meant_is_said(plays: Any, tmp_path: Path) -> None:
