@@ -1,4 +1,4 @@
-"""A judgement as plain JSON: what the ledger keeps, and what ``--format json`` prints. Pure.
+"""A judgement as plain JSON, which ``--format json`` prints, and what of it the ledger keeps. Pure.
 
 Floats become text with fixed digits, so that canonical JSON takes them and the same judgement has the same bytes anywhere.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from otagate._clock import to_text
+from otagate._text import harmless
 from otagate.gate.stats import clopper_pearson
 from otagate.gate.verdict import Check, CheckKind, GateResult
 
 DIGITS = 6
+_MAX_CHARS = 500
 
 
 def evidence(result: GateResult) -> dict[str, object]:
@@ -38,6 +40,27 @@ def evidence(result: GateResult) -> dict[str, object]:
         "reason": result.reason,
         "checks": [_check(check) for check in result.checks],
     }
+
+
+PROOF = (
+    *("bad", "total", "pending", "value", "estimate", "threshold"),
+    *("log_e", "log_e_pause", "log_e_rollback", "query", "digest"),
+)
+"""What the ledger keeps of a check beside its name, verdict, interval and window, by the names of :func:`evidence`."""
+
+
+def proof(check: Check) -> dict[str, str]:
+    """Give what one check rests on as flat texts, for the ledger; what is unknown is left out.
+
+    Returns:
+        :data:`PROOF`, ``check`` (its name), ``interval`` (two shares, with a space between), ``start`` and ``end`` (of the
+        window).
+    """
+    told = _check(check)
+    window = {"start": _instant(check.start), "end": _instant(check.end)}
+    interval = None if check.interval is None else " ".join(_fixed(end) or "" for end in check.interval)
+    known = {"check": check.name, "interval": interval, **window, **{name: told.get(name) for name in PROOF}}
+    return {name: harmless(str(value), _MAX_CHARS) for name, value in known.items() if value not in {None, ""}}
 
 
 def _check(check: Check) -> dict[str, object]:

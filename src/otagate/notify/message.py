@@ -145,7 +145,15 @@ _FACTS = {
     "rollout": "rollout",
 }
 """Field of an entry to its name for people, in the order of a message."""
-_QUIET = frozenset({"serial", "statement", "blob", "bundle", "bundles", "bytes", "run", "spec", "was"})
+_QUIET = frozenset(
+    {
+        *("serial", "statement", "blob", "bundle", "bundles", "bytes", "run", "spec", "was"),
+        # What a gate's failure rests on: its reason says that in words.
+        *("bad", "total", "pending", "value", "estimate", "interval", "threshold", "log_e", "log_e_pause", "log_e_rollback"),
+        *("check", "start", "end", "query", "digest"),
+    }
+)
+"""Fields of entries that stand in ``details`` only."""
 
 
 def _facts(happening: Happening, said: Said, sentence: str) -> tuple[tuple[str, str], ...]:

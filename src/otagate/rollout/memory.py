@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from otagate._text import span
+from otagate.gate.evidence import proof
 from otagate.gate.interface import Measurement, SourceError
 from otagate.gate.judge import CheckKind, Demand, GateResult, Reading, Verdict, combine
 from otagate.gate.look import question
@@ -104,7 +105,7 @@ def _latch(state: RolloutState, results: Sequence[GateResult], now: datetime) ->
             continue
         note = Note(now, result.reason, "", result.action.value)
         state = replace(state, latched={**state.latched, result.metric: note})
-        state = told(state, "gate.failed", now, metric=result.metric, action=result.action.value, reason=result.reason)
+        state = _told_of(state, result, now)
     return state
 
 
@@ -114,10 +115,15 @@ def _alert(state: RolloutState, results: Sequence[GateResult], now: datetime) ->
     for result in results:
         if phase is None or result.action is not Demand.ALERT or result.metric in state.alerted:
             continue
-        said = told(state, "gate.failed", now, metric=result.metric, action=result.action.value, reason=result.reason)
+        said = _told_of(state, result, now)
         event = replace(said.events[-1], id=f"{state.id}#{phase.name}:{result.metric}")
         state = replace(state, events=(*state.events, event), alerted=(*state.alerted, result.metric))
     return state
+
+
+def _told_of(state: RolloutState, result: GateResult, now: datetime) -> RolloutState:
+    about = {"metric": result.metric, "action": result.action.value, "reason": result.reason}
+    return told(state, "gate.failed", now, **about, **proof(result.decisive))
 
 
 def _remember_troubles(state: RolloutState, results: Sequence[GateResult], now: datetime) -> RolloutState:

@@ -91,6 +91,20 @@ def test_facts_are_in_order_and_noise_is_left_out() -> None:
     assert dict(made("some.news", version="1.4.2", reason="why so").facts)["reason"] == "why so"
 
 
+def test_what_a_failure_rests_on_is_for_machines() -> None:
+    proof = {
+        "check": "limit",
+        "bad": "31",
+        "total": "400",
+        "estimate": "0.0775",
+        "query": "GET https://m.example",
+        "log_e": "9",
+    }
+    message = made("gate.failed", **ROLLOUT, metric="crash_rate", action="pause", reason="31 of 400", **proof)
+    assert [name for name, _ in message.facts] == ["app", "version", "gate", "action", "rollout", "at"]
+    assert proof.items() <= message.details.items()
+
+
 def test_texts_are_harmless_and_short() -> None:
     data = {f"field{number}": "x" * 9999 for number in range(60)}
     message = made("rollout.paused", **ROLLOUT, **data, reason="a\nb\x1b[31m\u202e" + "y" * 9999, actor=None)

@@ -120,6 +120,17 @@ def test_a_failure_that_only_alerts_is_told_once_a_phase_and_stops_nothing(tmp_p
         ("error_rate", "alert", "stable"),
     ]
     assert "400 of 2000" in said[0]["reason"]
+    proof = {name: said[0][name] for name in ("check", "bad", "total", "estimate", "threshold", "query")}
+    assert proof == {
+        "check": "limit",
+        "bad": "400",
+        "total": "2000",
+        "estimate": "0.200000",
+        "threshold": "0.005",
+        "query": "scripted",
+    }
+    assert {"start", "end"} <= said[0].keys()
+    assert float(said[0]["log_e"]) > float(said[0]["log_e_pause"])
     assert (world.state().stage, world.state().latched) == (Stage.COMPLETED, {})
     assert replay_rollout(world.process(), "1.0.0-production", ask_again=False).replay.first_difference is None
     check_invariants(world)
