@@ -16,7 +16,7 @@ from otagate.gate.sources.prometheus import PrometheusMetrics
 from otagate.policy.model.vendors import Asked, CloudAuth, PrometheusSource
 from support.identities import World
 from support.vendor_world import END, QUERY, Clock, Respond
-from support.vendor_worlds import PrometheusWorld
+from support.vendor_worlds import GoogleWorld, PrometheusWorld
 
 ASKED = Asked("bad", "total")
 USER = "user:pass-word-1@"
@@ -184,3 +184,17 @@ def test_the_window_follows_the_question() -> None:
     source = PrometheusMetrics(spec, Path(), {}, transport=httpx.MockTransport(respond))
     source.read(replace(QUERY, end=END + timedelta(seconds=90, microseconds=5)))
     assert asked == ["1795222889.999"] * 2
+
+
+def test_google_takes_no_forms() -> None:
+    asked: list[httpx.Request] = []
+    world = GoogleWorld(ExitStack())
+    world.asked = replace(world.asked, bad=f"devices_bad + {'0 + ' * 800} 0")
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return world.says(2, 40)(request)
+
+    assert world.source(respond).read(QUERY).bad == 2
+    assert {(request.method, request.content) for request in asked} == {("GET", b"")}
+    assert max(len(str(request.url)) for request in asked) > 3000
