@@ -23,6 +23,7 @@ MAX_BYTES = 1024 * 1024
 """Largest answer that is read, in bytes."""
 _VALUE_KEYS = ("value", "newest_at")
 _COUNT_KEYS = ("bad", "total", "newest_at")
+_COUNTING = frozenset({"bad", "total", "over", "value"})
 _LARGEST = 1e300
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+", re.ASCII)
@@ -45,7 +46,7 @@ def measurement(data: bytes, query: MetricQuery, *, subject: str, told_over: boo
     digest = hashlib.sha256(data).hexdigest()
     counts = _select(value, query, subject, told_over=told_over)
     if counts is None:
-        return Measurement(None, None, None, subject, digest)
+        return Measurement(None, None, None, f"{subject}{_lacks(value, query)}", digest)
     _refuse_unknown(counts, _VALUE_KEYS if query.ask is Ask.VALUE else _COUNT_KEYS, subject)
     newest_at = instant(counts.get("newest_at"), subject)
     if query.ask is Ask.VALUE:
@@ -147,7 +148,7 @@ def no_bad(subject: str) -> SourceError:
 
 def _select(value: Any, query: MetricQuery, subject: str, *, told_over: bool) -> dict[str, Any] | None:
     found = _object(value, "the answer", subject)
-    if found is not None and not {"bad", "total", "over", "value"} & found.keys():
+    if found is not None and not _COUNTING & found.keys():
         found = _object(found.get(query.metric), query.metric, subject)
     if found is None or query.over is None:
         return found
@@ -159,6 +160,14 @@ def _select(value: Any, query: MetricQuery, subject: str, *, told_over: bool) ->
         remedy = f"answer `over: {{{span(query.over)}: {{bad, total}}}}`, or use {{over}} in the source"
         raise broken(subject, "one count for several limits", expected="one count a limit", remedy=remedy)
     return found
+
+
+def _lacks(value: Any, query: MetricQuery) -> str:
+    """Say that an answer about other metrics has nothing about this one: its name may be misspelt there."""
+    if not isinstance(value, dict) or not value or _COUNTING & value.keys() or query.metric in value:
+        return ""
+    near = nearest(query.metric, value)
+    return f" (no {query.metric} in it{f', but {harmless(near, 60)}' if near else ''})"
 
 
 def _refuse_unknown(given: dict[str, Any], known: tuple[str, ...], subject: str) -> None:

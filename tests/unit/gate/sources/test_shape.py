@@ -40,6 +40,22 @@ def test_counts_may_stand_under_their_metric(value: Any, expected: tuple[int | N
     assert read(value) == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"crahs_rate": COUNTS}, "file x (no crash_rate in it, but crahs_rate)"),
+        ({"latency": COUNTS}, "file x (no crash_rate in it)"),
+        ({"crash_rate": None}, "file x"),
+        ({}, "file x"),
+        (None, "file x"),
+    ],
+)
+def test_a_misspelt_metric_is_told_beside_no_data(value: Any, told: str) -> None:
+    query = MetricQuery("crash_rate", "a.b", "stable", "1.0.0", START, START, 100, None)
+    found = _shape.measurement(json.dumps(value).encode(), query, subject="file x", told_over=False)
+    assert (found.total, found.query) == (None, told)
+
+
 BY_LIMIT = {
     "over": {"45s": COUNTS, "2m": {"bad": 0, "total": 9}, "1m30s": {"bad": 5, "total": 9}, "500ms": {"bad": 9, "total": 9}}
 }
