@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from otagate._fs import atomic_write, translate
+from otagate._fs import atomic_file, translate
 from otagate._text import harmless
 from otagate.errors import UsageError
 
@@ -40,7 +41,10 @@ def write_text(path: Path, text: str) -> None:
         AccessError, UnavailableError, NotFoundError: It cannot be written.
     """
     try:
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        atomic_write(path, text.encode("utf-8"), mode=mode)
+        kept = path.stat().st_mode & 0o777 if path.exists() else None
+        with atomic_file(path) as stream:
+            if kept is not None:  # whatever the umask would take away
+                os.fchmod(stream.fileno(), kept)
+            stream.write(text.encode("utf-8"))
     except OSError as error:
         raise translate(error, "a file cannot be written", path) from error
