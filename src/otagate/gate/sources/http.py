@@ -18,14 +18,14 @@ from otagate.policy.model.sources import HttpSource
 if TYPE_CHECKING:
     import httpx
 
-_WHOLE = re.compile(r"[0-9]{1,13}", re.ASCII)
+_WHOLE = re.compile(r"([0-9]{1,13})(?:\.0{1,17})?", re.ASCII)
 _PLAIN = re.compile(r"-?[0-9]{1,17}(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
 _NOT_FOUND = 404
 
 
 class HttpMetrics(Independent):
-    """See MetricSource. Whole numbers may also come as ``12.0`` or ``"12"``: many metric stores have no other."""
+    """See MetricSource. Whole numbers may also come as ``12.0``, ``"12"`` or ``"12.0"``: many metric stores have no other."""
 
     def __init__(
         self,
@@ -127,8 +127,8 @@ def _parse(answer: Answer, subject: str) -> Any:
 
 
 def _count(value: Any, name: str, subject: str) -> int | None:
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value)
+    if isinstance(value, str) and (whole := _WHOLE.fullmatch(value)):
+        return int(whole[1])
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return _shape.count(value, name, subject)

@@ -107,6 +107,7 @@ def test_policy_may_set_any_header() -> None:
             (12, 12),
         ),
         ({"a": 12.0, "b": 1e3}, ("a", "b"), (12, 1000)),
+        ({"bad": "3.0", "total": "500.000000"}, ("bad", "total"), (3, 500)),
         ([{"bad": 1, "total": 2}], ("bad", "total"), (1, 2)),
         ({"rows": []}, ("rows[0].bad", "rows[0].total"), (None, None)),
         ({"errors": [{"message": "no"}], "data": None}, ("data.bad", "data.total"), (None, None)),
@@ -118,7 +119,9 @@ def test_numbers_are_found(answer: Any, paths: tuple[str, str], counts: tuple[in
     assert (found.bad, found.total) == counts
 
 
-@pytest.mark.parametrize("value", [12.5, "12.5", "NaN", "-1", "", "1e3", "９", True, [1, 2], {"a": 1}, 1e400])
+@pytest.mark.parametrize(
+    "value", [12.5, "12.5", "12.05", "12.", ".0", "1.0.0", "NaN", "-1", "", "1e3", "９", True, [1, 2], {"a": 1}, 1e400]
+)
 def test_what_is_no_whole_number_is_refused(value: Any) -> None:
     body = json.dumps({"bad": 0, "total": value}).encode()
     assert failure(httpx.Response(200, content=body)).found
