@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from otagate._text import harmless, nearest
 from otagate.channel import transitions
@@ -88,7 +89,10 @@ def resume(workspace: Workspace, name: ChannelName | None, overrides: Mapping[st
         return channel_action(workspace, channel, transitions.unpause, StepKind.RESUME, reason)
     _check_overrides(held.state, overrides)
     _refuse_raising_now(workspace, held.state)
-    return commanded(workspace, held, lambda state, now: machine.resume(state, overrides, workspace.actor, now))
+    action = commanded(workspace, held, lambda state, now: machine.resume(state, overrides, workspace.actor, now))
+    idle = [] if held.state.stage is Stage.PAUSED else sorted(set(overrides) - held.state.waived)
+    note = f"nothing was waived of {', '.join(idle)}: a gate is waived when it has paused its rollout"
+    return replace(action, plan=replace(action.plan, notes=(note,))) if idle else action
 
 
 def approve(workspace: Workspace, name: ChannelName | None, phase: str | None, reason: str) -> Action:

@@ -262,6 +262,21 @@ def test_overrides_are_checked(world: World) -> None:
     assert caught.value.details[0].startswith("crash_rate: 100 of 2000 devices bad")
 
 
+def test_a_gate_that_has_not_stopped_anything_is_not_waived_and_that_is_said(world: World) -> None:
+    early = actions.resume(world.process(), None, {"crash_rate": "known"}, "known")
+    assert early.plan.notes == ("nothing was waived of crash_rate: a gate is waived when it has paused its rollout",)
+    early.carry_out()
+    assert not world.state().waived
+    world.devices.says["crash_rate"] = (100, 2000)
+    world.clock.pass_(DAY)
+    world.reconcile()
+    for _ in range(2):
+        late = actions.resume(world.process(), None, {"crash_rate": "known"}, "known")
+        assert late.plan.notes == ()
+        late.carry_out()
+    assert world.state().waived == {"crash_rate"}
+
+
 @pytest.mark.parametrize(
     "make",
     [
