@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from otagate.model import Weight
 from otagate.rollout.codec import YEARS
 from otagate.rollout.state import RolloutState, Stage
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MAX_ERROR = 400
 NUMBERS = 4
 """In each row of a contrast."""
 
@@ -29,6 +32,7 @@ class KeptReading:
         value: The plain number as text, exactly.
         rows: ``(bad, total, control_bad, control_total)``; those without a bad device are one: it weighs the same.
         error: Why there is no answer, or "".
+        digest: Of the answer, or None.
     """
 
     metric: str
@@ -44,6 +48,7 @@ class KeptReading:
     rows: tuple[tuple[int, ...], ...] = ()
     error: str = ""
     pending: int = 0
+    digest: str | None = None
 
     def reading(self) -> Reading:
         """Give it as it was judged, but for the strata of rows and the words of the source."""
@@ -51,13 +56,13 @@ class KeptReading:
 
     def _outcome(self) -> Measurement | SourceError | None:
         if self.error:
-            return SourceError(self.error)
+            return SourceError(harmless(self.error, _MAX_ERROR))  # what the store holds may have been changed
         if not self.was_asked:
             return None
         rows = tuple(ContrastRow(self.start, "", *row) for row in self.rows)
         value = None if self.value is None else float(self.value)
-        told = "as it was recorded"
-        return Measurement(self.bad, self.total, self.newest_at, told, value=value, pending=self.pending, rows=rows)
+        told, digest = "as it was recorded", self.digest if _DIGEST.fullmatch(self.digest or "") else None
+        return Measurement(self.bad, self.total, self.newest_at, told, digest, value=value, pending=self.pending, rows=rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def _kept(reading: Reading, ask: Ask) -> KeptReading:
         return replace(kept, was_asked=False)
     if isinstance(outcome, SourceError):
         parts = (outcome.what, outcome.subject, outcome.found)
-        return replace(kept, error=harmless(": ".join(part for part in parts if part), 400))
+        return replace(kept, error=harmless(": ".join(part for part in parts if part), _MAX_ERROR))
     counts = [outcome.bad, outcome.total, outcome.pending, *(count for row in outcome.rows for count in _numbers(row))]
     if not all(count is None or (type(count) is int and 0 <= count <= MOST_DEVICES) for count in counts):
         # The types promise it; a source may break the promise, and not everything can be written down.
@@ -128,6 +133,7 @@ def _kept(reading: Reading, ask: Ask) -> KeptReading:
         value=None if outcome.value is None else repr(outcome.value),
         newest_at=outcome.newest_at,
         rows=_compact(outcome.rows),
+        digest=outcome.digest,
     )
 
 
@@ -149,5 +155,7 @@ def _numbers(row: ContrastRow) -> tuple[int, ...]:
 
 
 def _timeless(look: KeptLook) -> KeptLook:
-    readings = tuple(replace(one, start=look.entered_at, end=look.entered_at, newest_at=None) for one in look.readings)
+    readings = tuple(
+        replace(one, start=look.entered_at, end=look.entered_at, newest_at=None, digest=None) for one in look.readings
+    )
     return replace(look, at=look.entered_at, readings=readings)

@@ -172,7 +172,7 @@ def test_the_verb_replays_the_active_rollout_or_one_by_name(project: Project) ->
     assert "this policy would have done the same" in named.out
     assert project("gate", "replay", "--channel", "internal").code == 0
     assert "no such rollout" in project("gate", "replay", "2.0.0-production").err
-    assert "no rollout is active" in project("gate", "replay", "--channel", "nowhere").err
+    assert "there is no such channel" in project("gate", "replay", "--channel", "nowhere").err
 
 
 def test_its_arguments() -> None:

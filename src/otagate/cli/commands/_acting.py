@@ -9,9 +9,19 @@ from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.plans import plan_data, plan_view
-from otagate.cli.render.views import channel_data, channel_view, next_hint, outputs, rollout_data, rollout_view
+from otagate.cli.render.views import (
+    channel_data,
+    channel_view,
+    last_look_data,
+    last_look_view,
+    next_hint,
+    outputs,
+    rollout_data,
+    rollout_view,
+)
 from otagate.errors import ConflictError, NotFoundError, UsageError
 from otagate.flow.acting import Action
+from otagate.flow.last_look import glance
 from otagate.flow.select import check_channel
 from otagate.flow.store_clock import warn_of_skew
 from otagate.flow.telling import telling
@@ -76,10 +86,11 @@ def act(
     data: dict[str, object] = {"goal": action.plan.goal}
     flat: dict[str, str] = {}
     if receipt.rollout is not None:
-        view += rollout_view(receipt.rollout)
+        look = glance(workspace, receipt.rollout)
+        view += [*rollout_view(receipt.rollout), *last_look_view(look, receipt.rollout.waived)]
         hint = next_hint(receipt.rollout)
         view += [Line(f"next: {hint}", Tone.DIM)] if hint else []
-        data["rollout"] = rollout_data(receipt.rollout)
+        data["rollout"], data["last_look"] = rollout_data(receipt.rollout), last_look_data(look)
         flat = outputs(receipt.rollout)
     if receipt.channel is not None:
         now = env.clock.now()

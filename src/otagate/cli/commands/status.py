@@ -5,23 +5,37 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from otagate._bucket_url import place_of
+from otagate._clock import to_text
 from otagate._text import harmless, span
 from otagate.channel.interface import ChannelReading
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.output import CommandEnv, Result
 from otagate.cli.render.blocks import Block, Heading, Line, Tone
 from otagate.cli.render.mirrors import lag_data, lag_view
-from otagate.cli.render.views import channel_data, channel_rows, next_hint, outputs, rollout_data, rollout_view
+from otagate.cli.render.views import (
+    channel_data,
+    channel_rows,
+    last_look_data,
+    last_look_view,
+    next_hint,
+    outputs,
+    rollout_data,
+    rollout_view,
+)
 from otagate.errors import ExitCode, UsageError
 from otagate.flow import leftovers
+from otagate.flow.last_look import glance
 from otagate.flow.select import active_rollouts, channel_names, check_channel
 from otagate.flow.store_clock import warn_of_skew
 from otagate.policy.model.policy import Policy
 from otagate.policy.values import duration
 from otagate.rollout import machine
+from otagate.rollout.replay import ReplayedLook
 from otagate.rollout.state import RolloutState, Stage
+from otagate.rollout.waiting import next_look
 
 _SOON = timedelta(days=3)
 """A pointer that expires within this time is pointed out."""
@@ -69,11 +83,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         env.note("asking the mirrors (a minute or more, when one does not answer)")
     lags = workspace.mirrors.glance(readings)
     view += lag_view(lags)
-    for stored in rollouts:
-        view += rollout_view(stored.state)
-        window = "" if stored.state.stage is Stage.PAUSED else machine.waits_for_window(stored.state, now)
-        view += [Line(f"waiting for {window}")] if window else []
-        view += [Line(f"next: {next_hint(stored.state)}", Tone.DIM)]
+    looks = {stored.state.id: glance(workspace, stored.state) for stored in rollouts}
+    view += [block for stored in rollouts for block in _rollout_view(stored.state, looks[stored.state.id], now)]
     late = [stored.state for stored in rollouts if most is not None and _age(stored.state, now) > most]
     for state in late:
         text = f"{state.id} was not reconciled for {span(_age(state, now))}: is the schedule of `otagate reconcile` running?"
@@ -85,7 +96,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "app": str(workspace.policy.app),
         "storage": workspace.policy.storage,
         "channels": [channel_data(reading, now) for reading in readings],
-        "rollouts": [rollout_data(stored.state) for stored in rollouts],
+        "rollouts": [_rollout_data(stored.state, looks[stored.state.id], now) for stored in rollouts],
         "late": [state.id for state in late],
         "unwatched": list(unwatched),
         "leftovers": [str(one) for one in left],
@@ -93,6 +104,20 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "outputs": flat,
     }
     return Result("otagate/status/v1", data, view, ExitCode.UNAVAILABLE if late else ExitCode.DONE, flat)
+
+
+def _rollout_view(state: RolloutState, look: ReplayedLook | None, now: datetime) -> list[Block]:
+    view = [*rollout_view(state), *last_look_view(look, state.waived)]
+    window = "" if state.stage is Stage.PAUSED else machine.waits_for_window(state, now)
+    view += [Line(f"waiting for {window}")] if window else []
+    due = next_look(state, now)
+    view += [Line(f"next look at {due:%Y-%m-%d %H:%M:%S} UTC", Tone.DIM)] if due else []
+    return [*view, Line(f"next: {next_hint(state)}", Tone.DIM)]
+
+
+def _rollout_data(state: RolloutState, look: ReplayedLook | None, now: datetime) -> dict[str, Any]:
+    due = next_look(state, now)
+    return {**rollout_data(state), "last_look": last_look_data(look), "next_look": to_text(due) if due else None}
 
 
 def _unwatched(

@@ -16,6 +16,7 @@ from otagate.gate.judge import GateResult
 from otagate.gate.summary import overall
 from otagate.model import ReleaseRef
 from otagate.rollout.reconciler import Outcome
+from otagate.rollout.replay import ReplayedLook
 from otagate.rollout.state import RolloutState, Stage
 
 _TONES = {
@@ -160,6 +161,21 @@ def channel_rows(readings: Sequence[ChannelReading], now: datetime) -> Table:
 def channel_view(reading: ChannelReading, now: datetime) -> list[Block]:
     """Show one channel."""
     return [channel_rows([reading], now)]
+
+
+def last_look_data(look: ReplayedLook | None) -> dict[str, Any] | None:
+    """Give what the gates said at a rollout's last look as JSON-ready data."""
+    if look is None:
+        return None
+    return {"at": to_text(look.look.at), "look": look.judged_as.value, "gates": [evidence(result) for result in look.results]}
+
+
+def last_look_view(look: ReplayedLook | None, waived: Collection[str]) -> list[Block]:
+    """Show what the gates said at a rollout's last look; nothing when there was none."""
+    if look is None:
+        return []
+    said = Line(f"its gates, at the look of {look.look.at:%Y-%m-%d %H:%M:%S} UTC:")
+    return [said, *gate_view(look.results, waived), *evidence_view(look.results)]
 
 
 def outputs(state: RolloutState, results: Sequence[GateResult] = (), waived: Collection[str] = ()) -> dict[str, str]:
