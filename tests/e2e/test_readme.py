@@ -61,7 +61,8 @@ def capacitor_app(folder: Path) -> Path:
 
 def test_start_with_your_own_app_works_as_it_is_written(tmp_path: Path) -> None:
     lines = typed(section("Start with your own app"))
-    verbs = ["otagate init", "otagate rehearse", "otagate plan", "otagate run"]
+    init = "otagate init --devices 2000"
+    verbs = [init, "otagate rehearse", "otagate plan", "otagate run"]
     assert lines == ["pip install '.[server]'", "cd your-app", *verbs]
     app = capacitor_app(tmp_path / "your-app")
     said = {}
@@ -70,7 +71,7 @@ def test_start_with_your_own_app_works_as_it_is_written(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{line}: {done.stderr}{done.stdout}"
         assert "Traceback" not in done.stderr
         said[line] = done.stdout
-    assert "com.example.mine" in said["otagate init"]
+    assert "com.example.mine" in said[init]
     assert "is offered to 100% of beta" in said["otagate rehearse"]
     assert "track production" in said["otagate plan"]
     assert "soaking" in said["otagate run"]
@@ -80,8 +81,8 @@ def test_start_with_your_own_app_works_as_it_is_written(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("rollout.started") == 1
     assert run("git status --porcelain .otagate", app).stdout == "", "keys and store are to be ignored by git"
-    advised = re.findall(r"^\s*\d+\. (git add .*?), and commit$", said["otagate init"], re.MULTILINE)
-    assert len(advised) == 1, said["otagate init"]
+    advised = re.findall(r"^\s*\d+\. (git add .*?), and commit$", said[init], re.MULTILINE)
+    assert len(advised) == 1, said[init]
     assert run(advised[0], app).returncode == 0
     assert run("otagate status && otagate policy check && otagate policy explain", app).returncode == 0
 

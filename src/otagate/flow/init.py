@@ -7,8 +7,7 @@ finished by the next one; where a policy is, nothing is changed without ``force`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
 
 from otagate import _canonical
@@ -16,7 +15,9 @@ from otagate._bucket_url import parse_storage_url
 from otagate._text import harmless
 from otagate.errors import ConflictError, UsageError
 from otagate.flow.init_detect import Surroundings, look_around
+from otagate.flow.init_done import Deed, Initialised, Item
 from otagate.flow.init_files import hand_text, read_text, write_text
+from otagate.flow.init_fleet import Fitted, fit
 from otagate.flow.init_text import policy_text
 from otagate.flow.json_edit import get_text, set_text
 from otagate.model import AppId
@@ -30,54 +31,15 @@ PUBLIC_KEY_PATH = ("plugins", "CapacitorUpdater", "publicKey")
 """Where @capgo/capacitor-updater reads the device's public key. **Source:** its README, section "Configuration"."""
 
 
-class Deed(StrEnum):
-    """What happens to a file."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    KEEP = "keep"
-    BY_HAND = "by hand"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One file and what happens to it; ``path`` is relative to the policy's folder."""
-
-    path: str
-    deed: Deed
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Initialised:
-    """What init did, or with ``dry_run`` would do.
-
-    Attributes:
-        folder: The policy's folder.
-        items: Every file, in the order of writing.
-        found: What was detected.
-        app_id: The app's id.
-        storage: URL of the store in the policy that was, or would be, written; None where a policy is.
-        by_hand: What a person must add to a ``.ts`` or ``.js`` configuration, or None.
-        changes: Whether anything was, or would be, written.
-    """
-
-    folder: Path
-    items: tuple[Item, ...]
-    found: Surroundings
-    app_id: str
-    storage: str | None = None
-    by_hand: str | None = None
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything was, or would be, written."""
-        return any(item.deed in {Deed.CREATE, Deed.UPDATE} for item in self.items)
-
-
 def initialise(
-    policy: Path, environ: Mapping[str, str], *, app_id: str | None, force: bool, dry_run: bool, storage: str = STORAGE
+    policy: Path,
+    environ: Mapping[str, str],
+    *,
+    app_id: str | None,
+    force: bool,
+    dry_run: bool,
+    storage: str = STORAGE,
+    devices: int | None = None,
 ) -> Initialised:
     """Set up the app in the policy's folder.
 
@@ -88,6 +50,7 @@ def initialise(
         force: Write a new policy over one that is there, and a new public key over another one.
         dry_run: Only say what would be done.
         storage: URL of the store, as a policy has it. Nothing is asked of it here.
+        devices: That open the app within a week, at least 1: the policy's rollout fits them. None: not known.
 
     Raises:
         UsageError: The app id is unknown or none, ``storage`` is no URL of a store, the folder is none, or the configuration
@@ -102,7 +65,8 @@ def initialise(
     there = _existing_policy(policy)
     if there is not None and not force:
         return _report(there, found, app_id)
-    job = _Job(there or policy, found, _app_id(found, app_id), storage)
+    fitted = None if devices is None else fit(devices)
+    job = _Job(there or policy, found, _app_id(found, app_id), storage, fitted)
     job.check(force=force)
     planned = job.planned()
     return planned if dry_run else job.write(planned)
@@ -140,12 +104,13 @@ def _report(policy: Path, found: Surroundings, given: str | None) -> Initialised
 class _Job:
     """One init that may write."""
 
-    def __init__(self, policy: Path, found: Surroundings, app_id: str, storage: str) -> None:
+    def __init__(self, policy: Path, found: Surroundings, app_id: str, storage: str, fitted: Fitted | None) -> None:
         self._policy = policy
         self._folder = policy.parent
         self._found = found
         self._app_id = app_id
         self._storage = storage
+        self._fitted = fitted
         config = found.app.config
         self._config = config.resolve() if config and config.suffix == ".json" else None
         self._config_text = ""
@@ -211,7 +176,7 @@ class _Job:
             items.append(Item(config.name, deed, ".".join(PUBLIC_KEY_PATH)))
         deed = Deed.UPDATE if self._policy.exists() else Deed.CREATE
         items.append(Item(self._policy.name, deed, f"policy of {self._app_id}"))
-        return Initialised(self._folder, tuple(items), self._found, self._app_id, self._storage)
+        return Initialised(self._folder, tuple(items), self._found, self._app_id, self._storage, fitted=self._fitted)
 
     def _config_deed(self) -> Deed:
         now = get_text(self._config_text, PUBLIC_KEY_PATH)
@@ -230,7 +195,7 @@ class _Job:
                 write_text(self._config, set_text(self._config_text, PUBLIC_KEY_PATH, public))
         elif self._found.app.config is not None:
             by_hand = hand_text(public)
-        write_text(self._policy, policy_text(self._found, self._app_id, trust, self._storage))
+        write_text(self._policy, policy_text(self._found, self._app_id, trust, self._storage, self._fitted))
         return replace(planned, by_hand=by_hand)
 
     def _keys(self) -> tuple[str, str]:

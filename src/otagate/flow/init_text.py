@@ -6,6 +6,8 @@ import json
 import re
 
 from otagate.flow.init_detect import Surroundings
+from otagate.flow.init_fleet import Fitted
+from otagate.flow.init_rollout import gates_text, rollout_text
 
 SCHEMA_URL = "https://otagate.dev/schema/policy/v1.json"
 
@@ -56,14 +58,7 @@ branches:
 
 # `otagate run` puts a release into the first phase and stops at its soak; `otagate reconcile`, run again later or on a
 # schedule, carries it on. Nothing goes further by itself.
-# Gates need devices. `internal` has too few to judge: there it is enough that none of them failed. crash_rate wants 300, which
-# are 5% of 6,000 phones on `stable`; with fewer begin with a higher weight. `otagate rehearse --devices N` plays it through.
-tracks:
-  production:
-    - {{phase: internal, channel: internal, soak: 24h, max_wait: 1h, on_insufficient: pass_if_zero_bad}}
-    - {{phase: beta, channel: beta, soak: 24h}}
-    - {{phase: stable, channel: stable, weights: [5%, 25%, 50%, 100%], soak: 24h, approve: true}}
-
+{rollout}
 # Where the numbers of the gates come from: a JSON file for each metric, such as {{"bad": 3, "total": 1200}}; or a command, or
 # an HTTP address (docs/gates.md). While there are none, a release waits in its phase and is then paused: no data is never
 # taken for good news. To ship without gates for now, write `gates: {{}}` below.
@@ -72,21 +67,10 @@ metrics:
 # Phones that ask your own `otagate serve` for updates are counted there; then no metrics are needed:
 # telemetry: {{server: "https://updates.example.com"}}
 
-# The default gates. Change a threshold by writing the gates that you want here; those that are not named are then off.
-# gates:
-#   crash_rate: {{max: 2%, action: pause, min_sample: 300, escalate: {{above: 10%, action: rollback}}}}
-#   error_rate: {{max: 0.5%, action: alert, min_sample: 1000}}
-#   device_success_rate: {{min: 85%, target: 98%, action: rollback, min_sample: 30, maturity: 30m}}
-#   rollout_completion: {{min: 95%, target: 98%, action: alert, evaluate: phase_end, maturity: 24h}}
-#   verification_time:
-#     limits:
-#       - {{over: 45s, max_share: 5%, action: alert}}
-#       - {{over: 120s, max_share: 5%, action: pause}}
-#   adoption_24h: {{min: 50%, target: 75%, action: alert, maturity: 24h}}
-"""
+{gates}"""
 
 
-def policy_text(found: Surroundings, app_id: str, trust: str, storage: str) -> str:
+def policy_text(found: Surroundings, app_id: str, trust: str, storage: str, fitted: Fitted | None = None) -> str:
     """Write the policy for an app.
 
     Args:
@@ -94,6 +78,7 @@ def policy_text(found: Surroundings, app_id: str, trust: str, storage: str) -> s
         app_id: A checked app id.
         trust: The public signing key, ``ed25519:<base64>``.
         storage: A checked URL of a store.
+        fitted: The rollout, where the number of devices is known.
     """
     return _TEMPLATE.format(
         schema=SCHEMA_URL,
@@ -103,6 +88,8 @@ def policy_text(found: Surroundings, app_id: str, trust: str, storage: str) -> s
         trust=trust,
         storage=storage if _PLAIN_URL.fullmatch(storage) else json.dumps(storage, ensure_ascii=False),
         main=found.main_branch,
+        rollout=rollout_text(fitted),
+        gates=gates_text(fitted),
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from otagate._bucket_url import parse_bucket_url
 from otagate.errors import ConflictError, NotFoundError, UsageError
-from otagate.flow.init import STORAGE, Deed, Initialised, initialise
+from otagate.flow.init import STORAGE, initialise
 from otagate.flow.init_detect import look_around
+from otagate.flow.init_done import Deed, Initialised
 from otagate.flow.init_files import write_text
 from otagate.policy import load_policy
 
@@ -42,9 +43,16 @@ def make_app(tmp_path: Path) -> Path:
 
 
 def init(
-    folder: Path, *, app_id: str | None = None, force: bool = False, dry_run: bool = False, storage: str = STORAGE
+    folder: Path,
+    *,
+    app_id: str | None = None,
+    force: bool = False,
+    dry_run: bool = False,
+    storage: str = STORAGE,
+    devices: int | None = None,
 ) -> Initialised:
-    return initialise(folder / "otagate.yml", ENVIRON, app_id=app_id, force=force, dry_run=dry_run, storage=storage)
+    policy = folder / "otagate.yml"
+    return initialise(policy, ENVIRON, app_id=app_id, force=force, dry_run=dry_run, storage=storage, devices=devices)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -125,6 +133,18 @@ def test_a_policy_that_somebody_wrote_is_left_alone(app: Path) -> None:
     done = init(app)
     assert deeds(done) == {".otagate/keys": Deed.MISSING, "otagate.yaml": Deed.KEEP}
     assert sorted(path.name for path in app.iterdir()) == [".git", "capacitor.config.json", "otagate.yaml", "package.json"]
+
+
+def test_a_rollout_is_fitted_to_the_devices_once_they_are_told(app: Path) -> None:
+    assert init(app).fitted is None
+    usual = (app / "otagate.yml").read_text()
+    assert init(app, devices=1000).fitted is None, "a policy that is there is left alone"
+    done = init(app, devices=1000, force=True)
+    assert done.fitted is not None
+    assert (done.fitted.devices, done.fitted.weights) == (1000, (25, 50, 100))
+    assert "weights: [25%, 50%, 100%]" in (app / "otagate.yml").read_text()
+    init(app, force=True)
+    assert (app / "otagate.yml").read_text() == usual
 
 
 def test_force_writes_a_new_policy_and_keeps_the_keys(app: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from otagate._text import harmless
 from otagate.cli.output import CommandEnv
 from otagate.errors import UsageError
+from otagate.flow.rehearse.usual import shares_of
 from otagate.policy.values import percent
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ SESSIONS = 4.0
 """Of a device a day, when nothing else is said."""
 PARTS = ("devices", "follows", "platforms", "plugins", "arrivals", "sessions")
 """Of a fleet; each may come from elsewhere."""
-_MOST_DEVICES = 1_000_000
+MOST_DEVICES = 1_000_000
+"""That can be said of a fleet."""
 _MOST_SESSIONS = 1000
 _MOST_NAMES = 5
-_EARLY_SHARE = 0.2
-"""Of the devices follow each channel before the last, when nothing else is said: enough for usual gates to judge."""
-_LEAST_LAST = 0.4
 
 
 def fleet_of(args: argparse.Namespace, env: CommandEnv, policy: Policy, track: str) -> tuple[dict[str, Any], list[str]]:
@@ -48,7 +47,7 @@ def fleet_of(args: argparse.Namespace, env: CommandEnv, policy: Policy, track: s
     for name, layer in layers.items():
         found |= layer
         taken |= dict.fromkeys(layer, name)
-    within("--devices", found["devices"], _MOST_DEVICES)
+    within("--devices", found["devices"], MOST_DEVICES)
     arrivals = found.pop("arrivals")
     return {**found, **arrivals, "taken": taken}, notes
 
@@ -116,14 +115,6 @@ def plugins_of(version: str | None) -> dict[str, float]:
     except UsageError:
         return {}
     return {version: 1.0}
-
-
-def shares_of(channels: Sequence[str]) -> dict[str, float]:
-    """Give the share of each channel when nothing else is said."""
-    early = min(_EARLY_SHARE, (1 - _LEAST_LAST) / max(1, len(channels) - 1))
-    shares = dict.fromkeys(channels, early)
-    shares[channels[-1]] = 1 - early * (len(channels) - 1)
-    return shares
 
 
 def follows_of(entries: Sequence[str], channels: Sequence[str]) -> dict[str, float]:

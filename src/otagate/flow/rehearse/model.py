@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from otagate.flow.rehearse.usual import CRASH_RATE
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:
@@ -89,7 +91,7 @@ class Scenario:
     is_daily: bool = False
     hours: tuple[float, ...] = ()
     sessions: float = 4.0
-    crash_rate: float = 0.003
+    crash_rate: float = CRASH_RATE
     network_failures: float = 0.05
     every: timedelta = timedelta(minutes=30)
     approve_after: timedelta = timedelta(hours=1)

@@ -123,3 +123,26 @@ def test_init_takes_the_storage_and_says_it(app: Path) -> None:
     assert (code, out) == (2, "")
     assert "sesame" not in err
     assert not (app / "otagate.yml").exists()
+
+
+def test_init_fits_the_rollout_to_the_phones(app: Path) -> None:
+    code, out, _ = command(app, "init")
+    assert (code, "otagate init --force --devices N" in out, "phones " in out.partition("1. git")[0]) == (0, True, False)
+    code, out, _ = command(app, "init", "--force", "--devices", "1000")
+    assert code == 0
+    assert "1,000; stable 25%, 50%, 100%" in out
+    assert "otagate rehearse --devices 1000" in out
+    assert "--force --devices N" not in out
+    _, out, _ = command(app, "init", "--force", "--devices", "30", "--dry-run", "--format", "json")
+    assert json.loads(out)["devices"] == 30
+    _, out, _ = command(app, "init", "--force", "--devices", "100", "--dry-run")
+    assert "100; stable 100%; perhaps too few to judge a share: internal, beta" in " ".join(out.split())
+
+
+@pytest.mark.parametrize("devices", ["0", "-3", "1000001", "9" * 30, "2k", "1.5", ""])
+def test_init_refuses_a_number_of_phones_that_cannot_be(devices: str, app: Path) -> None:
+    code, out, err = command(app, "init", f"--devices={devices}")
+    assert (code, out) == (2, "")
+    assert "--devices" in err
+    assert not (app / "otagate.yml").exists()
+    assert not (app / ".otagate").exists()
