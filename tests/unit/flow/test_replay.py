@@ -66,6 +66,16 @@ def test_a_rollout_is_judged_again_by_the_present_policy(world: World) -> None:
     assert found.state.id == ID
 
 
+def test_who_would_wait_is_named_shortly_and_the_reasons_stand_below(world: World) -> None:
+    played(world, 2)
+    patient = GateSpec("crash_rate", max=Decimal("0.02"), min_sample=5000)
+    also = GateSpec("success", min=Decimal("0.85"), min_sample=5000)
+    found = replay_rollout(by(world, patient=patient, also=also), ID, ask_again=False)
+    lines = [line for block in replay_view(found.state, found.replay) for line in plain(block)]
+    assert lines[0].endswith("this policy would wait for crash_rate, success; the rollout went on")
+    assert any("3000 more devices are needed" in line for line in lines)
+
+
 def test_it_is_shown_with_what_happened_beside_it(world: World) -> None:
     played(world)
     strict = GateSpec("crash_rate", max=Decimal("0.0005"), min_sample=300)
@@ -78,6 +88,11 @@ def test_it_is_shown_with_what_happened_beside_it(world: World) -> None:
     data = replay_data(found.state, found.replay)
     assert (data["same"], data["lacking"], data["first_difference"]["would"]) == (False, ["slow_starts"], "pause")
     assert data["first_difference"] == data["first_stop"]
+    assert data["evidence"]["at"] == data["first_stop"]["at"]
+    gate = data["evidence"]["gates"][0]
+    assert (gate["metric"], gate["checks"][0]["threshold"], gate["checks"][0]["total"]) == ("crash_rate", "0.0005", 2000)
+    assert any(line.split()[:3] == ["crash_rate", "fail", "5/2000"] for line in lines)
+    assert any("e-value" in line for line in lines)
     would = [look["would"] for look in data["looks"]]
     assert would[would.index("pause") + 1 :] == [None] * (len(would) - would.index("pause") - 1)
     assert data["looks"][0]["gates"][0]["bad"] == 5

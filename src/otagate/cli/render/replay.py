@@ -7,6 +7,8 @@ from typing import Any
 
 from otagate._clock import to_text
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
+from otagate.cli.render.gates import evidence_view, gate_view
+from otagate.cli.render.views import last_look_data
 from otagate.gate.judge import GateResult, LookKind, Verdict
 from otagate.rollout.deeds import Deed
 from otagate.rollout.replay import Replay, ReplayedLook
@@ -33,6 +35,7 @@ def replay_data(state: RolloutState, replay: Replay) -> dict[str, Any]:
         "first_difference": None if difference is None else _look_data(state, difference),
         "first_stop": None if stop is None else _look_data(state, stop),
         "lacking": list(replay.lacking),
+        "evidence": last_look_data(_telling_most(replay)),
         "looks": [{**_look_data(state, look), "gates": [_gate_data(one) for one in look.results]} for look in replay.looks],
     }
 
@@ -45,7 +48,18 @@ def replay_view(state: RolloutState, replay: Replay) -> list[Block]:
     facts = (("rollout", state.id), ("looks", str(len(replay.looks))), *left_out)
     rows = tuple(_row(state, look) for look in _telling(replay.looks))
     table = Table(("at", "phase", "weight", "look", "this policy would", "what happened", "gates"), rows)
-    return [Line(_headline(state, difference), tone), Facts(tuple(facts)), table]
+    view: list[Block] = [Line(_headline(state, difference), tone), Facts(tuple(facts)), table]
+    most = _telling_most(replay)
+    if most is None:
+        return view
+    waived = {metric for metric, note in state.overrides.items() if note.at <= most.look.at}
+    said = Line(f"the gates of this policy, at the look of {most.look.at:%Y-%m-%d %H:%M} UTC:")
+    return [*view, said, *gate_view(most.results, waived), *evidence_view(most.results)]
+
+
+def _telling_most(replay: Replay) -> ReplayedLook | None:
+    """Give the look whose evidence is shown: where the two part, else where both stop, else the last."""
+    return replay.first_difference or replay.first_stop or (replay.looks[-1] if replay.looks else None)
 
 
 def _headline(state: RolloutState, difference: ReplayedLook | None) -> str:
@@ -53,6 +67,10 @@ def _headline(state: RolloutState, difference: ReplayedLook | None) -> str:
         return "this policy would have done the same"
     would = difference.would.value if difference.would else ""
     why = f": {difference.reason}" if difference.reason else ""
+    held = [result.metric for result in difference.results if result.holds]
+    if difference.would is Deed.WAIT and held:
+        # Many gates wait, each with a reason of its own; these stand below.
+        would, why = f"wait for {', '.join(held)}", ""
     where = f"{difference.look.at:%Y-%m-%d %H:%M} UTC, {_phase(state, difference)} at {difference.look.weight}"
     return f"at {where}, this policy would {would}; the rollout {_PAST.get(difference.did, difference.did.value)}{why}"
 
