@@ -62,8 +62,16 @@ def _check_sources_there(findings: Findings) -> None:
         findings.error(
             ("gates",) if findings.at(("gates",)) is not None else ("tracks",),
             f"nothing says where the numbers of these gates come from: {', '.join(harmless(name, 64) for name in acting)}",
-            remedy="write `telemetry:`, or `metrics:` with a source (docs/gates.md), or `gates: {}` to ship without gates",
+            remedy=_where_from(acting, has_telemetry=has_telemetry),
         )
     for name in blind:
         if name not in acting:
             findings.warn(("gates", name), f"the gate '{name}' has no source and is never measured", remedy="write `metrics:`")
+
+
+def _where_from(names: list[str], *, has_telemetry: bool) -> str:
+    near = [found for name in names if name not in DEFAULT_GATES and (found := nearest(name, DEFAULT_GATES))]
+    meant = f"did you mean '{near[0]}'? Otherwise " if near else ""
+    if has_telemetry:
+        return f"{meant}write `metrics:` with a source, or `source` in the gate: telemetry does not know them (docs/gates.md)"
+    return f"{meant}write `telemetry:`, or `metrics:` with a source (docs/gates.md), or `gates: {{}}` to ship without gates"

@@ -193,7 +193,15 @@ def test_explain_shows_where_counts_come_from(tmp_path: Path) -> None:
 def test_a_gate_that_nobody_counts_still_needs_a_source(tmp_path: Path) -> None:
     found = problems(tmp_path, f"{SERVER}gates: {{checkout_failures: {{max: 1%}}, crash_rate: {{}}}}\n")
     assert len(found) == 1
-    assert "numbers of these gates come from: checkout_failures;" in found[0].replace(" (", ";").replace(" write", ";")
+    assert "numbers of these gates come from: checkout_failures (write `metrics:` with a source, or `source`" in found[0]
+
+
+@pytest.mark.parametrize(("telemetry", "words"), [(SERVER, "telemetry does not know them"), ("", "write `telemetry:`")])
+def test_a_misspelt_metric_is_told_the_nearest_with_and_without_telemetry(telemetry: str, words: str, tmp_path: Path) -> None:
+    found = problems(tmp_path, f"{telemetry}gates: {{crahs_rate: {{max: 2%}}}}\n")
+    assert len(found) == 1
+    assert "come from: crahs_rate (did you mean 'crash_rate'? Otherwise write" in found[0]
+    assert words in found[0]
 
 
 @pytest.mark.parametrize(
