@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from otagate.errors import ConflictError, NotFoundError, UsageError
-from otagate.flow.acting import Action, commanded
+from otagate.flow.acting import Action, Receipt, commanded
 from otagate.flow.publish import refuse_forks
 from otagate.flow.select import active_rollout, last_rollout
 from otagate.flow.workspace import Workspace
@@ -57,7 +57,8 @@ def amend(workspace: Workspace, name: ChannelName | None, reason: str) -> Action
     Raises:
         NotFoundError: No rollout is active, or the policy has its track no more.
         UsageError: Several are, and none was named.
-        ConflictError: What the rollout has done already does not fit what the policy says now.
+        ConflictError: What the rollout has done already does not fit what the policy says now; or it is to begin on a channel
+            that another holds.
     """
     refuse_forks(workspace)
     held = _held(workspace, name)
@@ -71,7 +72,29 @@ def amend(workspace: Workspace, name: ChannelName | None, reason: str) -> Action
             found=unfit,
             remedy="mend the policy; or end the rollout (otagate abort) and ship a new version",
         )
-    return commanded(workspace, held, lambda state, now: machine.amend(state, spec, reason, workspace.actor, now))
+    action = commanded(workspace, held, lambda state, now: machine.amend(state, spec, reason, workspace.actor, now))
+    if held.state.phase >= 0:
+        return action
+    first = spec.track.phases[0].channel
+    workspace.rollouts.refuse_held(first, held.state.id)
+    return Action(action.plan, lambda: _begin_at(workspace, first, held.state.id, action))
+
+
+def _begin_at(workspace: Workspace, first: ChannelName, rollout_id: str, action: Action) -> Receipt:
+    """Amend a rollout that has come to no channel yet; it holds the one that it is to begin on.
+
+    The new claim comes first: a rollout without one would not be found.
+    """
+    workspace.rollouts.claim(first, rollout_id)
+    receipt = action.carry_out()
+    after = receipt.rollout
+    if after is not None:
+        # It may have begun at this moment, where it was to begin before.
+        kept = {*after.exposed, after.spec.track.phases[0].channel}
+        for name in workspace.rollouts.channels():
+            if name not in kept:
+                workspace.rollouts.release_claim(name, rollout_id)
+    return receipt
 
 
 def _spec_now(workspace: Workspace, state: RolloutState) -> RolloutSpec:

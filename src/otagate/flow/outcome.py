@@ -15,7 +15,7 @@ def exit_code(state: RolloutState, *, detailed: bool = False) -> ExitCode:
     """
     if state.stage is Stage.ROLLED_BACK:
         return ExitCode.ROLLED_BACK
-    if state.stage is Stage.PAUSED and not state.paused_actor:
+    if state.stage is Stage.PAUSED and (state.latched or not state.paused_actor):
         return ExitCode.GATE_FAILED
     if detailed and state.stage is Stage.AWAITING_APPROVAL:
         return ExitCode.WAITING_FOR_APPROVAL

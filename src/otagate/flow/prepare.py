@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from otagate.flow.workspace import Workspace
@@ -14,6 +14,7 @@ from otagate.policy.model.tracks import PhaseSpec, TrackSpec
 from otagate.policy.resolve import Target, resolve
 from otagate.policy.versioning import make_version
 from otagate.release.repository import PublishedRelease
+from otagate.rollout import windows
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import Stage
 
@@ -59,8 +60,12 @@ def prepare(workspace: Workspace, *, version: Version | None = None) -> Shipment
     name = version or version_of(workspace)
     taken = workspace.releases.get(name)
     published = _from_here(workspace, taken)
-    snapshot = _snapshot(workspace, name, track, published, may_end=target is not None and target.rule.supersede)
-    plan = ship_plan(workspace.policy, workspace.context, name, track, snapshot)
+    own = workspace.rollouts.load(f"{name}-{track.name}")
+    snapshot = _snapshot(workspace, own, track, published, may_end=target is not None and target.rule.supersede)
+    # A rollout that was started goes by the policy of then.
+    frozen = own.state.spec if own is not None else None
+    policy = replace(workspace.policy, gates=frozen.gates) if frozen else workspace.policy
+    plan = ship_plan(policy, workspace.context, name, frozen.track if frozen else track, snapshot)
     return Shipment(target, name, track, published, plan, taken)
 
 
@@ -101,19 +106,19 @@ def _from_here(workspace: Workspace, published: PublishedRelease | None) -> Publ
 
 
 def _snapshot(
-    workspace: Workspace, version: Version, track: TrackSpec, published: PublishedRelease | None, *, may_end: bool
+    workspace: Workspace, own: Stored | None, track: TrackSpec, published: PublishedRelease | None, *, may_end: bool
 ) -> Snapshot:
-    rollout_id = f"{version}-{track.name}"
-    own = workspace.rollouts.load(rollout_id)
     holders: dict[str, str] = {}
     superseded = ""
     for phase in track.phases:
         holder = workspace.rollouts.holder(phase.channel)
-        if holder is not None and holder.state.id != rollout_id and not holder.state.is_terminal:
+        if holder is not None and (own is None or holder.state.id != own.state.id) and not holder.state.is_terminal:
             holders[str(phase.channel)] = f"{holder.state.id} ({holder.state.stage.value})"
             if (may_end or holder.state.stage is Stage.PAUSED) and phase is track.phases[0]:
                 superseded = holder.state.id
-    return Snapshot(published is not None, _progress(own), holders, superseded)
+    rules = own.state.spec.windows if own is not None else workspace.policy.windows
+    closed = windows.waits(rules, workspace.store_clock.now()) if rules.allow or rules.freezes else ""
+    return Snapshot(published is not None, _progress(own), holders, superseded, closed)
 
 
 def _progress(own: Stored | None) -> Progress | None:

@@ -46,12 +46,14 @@ class Snapshot:
         progress: This release's own rollout along the track, or None.
         holders: Channel to the other rollout that holds it, such as ``1.4.1-production (soaking)``.
         superseded: The rollout that this one would replace, or "": one that is paused, or any with `supersede` in the rule.
+        closed: Why no weight may rise now, and until when, such as ``a window, from 2027-01-04 00:00 UTC on (frozen)``; or "".
     """
 
     is_published: bool = False
     progress: Progress | None = None
     holders: dict[str, str] | None = None
     superseded: str = ""
+    closed: str = ""
 
 
 def publish_plan(policy: Policy, context: Context, version: Version, *, is_published: bool) -> Plan:
@@ -77,13 +79,8 @@ def ship_plan(policy: Policy, context: Context, version: Version | None, track: 
         note = f"no rule of `branches` matches {ref}: nothing to do"
         return Plan("nothing to do", facts=facts, notes=(note,))
     steps = tuple(_steps(policy, version, track, snapshot))
-    return Plan(
-        f"ship {version} along track {track.name}",
-        steps,
-        facts,
-        (*_notes(context), *_gate_notes(policy, track), *_progress_notes(snapshot.progress)),
-        _refusal(context, track, snapshot),
-    )
+    notes = (*_notes(context), *_gate_notes(policy, track), *_progress_notes(snapshot.progress))
+    return Plan(f"ship {version} along track {track.name}", steps, facts, notes, _refusal(context, track, snapshot))
 
 
 def _facts(policy: Policy, context: Context, version: Version | None, track: TrackSpec | None) -> tuple[tuple[str, str], ...]:
@@ -141,7 +138,7 @@ def _steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapsho
         if snapshot.superseded:
             yield Step(StepKind.SUPERSEDE, f"supersede {snapshot.superseded}", Status.TODO, _why_superseded(snapshot, track))
         yield Step(StepKind.START, f"start the rollout along {track.name}")
-    yield from _phase_steps(policy, version, track, snapshot.progress)
+    yield from _phase_steps(policy, version, track, snapshot)
 
 
 def _making_steps(policy: Policy, version: Version, made: Status) -> Iterator[Step]:
@@ -163,7 +160,8 @@ def _seal_title(seal: SealFormat) -> str:
     }[seal]
 
 
-def _phase_steps(policy: Policy, version: Version, track: TrackSpec, progress: Progress | None) -> Iterator[Step]:
+def _phase_steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapshot) -> Iterator[Step]:
+    progress = snapshot.progress
     at = (progress.phase, progress.step) if progress else (-1, -1)
     waits = False
     for index, phase in enumerate(track.phases):
@@ -176,7 +174,9 @@ def _phase_steps(policy: Policy, version: Version, track: TrackSpec, progress: P
                 )
                 waits = waits or status is not Status.DONE
                 status = _status(here, at, progress, waits=waits)
-            yield Step(StepKind.ADVANCE, f"promote {phase.channel} to {version} at {weight}", status)
+            shut = snapshot.closed if status is Status.TODO and not phase.ignore_windows else ""
+            waits, status, detail = (True, Status.LATER, f"waits for {shut}") if shut else (waits, status, "")
+            yield Step(StepKind.ADVANCE, f"promote {phase.channel} to {version} at {weight}", status, detail)
             if phase.soak:
                 over = _soak_status(here, at, progress)
                 yield Step(StepKind.SOAK, f"watch for {span(phase.soak)}", over, _watched(policy.gates, phase))

@@ -56,11 +56,7 @@ def closed(state: RolloutState, now: datetime) -> str:
 
 def waits_for_window(state: RolloutState, now: datetime) -> str:
     """Say what a rollout waits for while no weight may rise, with the instant at which one may again; or ""."""
-    why = closed(state, now)
-    if not why:
-        return ""
-    opens = windows.opens(state.spec.windows, now)
-    return f"a window, from {opens:%Y-%m-%d %H:%M} UTC on ({why})" if opens else f"a window, and none comes ({why})"
+    return windows.waits(state.spec.windows, now) if closed(state, now) else ""
 
 
 def go_on(state: RolloutState, results: Sequence[GateResult], now: datetime, world: Surroundings) -> RolloutState:

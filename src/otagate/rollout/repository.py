@@ -144,9 +144,7 @@ class Rollouts:
         doc = self._claim(channel)
         if _claimant(doc) == rollout_id:
             return
-        holder = self.holder(channel)
-        if holder is not None and holder.state.id != rollout_id:
-            raise self._held(channel, rollout_id, holder)
+        self.refuse_held(channel, rollout_id)
         still()
         try:
             write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, _claimed(rollout_id, doc), doc)
@@ -154,6 +152,16 @@ class Rollouts:
             # Another machine that carries on the same rollout may have taken it.
             if _claimant(self._claim(channel)) != rollout_id:
                 raise
+
+    def refuse_held(self, channel: ChannelName, rollout_id: str) -> None:
+        """Refuse a channel that another active rollout holds.
+
+        Raises:
+            ConflictError: One does.
+        """
+        holder = self.holder(channel)
+        if holder is not None and holder.state.id != rollout_id:
+            raise self._held(channel, rollout_id, holder)
 
     def confirm(self, channel: ChannelName, rollout_id: str) -> None:
         """Write the claim once more, now that its rollout exists.
@@ -164,9 +172,8 @@ class Rollouts:
             ConflictError: Another active rollout took it.
         """
         for attempt in range(1, _TRIES + 1):
-            doc, holder = self._claim(channel), self.holder(channel)
-            if holder is not None and holder.state.id != rollout_id:
-                raise self._held(channel, rollout_id, holder)
+            doc = self._claim(channel)
+            self.refuse_held(channel, rollout_id)
             try:
                 write_json(self._documents, self._claim_key(channel), CLAIM_SCHEMA, _claimed(rollout_id, doc), doc)
             except ConflictError:

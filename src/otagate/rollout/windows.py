@@ -73,6 +73,19 @@ def opens(spec: WindowsSpec, now: datetime) -> datetime | None:
     return None
 
 
+def waits(spec: WindowsSpec, now: datetime) -> str:
+    """Say what is waited for while no weight may rise, with the instant at which one may again; or "".
+
+    Raises:
+        UnavailableError: As for :func:`closed`.
+    """
+    why = closed(spec, now)
+    if not why:
+        return ""
+    at = opens(spec, now)
+    return f"a window, from {at:%Y-%m-%d %H:%M} UTC on ({why})" if at else f"a window, and none comes ({why})"
+
+
 def _zone(spec: WindowsSpec) -> ZoneInfo:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - 5 ms; not for policies without windows
 

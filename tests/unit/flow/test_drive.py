@@ -32,6 +32,7 @@ from otagate.model import ChannelName, Context, Version, Weight
 from otagate.plan.steps import Plan
 from otagate.policy.model.bundles import BuildSpec, SealFormat, SealSpec, TrustSpec
 from otagate.policy.model.sources import FileSource
+from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout import machine
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import RolloutState, Stage
@@ -194,6 +195,31 @@ def test_the_plan_knows_what_is_under_way(world: World) -> None:
     assert (third.refusal, "supersede 1.0.0-production" in [step.title for step in third.steps]) == ("", True)
 
 
+@pytest.mark.parametrize("is_started", [False, True])
+@pytest.mark.parametrize(("ignores", "status"), [(False, "later"), (True, "todo")])
+def test_the_plan_knows_that_weights_do_not_rise_now(ignores: bool, status: str, is_started: bool, tmp_path: Path) -> None:
+    fair = WindowsSpec(freezes=(Freeze("2026-11-20", "2026-11-23", "a fair"),))
+    world = World(tmp_path, spec=track(phase("stable", 5, 100, ignore_windows=ignores)), windows=fair)
+    if is_started and not ignores:
+        assert world.run().state.stage is Stage.PENDING
+        world.policy = replace(world.policy, windows=WindowsSpec())  # the rollout goes by the policy of then
+    first = next(step for step in prepare(world.process(), version=Version("1.0.0")).plan.steps if "promote" in step.title)
+    why = "waits for a window, from 2026-11-24 00:00 UTC on (frozen: a fair)"
+    assert (first.status.value, first.detail) == (status, "" if ignores else why)
+
+
+def test_the_plan_of_a_rollout_is_that_of_the_policy_it_was_started_by(world: World) -> None:
+    world.run()
+    other = track(phase("stable", 20, 100), phase("more"))
+    world.policy = replace(world.policy, gates=(), tracks={"production": other})
+    plan = prepare(world.process(), version=Version("1.0.0")).plan
+    assert [step.title for step in plan.steps if "promote" in step.title] == [
+        "promote stable to 1.0.0 at 5%",
+        "promote stable to 1.0.0 at 100%",
+    ]
+    assert "gates: crash_rate, success" in [step.detail for step in plan.steps]
+
+
 # --- publishing -----------------------------------------------------------------------------------------------------------------
 
 
@@ -343,6 +369,17 @@ def test_gates_are_read_over_the_window_of_the_phase(world: World) -> None:
 def test_how_a_rollout_ends_the_process(stage: Stage, actor: str, plain: int, detailed: int) -> None:
     state = fresh(stage=stage, paused_actor=actor)
     assert (exit_code(state), exit_code(state, detailed=True)) == (plain, detailed)
+
+
+def test_a_gate_that_fails_while_a_person_paused_the_rollout_is_a_failed_gate(world: World) -> None:
+    world.run()
+    actions.pause(world.process(), None, "a look").carry_out()
+    assert exit_code(world.reconcile().state) == ExitCode.DONE
+    world.clock.pass_(HOUR)
+    world.devices.says = {"crash_rate": (110, 2000), "success": (10, 2000)}
+    assert exit_code(world.reconcile().state) == ExitCode.GATE_FAILED
+    actions.resume(world.process(), None, {"crash_rate": "known"}, "known").carry_out()
+    assert exit_code(world.reconcile().state) == ExitCode.DONE
 
 
 def test_channels_are_those_of_the_policy_then_the_others(world: World) -> None:

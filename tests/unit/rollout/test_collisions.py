@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from otagate.errors import ConflictError
 from otagate.flow import actions, amending
 from otagate.flow.select import active_rollouts, check_channel, last_rollout
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model.tracks import BranchRule
 from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout.effects import Effects
+from otagate.rollout.repository import Rollouts
 from otagate.rollout.state import Stage
 from support.rules import check_rules, plain
 from support.world import DAY, HOUR, World, phase, shown, track
@@ -247,6 +249,71 @@ def test_a_rollout_that_waits_for_a_window_is_found_when_the_policy_names_its_ch
         world.reconcile(stored.state.id)
     assert world.state("1.0.0-production").stage is Stage.SOAKING
     assert seen(world, ChannelName("preview") if amends else BETA)["candidate"] == ("1.0.0", 10_000)
+
+
+def test_a_rollout_that_is_to_begin_on_another_channel_holds_that_one(tmp_path: Path) -> None:
+    """Otherwise people's `--channel` would mean a channel that nothing holds, and another rollout could start there."""
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    world.run("1.0.0")
+    renamed = track(phase("preview"), phase("stable"))
+    world.policy = replace(world.policy, tracks={"production": renamed})
+    action = amending.amend(world.process(), BETA, "another name")
+    assert world.claims() == {"beta": "1.0.0-production"}, "only planned yet"
+    action.carry_out()
+    assert world.claims() == {"beta": "", "preview": "1.0.0-production"}
+    actions.pause(world.process(), ChannelName("preview"), "a look").carry_out()
+    assert world.state("1.0.0-production").stage is Stage.PAUSED
+    world.clock.pass_(4 * DAY)
+    actions.resume(world.process(), ChannelName("preview"), {}, "").carry_out()
+    world.reconcile("1.0.0-production")
+    assert seen(world, ChannelName("preview"))["candidate"] == ("1.0.0", 10_000)
+    check_rules(world)
+
+
+@pytest.mark.parametrize("place", ["save", "release_claim"])
+def test_an_amendment_of_where_it_begins_that_was_killed_is_done_by_the_next(place: str, tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    world.run("1.0.0")
+    world.policy = replace(world.policy, tracks={"production": track(phase("preview"), phase("stable"))})
+
+    def die(*_args: object) -> None:
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Rollouts, place, die)
+        with pytest.raises(KilledError):
+            amending.amend(world.process(), BETA, "another name").carry_out()
+    assert [stored.state.id for stored in active_rollouts(world.process())] == ["1.0.0-production"]
+    amending.amend(world.process(), None, "another name").carry_out()
+    assert world.claims() == {"beta": "", "preview": "1.0.0-production"}
+    assert world.kinds().count("rollout.amended") == 1
+    check_rules(world)
+
+
+def test_an_amendment_that_comes_too_late_leaves_where_it_began(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    world.run("1.0.0")
+    world.policy = replace(world.policy, tracks={"production": track(phase("preview"), phase("stable"))})
+    action = amending.amend(world.process(), BETA, "another name")
+    world.clock.pass_(4 * DAY)
+    world.reconcile("1.0.0-production")
+    action.carry_out()
+    assert world.claims() == {"beta": "1.0.0-production", "preview": ""}
+    assert "rollout.amended" not in world.kinds()
+    check_rules(world)
+
+
+def test_a_rollout_does_not_begin_where_another_is(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO)
+    rules = (*world.policy.branches, BranchRule("hotfix/*", track="hotfix"))
+    world.policy = replace(world.policy, branches=rules, tracks={**world.policy.tracks, "hotfix": HOTFIX})
+    world.run("1.0.1", branch="hotfix/login")
+    world.policy = replace(world.policy, windows=FROZEN)
+    world.run("1.0.0")
+    world.policy = replace(world.policy, tracks={**world.policy.tracks, "production": track(phase("stable"))})
+    with pytest.raises(ConflictError, match="channel stable is held by another rollout"):
+        amending.amend(world.process(), BETA, "at once")
+    assert world.claims() == {"beta": "1.0.0-production", "stable": "1.0.1-hotfix"}
 
 
 def test_held_out_devices_wait_for_the_window_of_their_phase(tmp_path: Path) -> None:
