@@ -16,6 +16,8 @@ from otagate.rollout import windows
 from otagate.rollout._told import told
 from otagate.rollout.state import Intent, Note, Op, OpKind, RolloutState, Stage
 
+TOO_FEW = "too few devices"
+"""Begins the reason of a pause that ends only with more devices, or with a waiver: resumed without one it is back at once."""
 _BY_RULE = "by rule"
 """Marks an approval that the policy gave, not a person: it holds only while no device has failed."""
 
@@ -119,7 +121,7 @@ def _held(state: RolloutState, held: Sequence[GateResult], now: datetime) -> Rol
         return _approve_by_rule(state, phase.name, names, now)
     if phase.on_insufficient is OnInsufficient.APPROVE:
         return _await(state, f"insufficient:{phase.name}:{state.step}", now)
-    return pause(state, f"too few devices for {names} after waiting for {span(phase.max_wait)}", "", now)
+    return pause(state, f"{TOO_FEW} for {names} after waiting for {span(phase.max_wait)}", "", now)
 
 
 def _relapsed(state: RolloutState, result: GateResult) -> Check | None:

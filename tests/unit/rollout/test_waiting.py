@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from otagate.cli.render.views import next_hint
 from otagate.flow import actions
 from otagate.gate.crossing import stop_chances
 from otagate.gate.interface import ContrastRow, Measurement, SourceError
@@ -196,6 +197,22 @@ def test_what_passed_and_has_a_few_devices_less_now_has_too_few_and_has_not_fail
     world.devices.says = {"crash_rate": (0, 290), "success": (0, 31)}
     outcome = look_until(world, lambda outcome: outcome.changed)
     assert (outcome.state.latched, [*outcome.state.approvals]) == ({}, ["insufficient:stable:0"])
+
+
+def test_too_few_devices_of_which_one_failed_are_let_through_by_who_waives_the_gates(tmp_path: Path) -> None:
+    spec = track(phase("beta", on_insufficient=OnInsufficient.PASS_IF_ZERO_BAD, max_wait=HOUR), phase("stable"))
+    world = World(tmp_path, spec=spec)
+    world.devices.says = {"crash_rate": (1, 20), "success": (0, 20)}
+    world.run()
+    world.clock.pass_(DAY + HOUR)
+    paused = world.reconcile().state
+    assert (paused.stage, paused.latched) == (Stage.PAUSED, {})
+    said = next_hint(paused)
+    actions.resume(world.process(), None, {}, "").carry_out()
+    assert world.reconcile().state.stage is Stage.PAUSED, "there are not more of them now"
+    assert "otagate resume --channel beta --override METRIC --reason '…'" in said
+    actions.resume(world.process(), None, dict.fromkeys(("crash_rate", "success"), "a tester's own phone"), "").carry_out()
+    assert world.reconcile().state.current == spec.phases[1]
 
 
 def test_weeks_of_looks_in_a_freeze_are_no_weeks_of_planned_looks(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from otagate.gate.evidence import evidence
 from otagate.gate.judge import GateResult
 from otagate.gate.summary import overall
 from otagate.model import ReleaseRef
+from otagate.rollout.forward import TOO_FEW
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.replay import ReplayedLook
 from otagate.rollout.state import RolloutState, Stage
@@ -108,6 +109,9 @@ def next_hint(state: RolloutState) -> str:
         case Stage.PAUSED if state.latched:
             first = next(iter(state.latched))
             return f"publish a fix; or otagate rollback{channel}; or otagate resume{channel} --override {first} --reason '…'"
+        case Stage.PAUSED if state.paused_by.startswith(TOO_FEW) and not state.paused_actor:
+            waive = f"otagate resume{channel} --override METRIC --reason '…'"
+            return f"{waive}, with an --override for each of them; or otagate rollback{channel}"
         case Stage.PAUSED:
             return f"otagate resume{channel}, or otagate rollback{channel}"
         case Stage.ROLLED_BACK:
