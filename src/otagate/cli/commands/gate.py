@@ -13,7 +13,7 @@ from otagate.cli.commands._gate_replay import add_replay, run_replay
 from otagate.cli.commands._junit import add_junit, write_junit
 from otagate.cli.commands._open import channel_of, open_policy, open_workspace
 from otagate.cli.output import CommandEnv, Result
-from otagate.errors import NotFoundError, UsageError
+from otagate.errors import KeyMaterialError, NotFoundError, UsageError
 from otagate.gate.judge import Look, LookKind
 from otagate.model import ChannelName, Version
 from otagate.policy.model.gates import GateSpec, Judgement
@@ -180,6 +180,8 @@ def _warn_of_misspelling(workspace: Workspace, channel: ChannelName, env: Comman
         check_channel(workspace, channel)
     except NotFoundError as error:
         env.warn(f"{error.what}: {error.subject}" + (f"; {error.remedy}" if error.remedy else ""))
+    except KeyMaterialError:
+        return  # the policy trusts no key yet, so that no channel of the store can be read: metrics can be tried all the same
 
 
 def _look(args: argparse.Namespace, now: datetime) -> Look:

@@ -141,6 +141,29 @@ def test_sources_are_asked_for_a_release(app: Path) -> None:
     assert check["query"] == "file metrics/1.4.2/crash_rate.json"
 
 
+@pytest.mark.parametrize("channel", ["development", "betta"])
+def test_metrics_can_be_tried_before_there_are_keys(app: Path, channel: str) -> None:
+    policy = (app / "otagate.yml").read_text()
+    (app / "otagate.yml").write_text("".join(line for line in policy.splitlines(keepends=True) if "trust:" not in line))
+    report(app, "1.4.2", "crash_rate", bad=1, total=100, newest_at="2026-11-21T11:00:00Z")
+    notes: list[str] = []
+    assert evaluate(app, f"--channel {channel} --release 1.4.2", notes).data["verdict"] == "pass"
+    assert not any("trust" in note for note in notes)
+
+
+def test_a_channel_of_a_track_needs_no_store(app: Path) -> None:
+    policy = (app / "otagate.yml").read_text().replace("channel: development", "track: main")
+    (app / "otagate.yml").write_text(policy + "tracks: {main: [{phase: beta, channel: beta, soak: 24h}]}\n")
+    report(app, "1.4.2", "crash_rate", bad=1, total=100, newest_at="2026-11-21T11:00:00Z")
+    notes: list[str] = []
+    evaluate(app, "--channel beta --release 1.4.2", notes)
+    assert not any("no such channel" in note for note in notes)
+    evaluate(app, "--channel betta --release 1.4.2", notes)
+    assert [note for note in notes if "no such channel" in note] == [
+        "there is no such channel: betta of com.example.app; did you mean beta?"
+    ]
+
+
 @pytest.mark.parametrize(
     ("counts", "arguments", "verdict", "code"),
     [
