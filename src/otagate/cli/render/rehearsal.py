@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MOST_ROWS = 20
 _FEW = (
     "`otagate gate power` says how many devices a limit needs: rehearse with as many as you have (--devices), or give phases a"
-    " higher first weight, a longer max_wait or another on_insufficient"
+    " higher first weight, a longer max_wait or another on_insufficient, as `otagate init --devices N` writes them for so many"
 )
 _TONES = {Ending.COMPLETED: Tone.GOOD, Ending.STOPPED: Tone.BAD, Ending.HELD: Tone.WARN, Ending.UNFINISHED: Tone.WARN}
 
