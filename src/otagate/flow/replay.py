@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from otagate._text import harmless
@@ -11,7 +11,9 @@ from otagate.flow.measuring import measure_rollout
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Reading
 from otagate.gate.sources.registry import open_sources
+from otagate.rollout.deeds import by_itself
 from otagate.rollout.kept import KeptLook
+from otagate.rollout.ledger_entry import LedgerEntry
 from otagate.rollout.looks import Looks
 from otagate.rollout.replay import Replay, replay, state_at
 from otagate.rollout.state import RolloutState
@@ -56,7 +58,15 @@ def replay_rollout(workspace: Workspace, rollout_id: str, *, ask_again: bool) ->
     if any(look.phase not in range(len(stored.state.spec.track.phases)) or look.step < 0 for look in looks):
         raise VerificationError("the looks that were kept are those of another rollout", rollout_id)
     measured = _measured(workspace, stored.state, looks) if ask_again else None
-    return Replayed(stored.state, replay(stored.state, looks, policy.gates, policy.judgement, measured))
+    told = by_itself(_since_the_start(workspace, rollout_id), rollout_id)
+    return Replayed(stored.state, replay(stored.state, looks, policy.gates, policy.judgement, measured, told=told))
+
+
+def _since_the_start(workspace: Workspace, rollout_id: str) -> Iterator[LedgerEntry]:
+    for entry in workspace.ledger.newest(workspace.ledger.last()):
+        yield entry
+        if entry.kind == "rollout.started" and entry.data.get("rollout") == rollout_id:
+            return
 
 
 def _of_version(workspace: Workspace, name: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from otagate.rollout.kept import KeptLook
+from otagate.rollout.ledger_entry import LedgerEntry
 from otagate.rollout.state import RolloutState, Stage
 
 
@@ -23,6 +25,26 @@ class Deed(StrEnum):
     """A person paused, resumed, lowered, rolled back or ended it: no policy is asked about that."""
 
 
+_MOST_DIGITS = 9
+
+
+def by_itself(entries: Iterable[LedgerEntry], rollout_id: str) -> dict[int, Deed]:
+    """Give where a rollout's gates paused it and where it asked for an approval, by the numbers of its events.
+
+    Args:
+        entries: Of the ledger, in any order.
+        rollout_id: Others are passed over.
+    """
+    found: dict[int, Deed] = {}
+    for entry in entries:
+        name, _, number = entry.id.rpartition("#")
+        deed = Deed.PAUSE if entry.kind == "rollout.paused" and not entry.data.get("actor") else None
+        deed = Deed.ASK if entry.kind == "rollout.awaiting_approval" else deed
+        if name == rollout_id and deed is not None and number.isdecimal() and len(number) <= _MOST_DIGITS:
+            found[int(number)] = deed
+    return found
+
+
 def would_do(before: RolloutState, after: RolloutState) -> Deed:
     """Say what a decision comes to."""
     if after.stage is Stage.ROLLED_BACK:
@@ -37,8 +59,23 @@ def would_do(before: RolloutState, after: RolloutState) -> Deed:
     return Deed.ASK if is_asking else Deed.WAIT
 
 
-def was_done(look: KeptLook, end: RolloutState, following: KeptLook | None) -> Deed:
-    """Say what happened between a look and the next, or what stands now."""
+def was_done(look: KeptLook, end: RolloutState, following: KeptLook | None, told: Mapping[int, Deed] | None = None) -> Deed:
+    """Say what came of a look.
+
+    Args:
+        look: The look.
+        end: The rollout as it stands.
+        following: The next look, or None after the last.
+        told: What :func:`by_itself` gives: a person may have answered before the next look, and what was done is not seen then.
+    """
+    did = _between(look, end, following)
+    if did is not Deed.BY_HAND or not told:
+        return did
+    last = following.told if following else end.told
+    return min(((number, deed) for number, deed in told.items() if look.told < number <= last), default=(0, did))[1]
+
+
+def _between(look: KeptLook, end: RolloutState, following: KeptLook | None) -> Deed:
     stage, actor = (following.stage, following.paused_actor) if following else (end.stage, end.paused_actor)
     place = (following.phase, following.step) if following else (end.phase, end.step)
     if stage is Stage.ROLLED_BACK:

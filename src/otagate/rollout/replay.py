@@ -72,7 +72,6 @@ class Replay:
 
 
 _FORWARD = {Deed.GO_ON, Deed.COMPLETE, Deed.ASK}
-_ANSWERED = {Deed.PAUSE, Deed.ASK}
 
 
 def replay(
@@ -81,6 +80,8 @@ def replay(
     gates: Sequence[GateSpec],
     judgement: Judgement,
     measured: Sequence[Sequence[Reading]] | None = None,
+    *,
+    told: Mapping[int, Deed] | None = None,
 ) -> Replay:
     """Judge a rollout again.
 
@@ -90,6 +91,7 @@ def replay(
         gates: By these.
         judgement: And so.
         measured: What the sources say now to the same questions, one for each look; None: what was kept.
+        told: What the ledger tells that the rollout did by itself: :func:`~otagate.rollout.deeds.by_itself`.
     """
     own = _Simulated(state, state.spec.gates, state.spec.judgement)
     other = _Simulated(state, gates, judgement)
@@ -98,7 +100,9 @@ def replay(
     for at, look in enumerate(looks):
         before, following = looks[at - 1] if at else None, looks[at + 1] if at + 1 < len(looks) else None
         kept = [reading.reading() for reading in look.readings]
-        did = _done(look, state, following, own.take(look, before, kept).would)
+        did = was_done(look, state, following, told)
+        if own.take(look, before, kept).would in _FORWARD and did is Deed.WAIT:
+            did = Deed.HELD
         one = other.take(look, before, kept) if measured is None else other.take(look, before, measured[at], is_asked=True)
         one = replace(one, did=did)
         found.append(one if is_one else replace(one, would=None, reason=""))
@@ -201,16 +205,6 @@ class _Simulated:
             silent={} if is_moved else kept.silent,
             last_reconcile_at=before.at if before else None,
         )
-
-
-def _done(look: KeptLook, end: RolloutState, following: KeptLook | None, own: Deed | None) -> Deed:
-    """Say what came of a look; ``own`` is what the rollout's own policy says of it."""
-    did = was_done(look, end, following)
-    if did is Deed.WAIT and own in _FORWARD:
-        return Deed.HELD
-    since = (following.told if following else end.told) - look.told
-    # Its gates stopped it, or it asked, and before the next look a person answered: what came of the look is the former.
-    return own if did is Deed.BY_HAND and own in _ANSWERED and since > 1 else did
 
 
 def _reason(after: RolloutState, results: Sequence[GateResult], would: Deed) -> str:

@@ -15,7 +15,7 @@ from otagate.gate.interface import Measurement
 from otagate.gate.judge import Look, LookKind, Reading, Verdict
 from otagate.policy.model.gates import Action, GateSpec, Judgement, ValueLimit
 from otagate.rollout import machine
-from otagate.rollout.deeds import Deed
+from otagate.rollout.deeds import Deed, by_itself
 from otagate.rollout.kept import KeptLook, keep
 from otagate.rollout.reconciler import Command
 from otagate.rollout.replay import Replay, replay
@@ -58,7 +58,8 @@ class Played:
         return state
 
     def replayed(self, *gates: GateSpec, judgement: Judgement | None = None) -> Replay:
-        return replay(self.world.state(), self.looks, gates or GATES, judgement or Judgement())
+        told = by_itself(self.world.ledger(), ID)
+        return replay(self.world.state(), self.looks, gates or GATES, judgement or Judgement(), told=told)
 
 
 def gate(metric: str = "crash_rate", maximum: str = "0.02", **more: Any) -> GateSpec:
@@ -205,6 +206,31 @@ def test_a_pause_that_a_person_answered_before_the_next_look_is_one_of_its_gates
     assert found.first_difference is found.looks[0]
     assert (found.looks[0].would, found.looks[0].did) == (Deed.WAIT, Deed.PAUSE)
     assert played.replayed().first_difference is None
+
+
+def test_an_amendment_does_not_hide_what_the_gates_did_before_it(tmp_path: Path) -> None:
+    played = Played(tmp_path)
+    played.world.devices.says = {**GOOD, "crash_rate": (90, 2000)}
+    assert played.look(passing=HOUR).stage is Stage.PAUSED
+    played.world.clock.pass_(HOUR)
+    command = played.world.process().reconciler.command
+    laxer = replace(played.world.state().spec, gates=(gate(maximum="0.09"),))
+    command(ID, lambda state, now: machine.amend(state, laxer, "nine is fine", "ana", now))
+    command(ID, _resumed)
+    played.to_the_end(2)
+    found = played.replayed(gate(maximum="0.09"))
+    assert found.first_difference is found.looks[0]
+    assert found.looks[0].did is Deed.PAUSE
+
+
+def test_pauses_by_people_and_those_of_other_rollouts_are_not_its_own(tmp_path: Path) -> None:
+    played = Played(tmp_path)
+    played.look(passing=HOUR)
+    played.world.process().reconciler.command(ID, lambda state, now: machine.pause(state, "lunch", "ana", now))
+    assert by_itself(played.world.ledger(), ID) == {}
+    entry = played.world.ledger()[-1]
+    odd = [replace(entry, id=name, data={}) for name in (f"{ID}#7", "other#8", f"{ID}#x", f"{ID}#{'9' * 30}", "x")]
+    assert by_itself(odd, ID) == {7: Deed.PAUSE}
 
 
 def test_a_question_that_a_person_answered_before_the_next_look_is_a_question(tmp_path: Path) -> None:
