@@ -54,12 +54,13 @@ def proof(check: Check) -> dict[str, str]:
 
     Returns:
         :data:`PROOF`, ``check`` (its name), ``interval`` (two shares, with a space between), ``start`` and ``end`` (of the
-        window).
+        window), and against control devices ``control_bad`` and ``control_total``.
     """
     told = _check(check)
     window = {"start": _instant(check.start), "end": _instant(check.end)}
     interval = None if check.interval is None else " ".join(_fixed(end) or "" for end in check.interval)
-    known = {"check": check.name, "interval": interval, **window, **{name: told.get(name) for name in PROOF}}
+    control = {} if check.control is None else {"control_bad": check.control[0], "control_total": check.control[1]}
+    known = {"check": check.name, "interval": interval, **window, **control, **{name: told.get(name) for name in PROOF}}
     return {name: harmless(str(value), _MAX_CHARS) for name, value in known.items() if value not in {None, ""}}
 
 

@@ -150,7 +150,7 @@ _QUIET = frozenset(
         *("serial", "statement", "blob", "bundle", "bundles", "bytes", "run", "spec", "was"),
         # What a gate's failure rests on: its reason says that in words.
         *("bad", "total", "pending", "value", "estimate", "interval", "threshold", "log_e", "log_e_pause", "log_e_rollback"),
-        *("check", "start", "end", "query", "digest"),
+        *("check", "start", "end", "query", "digest", "control_bad", "control_total"),
     }
 )
 """Fields of entries that stand in ``details`` only."""

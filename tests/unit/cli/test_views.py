@@ -22,7 +22,7 @@ from otagate.cli.render.views import (
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import Demand, GateResult, Look, LookKind, Reading, Verdict, judge
 from otagate.model import Candidate, ChannelName, ChannelState, Version, Weight
-from otagate.policy.model.gates import Action, Judgement
+from otagate.policy.model.gates import Action, GateSpec, Judgement, Split
 from otagate.rollout.reconciler import Outcome
 from otagate.rollout.state import Note, Stage
 from support.rollouts import PASS, fresh, result
@@ -118,6 +118,16 @@ def test_the_worst_verdict_that_holds_speaks_for_all() -> None:
 )
 def test_a_job_is_not_told_that_the_gates_failed_by_what_stops_nothing(other: GateResult, waived: tuple[str, ...]) -> None:
     assert outputs(fresh(), [*PASS, other], waived)["verdict"] == "pass"
+
+
+def test_who_has_the_release_is_not_called_bad() -> None:
+    gate = GateSpec("split", split=Split.AT_MOST)
+    look = Look(LookKind.INTERIM, NOW, NOW + DAY, weight_bps=1250)
+    told = Reading("split", NOW, NOW + DAY, Measurement(400, 5000, None, "q"))
+    found = judge(gate, [told], look=look, judgement=Judgement(), gating_metrics=1, now=NOW + DAY)
+    (table,) = gate_view([found])
+    assert isinstance(table, Table)
+    assert table.rows[0][table.headers.index("limit")] == "weight 12.5%"
 
 
 def test_what_alerts_is_not_said_to_pause() -> None:

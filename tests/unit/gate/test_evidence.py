@@ -37,6 +37,11 @@ def test_what_a_failure_rests_on_by_the_names_of_the_json() -> None:
     assert (kept["check"], kept["query"], kept["digest"]) == ("limit", "GET https://m.example", "ab" * 32)
 
 
+def test_against_control_devices_these_are_kept_too() -> None:
+    kept = proof(replace(failed(), control=(2, 480)))
+    assert (kept["control_bad"], kept["control_total"]) == ("2", "480")
+
+
 def test_what_is_not_known_is_left_out_and_what_is_long_is_cut() -> None:
     bare = replace(failed(), bad=None, interval=None, digest=None, start=None, end=None, log_e=None)
     assert not {"bad", "interval", "digest", "start", "end", "log_e"} & set(proof(bare))

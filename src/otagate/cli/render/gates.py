@@ -88,6 +88,8 @@ def _limit(check: Check) -> str:
             return f"control {float(check.threshold):+.0%}"
         case CheckKind.VALUE:
             return f"{check.name} {check.threshold}"
+        case CheckKind.SPLIT:
+            return f"weight {100 * float(check.threshold):.4g}%"
         case _:
             return f"≤ {100 * float(check.threshold):.4g}% bad"
 
