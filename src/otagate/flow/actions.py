@@ -14,7 +14,7 @@ from otagate._text import harmless, nearest
 from otagate.channel import transitions
 from otagate.errors import ConflictError, NotFoundError, UsageError
 from otagate.flow.acting import Action, Receipt, as_it_is, channel_action, commanded, find_release, move_to, read_or_new
-from otagate.flow.going_back import already_back, go_back
+from otagate.flow.going_back import already_back, go_back, undo_completion
 from otagate.flow.publish import refuse_forks
 from otagate.flow.select import active_rollout
 from otagate.flow.workspace import Workspace
@@ -134,7 +134,7 @@ def rollback(workspace: Workspace, name: ChannelName | None, to: str | None, rea
     why = reason or f"rolled back by {workspace.actor}"
     if held is not None and held.state.stage is Stage.COMPLETED:
         # It was killed before it was done, and devices are to have the release no more.
-        return go_back(workspace, name or held.state.exposed[-1], held, to, why)
+        return undo_completion(workspace, name or held.state.exposed[-1], held, to, why)
     if held is not None and (name is None or to is None):
         if to is not None:
             raise UsageError("--to needs --channel", expected="the channel that is to serve it", remedy="add --channel NAME")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from otagate._text import harmless
 from otagate.errors import ConflictError, NotFoundError, OtagateError, UnavailableError, VerificationError
-from otagate.flow.prepare import Shipment
+from otagate.flow.prepare import Shipment, gives_room
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ReleaseRef
 from otagate.policy.model.tracks import TrackSpec
@@ -41,7 +41,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     first = track.phases[0].channel
     supersedes = shipment.target is not None and shipment.target.rule.supersede
     seed = _cohort(workspace, first)  # asked before what has these devices is taken off
-    _make_room(workspace, first, shipment.rollout_id, also_active=supersedes)
+    _make_room(workspace, first, shipment.rollout_id, lambda held: gives_room(held, track, also_active=supersedes))
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
     state = machine.started(_first_state(workspace, shipment, track, ref, seed), workspace.store_clock.now())
@@ -90,7 +90,7 @@ def _cohort(workspace: Workspace, channel: ChannelName) -> str | None:
     return last.state.seed if last is not None and last.state.stage is Stage.SUPERSEDED else None
 
 
-def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, also_active: bool) -> None:
+def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, gives: Callable[[RolloutState], bool]) -> None:
     """End the rollout that holds the channel, if it may be ended."""
     holder = workspace.rollouts.holder(channel)
     if holder is None or holder.state.id == rollout_id:
@@ -98,7 +98,7 @@ def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, a
     if holder.state.is_terminal:
         workspace.reconciler.reconcile(holder.state.id)  # it was killed before it was done: finish it
         return
-    if holder.state.stage is not Stage.PAUSED and not also_active:
+    if not gives(holder.state):
         raise ConflictError(
             f"channel {channel} is held by another rollout",
             str(workspace.policy.app),
@@ -108,7 +108,10 @@ def _make_room(workspace: Workspace, channel: ChannelName, rollout_id: str, *, a
             " end it: `supersede: true` in their rule of `branches`",
         )
     by = (rollout_id, workspace.actor)
-    workspace.reconciler.command(holder.state.id, lambda state, now: machine.supersede(state, *by, now))
+    # It may have gone on since: then the claim is refused.
+    workspace.reconciler.command(
+        holder.state.id, lambda state, now: machine.supersede(state, *by, now) if gives(state) else state
+    )
 
 
 def drive(

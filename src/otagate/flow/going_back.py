@@ -8,7 +8,7 @@ from datetime import datetime
 
 from otagate.channel import transitions
 from otagate.errors import ConflictError
-from otagate.flow.acting import Action, Receipt, as_it_is, find_release, move, move_to, read_or_new
+from otagate.flow.acting import Action, Receipt, as_it_is, commanded, find_release, move, move_to, read_or_new
 from otagate.flow.select import channel_names
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ChannelState, ReleaseRef, Version
@@ -65,6 +65,18 @@ def go_back(workspace: Workspace, name: ChannelName, held: Stored | None, to: st
         return _move_back(workspace, name, change, data, serves if to is not None else None)
 
     return Action(Plan(title, (step,)), carry_out)
+
+
+def undo_completion(workspace: Workspace, name: ChannelName, held: Stored, to: str | None, why: str) -> Action:
+    """Take a channel back from a rollout that has completed and was killed before all of that was done.
+
+    When its release is not there any more, another rollout of it was rolled back: what else the channel serves stays.
+    """
+    before = read_or_new(workspace, name)
+    there = [before.stable, before.candidate.release if before.candidate else None]
+    if to is not None or held.state.release in there:
+        return go_back(workspace, name, held, to, why)
+    return commanded(workspace, held, lambda state, now: _end(state, name, why, workspace.actor, now))
 
 
 def _end(state: RolloutState, name: ChannelName, reason: str, actor: str, now: datetime) -> RolloutState:

@@ -129,7 +129,8 @@ def _refusal(context: Context, track: TrackSpec, snapshot: Snapshot) -> str:
 
 def _why_superseded(snapshot: Snapshot, track: TrackSpec) -> str:
     holder = (snapshot.holders or {}).get(str(track.phases[0].channel), "")
-    return "it is paused" if holder.endswith("(paused)") else "it is under way; this commit's rule has `supersede`"
+    why = {"paused": "it is paused", "pending": "it has come to nobody yet"}
+    return why.get(holder.rpartition("(")[2].rstrip(")"), "it is under way; this commit's rule has `supersede`")
 
 
 def _steps(policy: Policy, version: Version, track: TrackSpec, snapshot: Snapshot) -> Iterator[Step]:

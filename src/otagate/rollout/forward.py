@@ -29,10 +29,12 @@ class Surroundings:
     Attributes:
         held_by: Why exposure may not rise now (another rollout holds the next channel, the release has expired), or "".
         serves: Version that the next channel serves now, or "": the built-in bundle, or no next channel.
+        gone: Why it will never go on (its release was rolled back where it would), or "": a person has to end it.
     """
 
     held_by: str = ""
     serves: str = ""
+    gone: str = ""
 
 
 ALONE = Surroundings()
@@ -65,13 +67,15 @@ def go_on(state: RolloutState, results: Sequence[GateResult], now: datetime, wor
     """Take at most one step forward, or wait, or give up waiting."""
     if state.stage is Stage.AWAITING_APPROVAL:
         return state
+    if world.gone:
+        return pause(state, world.gone, "", now)
     if state.phase < 0:
         return _enter(state, 0, now, world)
     if state.not_before is None or now < state.not_before:
         return state
     if state.gates and not results:
         return state  # gates that were not measured have not passed
-    held = [result for result in results if result.holds and not _is_waived(state, result)]
+    held = [result for result in results if result.holds and not is_let_pass(state, result)]
     if held:
         return _held(state, held, now)
     if not state.is_last_step:
@@ -88,7 +92,7 @@ def intent(ops: Sequence[Op], then: Stage, now: datetime | None = None) -> Inten
     return Intent(tuple(ops), then, now) if ops else None
 
 
-def _is_waived(state: RolloutState, result: GateResult) -> bool:
+def is_let_pass(state: RolloutState, result: GateResult) -> bool:
     """Tell whether a gate that holds is let pass: overridden, or too few devices and that was approved.
 
     An approval of too few devices is no approval of a source that fails or of devices that do.

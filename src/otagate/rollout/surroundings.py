@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from otagate.channel.interface import ChannelReading
 from otagate.errors import NotFoundError, VerificationError
 from otagate.model import ChannelName, ChannelState, Weight
 from otagate.release.fitness import refuse_unfit
@@ -22,7 +23,19 @@ def surroundings(effects: Effects, state: RolloutState, now: datetime) -> Surrou
     reading = effects.channels.read(ChannelName(name)) if name else None
     serves = reading.state.stable if reading else None
     held_by = _unfit(effects, state, now) or _held_by(effects, state, reading.state if reading else None)
-    return Surroundings(held_by, str(serves.version) if serves else "")
+    return Surroundings(held_by, str(serves.version) if serves else "", _gone(effects, state, reading, now))
+
+
+def _gone(effects: Effects, state: RolloutState, ahead: ChannelReading | None, now: datetime) -> str:
+    """Say where the release was rolled back, by hand or with another track's rollout of it, and it would go on; or ""."""
+    phase = state.current
+    if state.not_before is not None and now < state.not_before:
+        return ""
+    here = effects.channels.read(phase.channel) if phase else None
+    for channel in (reading.state for reading in (here, ahead) if reading is not None):
+        if state.release.version in channel.blocked:
+            return f"{state.release.version} was rolled back on channel {channel.name} and is not served there again"
+    return ""
 
 
 def _unfit(effects: Effects, state: RolloutState, now: datetime) -> str:
@@ -49,8 +62,6 @@ def _held_by(effects: Effects, state: RolloutState, channel: ChannelState | None
     held = _held_by_another(effects, state, ChannelName(name))
     if held:
         return held
-    if channel is not None and state.release.version in channel.blocked:
-        return f"{state.release.version} was rolled back on channel {name} and is not served there again"
     if channel is not None and channel.paused and not is_left_paused(channel, state.release):
         return f"channel {name} is paused: otagate resume --channel {name}"
     return ""

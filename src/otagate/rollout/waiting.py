@@ -7,6 +7,7 @@ from datetime import datetime
 
 from otagate._text import approval
 from otagate.gate.judge import GateResult
+from otagate.rollout.forward import is_let_pass
 from otagate.rollout.machine import waits_for_window
 from otagate.rollout.state import RolloutState, Stage
 
@@ -28,7 +29,9 @@ def reason_to_wait(state: RolloutState, results: Sequence[GateResult], held_by: 
         return f"an approval of {approval(state.awaiting)}"
     if state.not_before is not None and now < state.not_before:
         return f"the soak, until {state.not_before:%Y-%m-%d %H:%M:%S} UTC"
-    held = [f"{one.metric}: {one.holding.reason}" for one in results if one.holds and one.metric not in state.waived]
+    if state.stage is Stage.ROLLING:
+        return ""  # it takes a step: the gates were about the weight before
+    held = [f"{one.metric}: {one.holding.reason}" for one in results if one.holds and not is_let_pass(state, one)]
     return held_by or "; ".join(held) or waits_for_window(state, now)
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from otagate.channel import transitions
 from otagate.errors import ConflictError
 from otagate.flow import actions, amending
+from otagate.flow.prepare import prepare
 from otagate.flow.select import active_rollouts, check_channel, last_rollout
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model.tracks import BranchRule
 from otagate.policy.model.windows import Freeze, WindowsSpec
 from otagate.rollout.effects import Effects
+from otagate.rollout.reconciler import Reconciler
 from otagate.rollout.repository import Rollouts
 from otagate.rollout.state import Stage
 from support.rules import check_rules, plain
@@ -121,7 +124,41 @@ def test_a_channel_that_rolled_the_release_back_is_not_entered(tmp_path: Path) -
     world.clock.pass_(DAY)
     outcome = world.reconcile("1.0.0-again")
     assert outcome.waiting_for == "1.0.0 was rolled back on channel stable and is not served there again"
-    assert (outcome.state.phase, outcome.state.intent) == (0, None)
+    assert (outcome.state.stage, outcome.state.phase, outcome.state.intent) == (Stage.PAUSED, 0, None)
+
+
+@pytest.mark.parametrize("weights", [(20, 100), (100,)])
+def test_a_release_that_another_track_rolled_back_here_goes_no_further(weights: tuple[int, ...], tmp_path: Path) -> None:
+    """Two tracks ship one release, and it is bad: the other rollout of it would fail at each reconcile."""
+    world = with_hotfix(tmp_path)
+    hotfix = track(phase("fix", *weights, channel="stable"), name="hotfix")
+    world.policy = replace(world.policy, tracks={**world.policy.tracks, "hotfix": hotfix})
+    world.run("1.0.0", branch="hotfix/login")
+    world.process().reconciler.effects.move(
+        STABLE, lambda state: transitions.withdraw(state, world.state("1.0.0-hotfix").release)
+    )
+    assert "the soak" in world.reconcile("1.0.0-hotfix").waiting_for
+    world.clock.pass_(DAY)
+    outcome = world.reconcile("1.0.0-hotfix")
+    assert outcome.state.stage is Stage.PAUSED
+    assert outcome.waiting_for == "1.0.0 was rolled back on channel stable and is not served there again"
+    actions.rollback(world.process(), STABLE, None, "bad").carry_out()
+    assert seen(world, STABLE)["stable"] == "0.9.0"
+    assert active_rollouts(world.process())[0].state.id == "1.0.0-production"
+
+
+def test_a_rollback_of_a_completion_that_cannot_be_done_leaves_what_is_served_now(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=track(phase("stable")))
+    world.to_completion("0.9.0")
+    world.run("1.0.0")
+    world.clock.pass_(DAY)
+    kill(lambda: world.reconcile("1.0.0-production"))
+    release = world.state("1.0.0-production").release
+    world.process().reconciler.effects.move(STABLE, lambda state: transitions.withdraw(state, release))
+    for _ in range(2):
+        actions.rollback(world.process(), STABLE, None, "bad").carry_out()
+        assert seen(world, STABLE)["stable"] == "0.9.0"
+    assert active_rollouts(world.process()) == []
 
 
 def test_a_track_that_comes_back_to_a_channel_is_paused_there(tmp_path: Path) -> None:
@@ -137,6 +174,47 @@ def test_a_track_that_comes_back_to_a_channel_is_paused_there(tmp_path: Path) ->
     assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [True, False]
     actions.resume(world.process(), None, {}, "").carry_out()
     assert seen(world, BETA)["paused"] is False
+    check_rules(world)
+
+
+@pytest.mark.parametrize(("branch", "ends"), [("develop", "channel-development"), ("main", "production")])
+def test_a_commit_in_a_freeze_replaces_the_one_that_waits_for_its_end(branch: str, ends: str, tmp_path: Path) -> None:
+    """Each push of weeks would fail otherwise, on previews and on everything else."""
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    assert "a fair" in world.run("1.0.0", branch=branch).waiting_for
+    plan = prepare(world.process(branch=branch), version=Version("1.0.1")).plan
+    assert (f"supersede 1.0.0-{ends}", "it has come to nobody yet") in [(step.title, step.detail) for step in plan.steps]
+    assert "a fair" in world.run("1.0.1", branch=branch).waiting_for
+    assert world.state(f"1.0.0-{ends}").stage is Stage.SUPERSEDED
+    world.clock.pass_(4 * DAY)
+    assert world.reconcile(f"1.0.1-{ends}").state.phase == 0
+    check_rules(world)
+
+
+def test_a_commit_does_not_replace_one_that_waits_along_another_track(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=track(phase("stable")), windows=FROZEN)
+    rules = (*world.policy.branches, BranchRule("hotfix/*", track="hotfix"))
+    world.policy = replace(world.policy, branches=rules, tracks={**world.policy.tracks, "hotfix": HOTFIX})
+    world.run("1.0.1", branch="hotfix/login")
+    with pytest.raises(ConflictError, match="channel stable is held by another rollout"):
+        world.run("1.0.2")
+
+
+def test_a_commit_does_not_replace_one_that_began_at_that_moment(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    world.run("1.0.0")
+    command = Reconciler.command
+
+    def late(self: Reconciler, rollout_id: str, asked: Any) -> Any:
+        world.clock.pass_(4 * DAY)
+        world.reconcile(rollout_id)
+        return command(self, rollout_id, asked)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Reconciler, "command", late)
+        with pytest.raises(ConflictError, match="channel beta is held by another rollout"):
+            world.run("1.0.1")
+    assert world.state("1.0.0-production").stage is Stage.SOAKING
     check_rules(world)
 
 
