@@ -11,18 +11,18 @@ from otagate.rollout.kept import keep
 from otagate.rollout.looks import Looks
 from otagate.rollout.state import RolloutState
 
-Record = Callable[[RolloutState, Look, Sequence[Reading]], None]
+Record = Callable[[RolloutState, Look, Sequence[Reading], bool], None]
 
 
 def recorder(workspace: Workspace) -> Record:
     """Give what keeps a look. It never fails a reconcile: people are warned, and the look is missing from replays."""
     looks = Looks(workspace.store.documents, workspace.policy.app)
 
-    def record(state: RolloutState, look: Look, readings: Sequence[Reading]) -> None:
+    def record(state: RolloutState, look: Look, readings: Sequence[Reading], always: bool = False) -> None:
         since, age = state.phase_since, look.age
         now = workspace.store_clock.now() if since is None or age is None else since + age
         try:
-            looks.append(state.id, keep(state, look, readings, now))
+            looks.append(state.id, keep(state, look, readings, now), always=always)
         except OtagateError as error:
             workspace.listener.warn(f"what was measured is not kept for `otagate gate replay`: {error.what}: {error.subject}")
 

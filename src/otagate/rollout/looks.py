@@ -36,11 +36,16 @@ class Looks:
     def __init__(self, documents: DocumentStore, app: AppId) -> None:
         self._documents, self._app = documents, app
 
-    def append(self, rollout_id: str, look: KeptLook) -> bool:
+    def append(self, rollout_id: str, look: KeptLook, *, always: bool = False) -> bool:
         """Keep a look behind all others.
 
+        Args:
+            rollout_id: Whose.
+            look: What was measured.
+            always: Something came of it, so that it is kept though it says the same as one of a few minutes before.
+
         Returns:
-            Whether it was kept: not when it says the same as one of a few minutes before.
+            Whether it was kept now: not when it says the same as one of a few minutes before, or is that very look.
 
         Raises:
             ConflictError: Others kept changing the page.
@@ -48,17 +53,19 @@ class Looks:
         """
         for attempt in range(1, _TRIES + 1):
             try:
-                return self._append(rollout_id, look)
+                return self._append(rollout_id, look, always=always)
             except ConflictError:
                 if attempt == _TRIES:
                     raise
         raise AssertionError
 
-    def _append(self, rollout_id: str, look: KeptLook) -> bool:
+    def _append(self, rollout_id: str, look: KeptLook, *, always: bool) -> bool:
         first = self._page(rollout_id, 0)
         number, doc = self._last(rollout_id, first)
         looks = self._looks(doc) if doc else []
-        if looks and timedelta(0) <= look.at - looks[-1].at < AGAIN and look.says_the_same_as(looks[-1]):
+        is_there = bool(looks) and look == looks[-1]
+        is_again = bool(looks) and timedelta(0) <= look.at - looks[-1].at < AGAIN and look.says_the_same_as(looks[-1])
+        if is_there or (is_again and not always):
             return False
         if doc is not None and _is_full(doc):
             number, doc = number + 1, None

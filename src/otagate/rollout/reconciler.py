@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from otagate.errors import ConflictError, NotFoundError, VerificationError
-from otagate.gate.judge import GateResult, Look, Reading, count_gating, judge_all
+from otagate.gate.judge import GateResult, Look, Reading
 from otagate.release.asking import MirrorUnavailableError
 from otagate.rollout import machine
 from otagate.rollout.effects import Effects
+from otagate.rollout.judged import Judged, Measure, look_at
 from otagate.rollout.ledger import Ledger
-from otagate.rollout.memory import believable, counted
+from otagate.rollout.memory import counted
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import OpKind, RolloutState, Stage
 from otagate.rollout.surroundings import gives_way, surroundings, taken_by_another
@@ -26,10 +27,9 @@ from otagate.rollout.waiting import next_look, reason_to_wait
 _TRIES = 5
 """How often a reconcile begins anew after a lost swap, before it leaves the rollout to whoever keeps winning."""
 
-Measure = Callable[[RolloutState, datetime], Sequence[Reading]]
-"""Reads every gate of a rollout's spec at one instant; never raises for a source that fails."""
-Record = Callable[[RolloutState, Look, Sequence[Reading]], None]
-"""Keeps what was measured at a look, so that it can be judged again; never raises."""
+Record = Callable[[RolloutState, Look, Sequence[Reading], bool], None]
+"""Keeps what was measured at a look, so that it can be judged again; never raises. A look that says the same as one shortly
+before is kept only when the last argument is true: something came of it."""
 Command = Callable[[RolloutState, datetime], RolloutState]
 """What a person asks of the machine: pause, resume, approve, roll back."""
 
@@ -56,7 +56,7 @@ class Outcome:
     waived: frozenset[str] = frozenset()
 
 
-def _forget(_state: RolloutState, _look: Look, _readings: Sequence[Reading]) -> None:
+def _forget(_state: RolloutState, _look: Look, _readings: Sequence[Reading], _always: bool) -> None:
     """Keep nothing."""
 
 
@@ -101,8 +101,10 @@ class Reconciler:
 
     def _decide(self, state: RolloutState, *, record: bool = False) -> Outcome:
         now = self.effects.clock.now()
-        results = self._judge(state, now, record=record)
-        state = counted(state, results)
+        judged = look_at(state, now, self.measure)
+        if record:
+            self._keep(judged)
+        results, state = judged.results, counted(state, judged.results)
         try:
             world = surroundings(self.effects, state, now)
         except VerificationError:
@@ -116,8 +118,11 @@ class Reconciler:
             lagging = self.effects.releases.lagging(state.release)
             world = replace(world, held_by=lagging) if lagging else world
             decided = machine.decide(state, results, now, world) if lagging else decided
+        is_step = _is_step(state, decided)
+        if record and (is_step or judged.counts):
+            self._keep(judged, always=True)
         waiting_for = reason_to_wait(decided, results, world.held_by, now)
-        return Outcome(decided, results, _is_step(state, decided), waiting_for, next_look(decided, now), state.waived)
+        return Outcome(decided, results, is_step, waiting_for, next_look(decided, now), state.waived)
 
     def _try(self, rollout_id: str, action: Callable[[Stored], Outcome]) -> Outcome:
         for attempt in range(1, _TRIES + 1):
@@ -152,8 +157,10 @@ class Reconciler:
         seen = machine.undone(state, now, is_late=bool(taken))
         if seen is None:
             return None
-        results = self._judge(seen, now, record=True)
+        judged = look_at(seen, now, self.measure)
+        results = judged.results
         halted = machine.halt(counted(state, results), results, now)
+        self._keep(judged, always=halted.told != state.told)
         if halted.told != state.told:
             after = self._settle(self._save(stored, replace(halted, last_reconcile_at=now)))
             waiting_for = reason_to_wait(after.state, results, "", now)
@@ -211,22 +218,9 @@ class Reconciler:
         except ConflictError as conflict:
             raise _LostSwapError(conflict) from conflict
 
-    def _judge(self, state: RolloutState, now: datetime, *, record: bool) -> tuple[GateResult, ...]:
-        look = machine.look_of(state, now)
-        if look is None or not state.gates:
-            return ()
-        readings = self.measure(state, now)
-        if record:
-            self.record(state, look, readings)
-        return judge_all(
-            state.gates,
-            believable(state.totals, readings),
-            look=look,
-            judgement=state.spec.judgement,
-            gating_metrics=count_gating(state.spec.gates),
-            now=now,
-            streaks=state.streaks,
-        )
+    def _keep(self, judged: Judged, *, always: bool = False) -> None:
+        if judged.look is not None:
+            self.record(judged.state, judged.look, judged.readings, always)
 
     def _supersede(self, state: RolloutState) -> None:
         """End older rollouts that hold a channel which is about to be claimed. Ending them twice is ending them once."""

@@ -263,7 +263,7 @@ def test_every_look_is_handed_to_whoever_records_it(world: World) -> None:
     world.run()
     looks: list[tuple[str, int]] = []
 
-    def record(state: RolloutState, look: Look, readings: list[Reading]) -> None:
+    def record(state: RolloutState, look: Look, readings: list[Reading], _always: bool) -> None:
         looks.append((look.kind.value, len(readings)))
         assert state.id == "1.0.0-production"
 

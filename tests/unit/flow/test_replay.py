@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from otagate.flow.drive import drive
 from otagate.flow.looks import recorder
 from otagate.flow.replay import replay_rollout
 from otagate.flow.workspace import Listener, Workspace
+from otagate.gate.interface import Measurement
 from otagate.gate.judge import Look, LookKind
-from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.gates import GateSpec, Judgement, ValueLimit
 from otagate.policy.model.sources import FileSource
 from otagate.rollout.deeds import Deed
 from otagate.rollout.looks import Looks
@@ -27,7 +29,7 @@ from otagate.store.interface import Document
 from otagate.store.memory import MemoryDocuments
 from support.project import Project
 from support.rollouts import fresh
-from support.world import APP, DAY, GATES, HOUR, NOW, World, phase, track
+from support.world import APP, DAY, GATES, HOUR, NOW, Devices, World, phase, track
 
 ID = "1.0.0-production"
 
@@ -64,6 +66,37 @@ def test_a_rollout_is_judged_again_by_the_present_policy(world: World) -> None:
     assert first is not None
     assert first.would is Deed.PAUSE
     assert found.state.id == ID
+
+
+@dataclass
+class OneNumber(Devices):
+    """A source of a plain number that is out of bounds."""
+
+    def _outcome(self, metric: str, now: datetime) -> Measurement:
+        return Measurement(None, None, None, metric, value=2412.5)
+
+
+@pytest.mark.parametrize("minutes", [1, 4, 9, 11])
+@pytest.mark.parametrize("kind", ["number", "silence"])
+def test_looks_in_quick_succession_are_judged_again_as_they_were(kind: str, minutes: int, tmp_path: Path) -> None:
+    """What paused was a look that said the same as the one before: a third in a row, or the end of a grace."""
+    slow = GateSpec("slow", value=ValueLimit(max=Decimal(1800)))
+    gates, judgement = ((slow,), Judgement()) if kind == "number" else (GATES, Judgement(no_data_grace=HOUR))
+    world = World(tmp_path, spec=track(phase("internal")), gates=gates, judgement=judgement)
+    world.devices = OneNumber() if kind == "number" else Devices({"crash_rate": None, "success": None})
+    world.run()
+    for _ in range(90):
+        world.clock.pass_(timedelta(minutes=minutes))
+        if world.reconcile().state.stage is Stage.PAUSED:
+            break
+    assert world.state().stage is Stage.PAUSED
+    for _ in range(3):
+        world.clock.pass_(timedelta(minutes=minutes))
+        world.reconcile()
+    here = world.process()
+    again = replay_rollout(here, ID, ask_again=False).replay
+    assert (again.first_difference, again.first_stop is None) == (None, False)
+    assert len(Looks(here.store.documents, APP).all(ID)) < 20
 
 
 def test_who_would_wait_is_named_shortly_and_the_reasons_stand_below(world: World) -> None:
@@ -143,7 +176,7 @@ def test_a_look_that_cannot_be_kept_is_told_and_fails_nothing(world: World) -> N
     here.store = replace_documents(here)
     state = fresh(entered_at=NOW, phase_since=NOW, phase=0)
     for age in (HOUR, None):
-        recorder(here)(state, Look(LookKind.INTERIM, NOW, NOW + DAY, age), ())
+        recorder(here)(state, Look(LookKind.INTERIM, NOW, NOW + DAY, age), (), age is None)
     assert len(said) == 2
     assert "gate replay" in said[0]
     assert "does not answer" in said[0]

@@ -167,6 +167,15 @@ def test_a_look_that_says_the_same_soon_after_is_not_kept(
     assert len(looks.all(ID)) == 1 + is_kept
 
 
+def test_a_look_that_something_came_of_is_kept_once(looks: Looks) -> None:
+    first, again = look(), look(HOUR + MINUTE, replace(reading(), end=NOW + HOUR + MINUTE))
+    assert looks.append(ID, first, always=True)
+    assert not looks.append(ID, again)
+    assert looks.append(ID, again, always=True)
+    assert not looks.append(ID, again, always=True)
+    assert looks.all(ID) == [first, again]
+
+
 def test_pages_are_bounded_and_found_without_a_listing(looks: Looks, documents: MemoryDocuments) -> None:
     for hours in range(100):
         looks.append(ID, look(hours * HOUR))

@@ -42,8 +42,10 @@ class Played:
         reconciler = replace(here.reconciler, record=self._record)
         return reconciler.reconcile(ID).state
 
-    def _record(self, state: RolloutState, look: Look, readings: Sequence[Reading]) -> None:
-        self.looks.append(keep(state, look, readings, self.now))
+    def _record(self, state: RolloutState, look: Look, readings: Sequence[Reading], _always: bool) -> None:
+        kept = keep(state, look, readings, self.now)
+        if kept not in self.looks[-1:]:
+            self.looks.append(kept)
 
     @property
     def now(self) -> datetime:
