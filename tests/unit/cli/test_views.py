@@ -120,6 +120,22 @@ def test_a_job_is_not_told_that_the_gates_failed_by_what_stops_nothing(other: Ga
     assert outputs(fresh(), [*PASS, other], waived)["verdict"] == "pass"
 
 
+@pytest.mark.parametrize("text", ["lunch\n::error::forged", "\x1b[31mred", "a\r\u202eb"])
+def test_a_reason_forges_no_line(text: str) -> None:
+    note = Note(NOW, text, text)
+    for state in (
+        fresh(stage=Stage.PAUSED, phase=0, paused_by=text),
+        fresh(stage=Stage.ABORTED, phase=0, outcome=text),
+        fresh(stage=Stage.SOAKING, phase=0, overrides={"crash_rate": note}),
+    ):
+        lines = [line for block in rollout_view(state) for line in human.plain(block)]
+        assert not any(line.startswith("::") for text in lines for line in text.split("\n"))
+        assert not {"\x1b", "\r", "\u202e"} & set("".join(lines))
+        assert rollout_data(state), "the JSON has it as it was given"
+    waits = outcome_view(Outcome(fresh(stage=Stage.SOAKING, phase=0), waiting_for=text))
+    assert not {"\x1b", "\r", "\n"} & {char for block in waits for line in human.plain(block) for char in line}
+
+
 def test_who_has_the_release_is_not_called_bad() -> None:
     gate = GateSpec("split", split=Split.AT_MOST)
     look = Look(LookKind.INTERIM, NOW, NOW + DAY, weight_bps=1250)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from otagate._clock import to_text
-from otagate._text import approval, span
+from otagate._text import approval, harmless, span
 from otagate.channel.interface import ChannelReading
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
 from otagate.cli.render.gates import evidence_view, gate_view
@@ -20,6 +20,7 @@ from otagate.rollout.reconciler import Outcome
 from otagate.rollout.replay import ReplayedLook
 from otagate.rollout.state import RolloutState, Stage
 
+_MOST_CHARS = 2000
 _TONES = {
     Stage.COMPLETED: Tone.GOOD,
     Stage.ROLLED_BACK: Tone.BAD,
@@ -71,7 +72,7 @@ def outcome_view(outcome: Outcome) -> list[Block]:
     if outcome.results:
         view += [*gate_view(outcome.results, outcome.waived), *evidence_view(outcome.results)]
     if outcome.waiting_for and not state.is_terminal and state.stage is not Stage.PAUSED:
-        view.append(Line(f"waiting for {outcome.waiting_for}"))
+        view.append(Line(f"waiting for {harmless(outcome.waiting_for, _MOST_CHARS)}"))
     if outcome.next_look is not None:
         view.append(Line(f"next look at {outcome.next_look:%Y-%m-%d %H:%M:%S} UTC", Tone.DIM))
     view += [Line(f"next: {hint}", Tone.DIM) for hint in [next_hint(state)] if hint]
@@ -95,7 +96,8 @@ def rollout_view(state: RolloutState) -> list[Block]:
         ("outcome", state.outcome),
     ]
     heading = Line(f"rollout of {state.release.version}: {state.stage.value}", _TONES.get(state.stage, Tone.PLAIN))
-    return [heading, Facts(tuple((name, value) for name, value in pairs if value))]
+    # What people gave as their reasons must not forge a line, such as a command to the CI host.
+    return [heading, Facts(tuple((name, harmless(value, _MOST_CHARS)) for name, value in pairs if value))]
 
 
 def next_hint(state: RolloutState) -> str:
