@@ -81,11 +81,15 @@ def resume(workspace: Workspace, name: ChannelName | None, overrides: Mapping[st
     Raises:
         ConflictError: A failure is latched and not waived.
         UsageError: An override names a metric that the rollout has no gate for.
+        NotFoundError: There is an override, and no rollout.
     """
     refuse_forks(workspace)
     held = active_rollout(workspace, name)
     if held is None or (name is not None and _is_only_channel_paused(workspace, held.state, name)):
         channel = _named(name)
+        if overrides and held is None:
+            where = f"channel {channel} of {workspace.policy.app}"
+            raise NotFoundError("no rollout holds this channel, so no gate can be waived", where, remedy="see `otagate status`")
         return channel_action(workspace, channel, transitions.unpause, StepKind.RESUME, reason)
     _check_overrides(held.state, overrides)
     _refuse_raising_now(workspace, held.state)

@@ -90,9 +90,7 @@ def active_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | N
         return workspace.rollouts.holder(name)
     active = active_rollouts(workspace)
     if len(active) > 1:
-        shown = ", ".join(
-            f"{one.state.id} in {one.state.exposed[-1] if one.state.exposed else 'no channel yet'}" for one in active
-        )
+        shown = ", ".join(f"{one.state.id} in {one.state.held}" for one in active)
         raise UsageError(
             "several rollouts are active", expected="one, named by --channel", found=shown, remedy="add --channel NAME"
         )

@@ -204,6 +204,13 @@ class RolloutState:
         return self.spec.track.phases[self.phase] if self.phase >= 0 else None
 
     @property
+    def held(self) -> ChannelName:
+        """The channel that it holds for certain, by which people name it: the present one, or the last while it goes on."""
+        pending = (*self.unfinished, *(self.intent.ops if self.intent else ()))
+        left = next((op.channel for op in pending if op.kind is OpKind.RELEASE_CLAIM), None)
+        return left or (self.current or self.spec.track.phases[0]).channel
+
+    @property
     def waived(self) -> frozenset[str]:
         """The metrics whose failures somebody lifted in the present phase.
 

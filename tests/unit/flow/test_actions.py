@@ -140,10 +140,10 @@ def test_with_nothing_active_a_channel_must_be_named(make: Callable[[Workspace],
 def test_with_several_active_one_must_be_named(world: World) -> None:
     rollouts = world.process().rollouts
     other = rollouts.create(fresh("2.0.0"))
-    rollouts.claim(ChannelName("development"), other.state.id)
+    rollouts.claim(ChannelName("internal"), other.state.id)
     with pytest.raises(UsageError, match="several rollouts are active") as caught:
         actions.pause(world.process(), None, "")
-    assert "1.0.0-production in stable, 2.0.0-production in no channel yet" in str(caught.value)
+    assert "1.0.0-production in stable, 2.0.0-production in internal" in str(caught.value)
 
 
 def test_an_unknown_channel_is_not_made_by_pausing_it(idle: World) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from otagate.channel import transitions
-from otagate.errors import ConflictError
+from otagate.cli.render.views import next_hint
+from otagate.errors import ConflictError, NotFoundError, UsageError
 from otagate.flow import actions, amending
 from otagate.flow.prepare import prepare
 from otagate.flow.select import active_rollouts, check_channel, last_rollout
@@ -239,6 +240,32 @@ def test_what_fails_after_it_was_killed_between_two_channels_is_paused_where_dev
     actions.resume(world.process(), None, {"crash_rate": "known"}, "known").carry_out()
     assert [seen(world, name)["paused"] for name in (BETA, STABLE)] == [False, False]
     check_rules(world)
+
+
+def test_people_are_told_to_name_the_channel_that_it_holds(tmp_path: Path) -> None:
+    """On the next one, which it was killed before entering, `resume` meant the channel, and waived nothing."""
+    world = World(tmp_path, spec=TWO)
+    world.run()
+    world.clock.pass_(DAY)
+    kill(world.reconcile)
+    world.devices.says = dict(FAILING)
+    actions.pause(world.process(), None, "a look").carry_out()
+    assert next_hint(world.reconcile().state).startswith(
+        "publish a fix; or otagate rollback --channel beta; or otagate resume --channel beta"
+    )
+    world.process().reconciler.effects.move(STABLE, transitions.pause)
+    with pytest.raises(NotFoundError, match="no rollout holds this channel, so no gate can be waived"):
+        actions.resume(world.process(), STABLE, {"crash_rate": "known"}, "known")
+    actions.resume(world.process(), BETA, {"crash_rate": "known"}, "known").carry_out()
+    assert world.state().held == STABLE
+
+
+def test_several_rollouts_are_named_by_the_channels_they_hold(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO, windows=FROZEN)
+    world.run("1.0.0")
+    world.run("1.0.0", branch="develop")
+    with pytest.raises(UsageError, match=r"1\.0\.0-production in beta, 1\.0\.0-channel-development in development"):
+        actions.pause(world.process(), None, "a look")
 
 
 @pytest.mark.parametrize("again", ["resume", "pause and resume"])

@@ -102,7 +102,7 @@ def rollout_view(state: RolloutState) -> list[Block]:
 
 def next_hint(state: RolloutState) -> str:
     """Say what a person can do next."""
-    channel = f" --channel {state.current.channel}" if state.current else ""
+    channel = f" --channel {state.held}" if state.current else ""
     match state.stage:
         case Stage.SOAKING | Stage.PENDING | Stage.ROLLING:
             return "`otagate reconcile` goes on when it may; let a schedule run it"
