@@ -19,6 +19,7 @@ from otagate.rollout import machine
 from otagate.rollout.deeds import Deed, was_done, would_do
 from otagate.rollout.kept import KeptLook
 from otagate.rollout.memory import believable, counted
+from otagate.rollout.people import People
 from otagate.rollout.state import Note, RolloutState, Stage
 
 
@@ -93,13 +94,15 @@ def replay(
         measured: What the sources say now to the same questions, one for each look; None: what was kept.
         told: What the ledger tells that the rollout did by itself: :func:`~otagate.rollout.deeds.by_itself`.
     """
-    own = _Simulated(state, state.spec.gates, state.spec.judgement)
-    other = _Simulated(state, gates, judgement)
+    people = People()
+    own = _Simulated(state, state.spec.gates, state.spec.judgement, people)
+    other = _Simulated(state, gates, judgement, people)
     found: list[ReplayedLook] = []
     is_one = True
     for at, look in enumerate(looks):
         before, following = looks[at - 1] if at else None, looks[at + 1] if at + 1 < len(looks) else None
         kept = [reading.reading() for reading in look.readings]
+        people.answer(before, own.after, look)
         did = was_done(look, state, following, told)
         if own.take(look, before, kept).would in _FORWARD and did is Deed.WAIT:
             did = Deed.HELD
@@ -130,6 +133,7 @@ def state_at(state: RolloutState, look: KeptLook) -> RolloutState:
         approvals=_by_then(state.approvals, look),
         exposed=state.exposed[: look.phase + 1] or state.exposed,
         intent=None,
+        told=look.told,
         awaiting=state.awaiting if look.stage is Stage.AWAITING_APPROVAL else "",
         outcome="",
         events=(),
@@ -144,10 +148,12 @@ def _by_then(notes: Mapping[str, Note], look: KeptLook) -> dict[str, Note]:
 class _Simulated:
     """The rollout by one policy: what it remembers from one look to the next."""
 
-    def __init__(self, state: RolloutState, gates: Sequence[GateSpec], judgement: Judgement) -> None:
+    def __init__(self, state: RolloutState, gates: Sequence[GateSpec], judgement: Judgement, people: People) -> None:
         spec = replace(state.spec, gates=tuple(gates), judgement=judgement)
         self._state = replace(state, spec=spec, latched={}, troubles={}, seen=(), streaks={}, totals={}, passed=(), silent={})
         self._gating = count_gating(gates)
+        self._people = people
+        self.after: RolloutState | None = None
         self.lacking: set[str] = set()
 
     def take(
@@ -166,7 +172,7 @@ class _Simulated:
             now=look.at,
             streaks=state.streaks,
         )
-        after = machine.decide(counted(state, results), results, look.at)
+        after = self.after = machine.decide(counted(state, results), results, look.at)
         self._state = replace(
             self._state,
             latched=after.latched,
@@ -176,6 +182,7 @@ class _Simulated:
             totals=after.totals,
             passed=after.passed,
             silent=after.silent,
+            awaiting=after.awaiting,
         )
         would = would_do(state, after)
         return ReplayedLook(look, planned.kind, results, would, Deed.WAIT, _reason(after, results, would))
@@ -190,15 +197,14 @@ class _Simulated:
 
     def _at(self, look: KeptLook, before: KeptLook | None) -> RolloutState:
         kept = self._state
-        state = state_at(kept, look)
+        state = self._people.told(state_at(kept, look))
         # As the machine forgets: silences with each weight and each resume, looks and streaks with each phase.
         is_moved = before is not None and (before.entered_at, before.step) != (look.entered_at, look.step)
-        is_resumed = before is not None and before.stage is Stage.PAUSED and look.stage is not Stage.PAUSED
         is_entered = before is not None and before.phase != look.phase
         return replace(
             state,
             latched={metric: note for metric, note in kept.latched.items() if metric not in state.waived},
-            troubles={} if is_moved or is_resumed else kept.troubles,
+            troubles={} if is_moved or self._people.has_resumed else kept.troubles,
             seen=() if is_entered else kept.seen,
             streaks={} if is_entered else kept.streaks,
             passed=() if is_moved else kept.passed,
