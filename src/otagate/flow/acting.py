@@ -16,6 +16,7 @@ from otagate.model import ChannelName, ChannelState, Version
 from otagate.plan.steps import Plan, Status, Step, StepKind
 from otagate.release.pruning import CHECK_HOLDS_S
 from otagate.release.repository import PublishedRelease
+from otagate.rollout import machine
 from otagate.rollout.reconciler import Command
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import RolloutState
@@ -74,14 +75,17 @@ def commanded(workspace: Workspace, held: Stored, command: Command) -> Action:
         held: The rollout.
         command: What is asked.
     """
-    after = command(held.state, workspace.store_clock.now())
-    steps = steps_of(after)  # also what an earlier command decided and was killed before doing
+    now = workspace.store_clock.now()
+    after = command(held.state, now)
+    is_left = machine.undone(after, now) is not None
+    steps = () if is_left else steps_of(after)  # also what an earlier command decided and was killed before doing
+    notes = ("what was decided and not done before is for the next reconcile, which judges anew",) if is_left else ()
     goal = _goal(held.state, after)
 
     def carry_out() -> Receipt:
         return Receipt(rollout=workspace.reconciler.command(held.state.id, command).state)
 
-    return Action(Plan(goal, steps), carry_out)
+    return Action(Plan(goal, steps, notes=notes), carry_out)
 
 
 def _goal(before: RolloutState, after: RolloutState) -> str:

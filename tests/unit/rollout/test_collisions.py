@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,22 @@ def test_people_are_told_to_name_the_channel_that_it_holds(tmp_path: Path) -> No
         actions.resume(world.process(), STABLE, {"crash_rate": "known"}, "known")
     actions.resume(world.process(), BETA, {"crash_rate": "known"}, "known").carry_out()
     assert world.state().held == STABLE
+
+
+@pytest.mark.parametrize(("later", "planned"), [(timedelta(0), ["offer stable at 50%"]), (DAY, [])])
+def test_an_amendment_plans_no_raise_that_it_leaves_to_the_next_reconcile(
+    later: timedelta, planned: list[str], tmp_path: Path
+) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    world.clock.pass_(DAY)
+    kill(world.reconcile)
+    world.clock.pass_(later)
+    action = amending.amend(world.process(), None, "why not")
+    assert [step.title for step in action.plan.steps] == planned
+    assert bool(action.plan.notes) == (not planned)
+    action.carry_out()
+    assert seen(world, STABLE)["candidate"] == ("1.0.0", 5000 if planned else 500)
 
 
 def test_several_rollouts_are_named_by_the_channels_they_hold(tmp_path: Path) -> None:
