@@ -90,10 +90,16 @@ def is_of_window(reading: Reading) -> bool:
 def stale(case: Case, reading: Reading) -> Finding | None:
     """Say that the newest observation is too old, or give None."""
     newest = _newest(reading)
-    if newest is None or newest >= max(reading.start, reading.end - case.judgement.max_staleness):
+    if newest is None or not is_stale(reading, case.judgement):
         return None
     age = span(max(timedelta(0), case.now - newest))
     return Finding(Verdict.STALE, f"the newest observation is {age} old, and nothing newer came")
+
+
+def is_stale(reading: Reading, judgement: Judgement) -> bool:
+    """Tell whether the newest observation is too old, or from before the window."""
+    newest = _newest(reading)
+    return newest is not None and newest < max(reading.start, reading.end - judgement.max_staleness)
 
 
 def uncovered(case: Case, reading: Reading, told: str) -> Finding | None:

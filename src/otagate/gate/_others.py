@@ -18,6 +18,7 @@ from otagate.gate._case import (
     counts_of,
     demand_of,
     is_of_window,
+    is_stale,
     percent,
     stale,
     tell,
@@ -31,7 +32,7 @@ from otagate.gate.look import Reading, Streak
 from otagate.gate.split import log_e_split
 from otagate.gate.verdict import Verdict
 from otagate.model import FULL_WEIGHT
-from otagate.policy.model.gates import GateSpec, Split
+from otagate.policy.model.gates import GateSpec, Judgement, Split
 
 SHORTEST_STREAK = timedelta(minutes=15)
 """A plain number must be out of bounds for so long before it acts, however often one looks in the meantime."""
@@ -140,17 +141,17 @@ def _weigh_split(case: Case, reading: Reading, counts: tuple[int, int], log_e: f
 # --- plain numbers -------------------------------------------------------------------------------------------------------
 
 
-def next_streak(spec: GateSpec, reading: Reading | None, before: Streak | None, now: datetime) -> Streak | None:
-    """Count this look: out of bounds, once more; within, none; without a number the streak stays what it was."""
+def next_streak(
+    spec: GateSpec, reading: Reading | None, before: Streak | None, now: datetime, judgement: Judgement
+) -> Streak | None:
+    """Count this look: out of bounds, once more; within, none; without a number of now the streak stays what it was."""
+    if spec.value is None:
+        return None
     measured = reading.outcome if reading else None
-    # Without a number, or with one that is none, there is nothing to compare.
-    if (
-        spec.value is None
-        or not isinstance(measured, Measurement)
-        or measured.value is None
-        or not math.isfinite(measured.value)
-    ):
-        return before if spec.value is not None else None
+    if reading is None or not isinstance(measured, Measurement) or measured.value is None or not math.isfinite(measured.value):
+        return before
+    if is_stale(reading, judgement):
+        return before  # it was there when somebody looked before, or is about another release
     outside = (spec.value.max is not None and measured.value > spec.value.max) or (
         spec.value.min is not None and measured.value < spec.value.min
     )

@@ -117,7 +117,7 @@ def judge(
         PolicyError: The gate has no threshold.
     """
     by_over = {reading.over: reading for reading in readings if reading.metric == spec.metric}
-    after = next_streak(spec, by_over.get(None), streak, now)
+    after = next_streak(spec, by_over.get(None), streak, now, judgement)
     pairs = []
     for limit in limits_of(spec):
         case = Case(limit, budget_of(limit, spec, judgement, gating_metrics), spec, look, judgement, now, after)

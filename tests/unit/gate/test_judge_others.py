@@ -166,6 +166,13 @@ def test_a_look_without_a_number_keeps_the_count() -> None:
         assert judged(VALUE, outcome, INTERIM, streak=Streak(2, START)).streak == Streak(2, START)
 
 
+@pytest.mark.parametrize("newest", [START - HOUR, NOW - 3 * HOUR])
+def test_a_number_of_long_ago_is_not_counted_again_at_each_look(newest: datetime) -> None:
+    """It may be that of the release before; and the first number of now must not be taken for the fourth."""
+    old = judged(VALUE, replace(number(900.0), newest_at=newest), INTERIM, streak=Streak(1, START))
+    assert (old.verdict, old.streak) == (Verdict.STALE, Streak(1, START))
+
+
 def test_many_looks_within_a_quarter_of_an_hour_are_not_enough() -> None:
     result = judged(VALUE, number(300.0), now=START + timedelta(minutes=14), streak=Streak(50, START))
     assert (result.verdict, result.action) == (Verdict.INCONCLUSIVE, Demand.NONE)
