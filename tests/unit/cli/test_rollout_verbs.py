@@ -151,12 +151,30 @@ def test_a_damaged_rollout_does_not_keep_the_others_from_being_judged(project: P
     folder = next(project.folder.rglob("active"))
     (folder / "stable.json").write_text("{}")
     project.measure(140, 2000)
-    said = project("reconcile")
+    said = project("reconcile", "--junit", "gates.xml")
+    suites = ET.fromstring((project.folder / "gates.xml").read_text()).findall("testsuite")
+    assert [(suite.get("name"), suite.get("errors")) for suite in suites] == [
+        ("1.0.0-production", "0"),
+        ("channel stable", "1"),
+    ]
     assert "channel stable could not be reconciled: a stored document is not what otagate writes there" in said.out
     assert "140 of 2000" in said.out
     assert said.code == 3
     assert "paused" in project("status", "--channel", "internal").out
     assert project("status").code == 3
+
+
+def test_what_fails_alone_is_no_old_report(project: Project) -> None:
+    assert project("run", "--junit", "gates.xml").code == 0
+    folder = next(project.folder.rglob("active"))
+    for path in folder.iterdir():
+        path.write_text("{}")
+    assert project("reconcile", "--junit", "gates.xml").code == 3
+    root = ET.fromstring((project.folder / "gates.xml").read_text())
+    assert [case.find("error") is not None for case in root.iter("testcase")] == [True]
+    error = root.find("testsuite/testcase/error")
+    assert error is not None
+    assert "is not what otagate writes there" in (error.get("message") or "")
 
 
 def test_a_pointer_that_cannot_be_signed_anew_does_not_hide_what_was_done(project: Project) -> None:

@@ -42,6 +42,8 @@ def write_junit(
     suites: Mapping[str, Sequence[GateResult]],
     waived: Mapping[str, Collection[str]] | None = None,
     waiting: Collection[str] = (),
+    *,
+    failed: Mapping[str, str] | None = None,
 ) -> None:
     """Write the report when one was asked for.
 
@@ -51,6 +53,7 @@ def write_junit(
         suites: Results by what was judged.
         waived: Metrics whose failures somebody lifted, by the same names.
         waiting: Names of those for which the time of grace runs.
+        failed: What could not be judged at all, with the reason.
 
     Raises:
         OtagateError: The file cannot be written.
@@ -61,19 +64,43 @@ def write_junit(
 
     path = output_path(args.junit, env)
     try:
-        atomic_write(path, draw(suites, waived, waiting).encode())
+        atomic_write(path, draw(suites, waived, waiting, failed).encode())
     except OSError as error:
         raise translate(error, "cannot write the JUnit report", path) from error
 
 
-def with_junit(result: Result, args: argparse.Namespace, env: CommandEnv, outcomes: Sequence[Outcome]) -> Result:
+def with_junit(
+    result: Result,
+    args: argparse.Namespace,
+    env: CommandEnv,
+    outcomes: Sequence[Outcome],
+    failed: Mapping[str, OtagateError] | None = None,
+) -> Result:
     """Write the report of what was done already: that it cannot be written is told beside that, and not instead of it."""
+    error = _told(args, env, outcomes, failed or {})
+    return result if error is None or result.exit_code not in _QUIET else replace(result, exit_code=error.exit_code)
+
+
+def junit_of_failure(args: argparse.Namespace, env: CommandEnv, failed: Mapping[str, OtagateError]) -> None:
+    """Write the report of what failed before anything was judged, over that of an earlier job."""
+    _told(args, env, (), failed)
+
+
+def _told(
+    args: argparse.Namespace, env: CommandEnv, outcomes: Sequence[Outcome], failed: Mapping[str, OtagateError]
+) -> OtagateError | None:
     suites = {outcome.state.id: outcome.results for outcome in outcomes}
     waived = {outcome.state.id: outcome.waived for outcome in outcomes}
     waiting = {outcome.state.id for outcome in outcomes if outcome.state.stage is not Stage.PAUSED}
     try:
-        write_junit(args, env, suites, waived, waiting)
+        write_junit(args, env, suites, waived, waiting, failed={name: _words(error) for name, error in failed.items()})
     except OtagateError as error:
-        env.warn(f"{error.what}: {error.subject}" + (f", {error.found}" if error.found else ""))
-        return replace(result, exit_code=error.exit_code) if result.exit_code in _QUIET else result
-    return result
+        env.warn(_words(error))
+        return error
+    return None
+
+
+def _words(error: OtagateError) -> str:
+    """Give an error on one line."""
+    about = ", ".join(part for part in (error.subject, error.found) if part)
+    return error.what + (f": {about}" if about else "")

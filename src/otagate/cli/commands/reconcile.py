@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from otagate.cli.commands._junit import add_junit, check_junit, with_junit
+from otagate.cli.commands._junit import add_junit, check_junit, junit_of_failure, with_junit
 from otagate.cli.commands._open import channel_of, open_workspace
 from otagate.cli.commands.run import say_step, waiting
 from otagate.cli.options import add_detailed_exit, add_dry_run
@@ -75,9 +75,10 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         workspace.edge.follow_all()
         workspace.edge.warn()
     if len(failed) + len(refreshed.failed) == 1 and not (driven.outcomes or refreshed.channels or taken):
+        junit_of_failure(args, env, failed)
         raise next(iter([*failed.values(), *refreshed.failed.values()]))
     outcomes = list(driven.outcomes.values())
-    return with_junit(_told(outcomes, taken, failed, refreshed, detailed=args.detailed_exitcode), args, env, outcomes)
+    return with_junit(_told(outcomes, taken, failed, refreshed, detailed=args.detailed_exitcode), args, env, outcomes, failed)
 
 
 def _told(

@@ -27,6 +27,7 @@ def draw(
     suites: Mapping[str, Sequence[GateResult]],
     waived: Mapping[str, Collection[str]] | None = None,
     waiting: Collection[str] = (),
+    failed: Mapping[str, str] | None = None,
 ) -> str:
     """Write a report.
 
@@ -34,6 +35,7 @@ def draw(
         suites: Results by what was judged, such as a rollout's id. A suite without results is written too.
         waived: Metrics whose failures somebody lifted, by the same names.
         waiting: Names of those for which the time of grace runs: that no device has told anything yet is no error there.
+        failed: What could not be judged at all, with the reason: a suite each, whose only case is an error.
 
     Returns:
         An XML document. A failed gate that stops a rollout is a failure; one that only alerts, or is a dry run, passes and says
@@ -43,6 +45,10 @@ def draw(
     for name, results in suites.items():
         errors = _FAILED if name in waiting else _ERRORS
         _suite(root, name, results, (waived or {}).get(name, ()), errors)
+    for name, reason in (failed or {}).items():
+        suite = ET.SubElement(root, "testsuite", name=harmless(name, 200), failures="0", errors="1", skipped="0", tests="1")
+        case = ET.SubElement(suite, "testcase", classname="rollout", name="reconcile")
+        ET.SubElement(case, "error", message=harmless(reason, 500), type="error")
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode", xml_declaration=True)
     return _NO_CHARACTERS.sub("\ufffd", text) + "\n"
