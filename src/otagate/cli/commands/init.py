@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otagate.cli.commands._rehearsed_fleet import MOST_DEVICES, within
 from otagate.cli.options import add_dry_run
 from otagate.cli.output import CommandEnv, Result, blocks
 
@@ -49,6 +48,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         UsageError: There are no so many phones.
         UsageError, ConflictError, AccessError, UnavailableError: See otagate.flow.init.initialise.
     """
+    from otagate.cli.commands._rehearsed_fleet import MOST_DEVICES, within  # noqa: PLC0415 - not for help
     from otagate.flow.init import initialise  # noqa: PLC0415 - only this verb needs it
 
     devices = None if args.devices is None else within("--devices", args.devices, MOST_DEVICES)
