@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -343,7 +344,7 @@ def spied(tmp_path: Path) -> Shop:
     shop.path("spy.py").write_text(SPY)
     shop.path("loud.py").write_text(SPY + "for item in os.environ.items(): print(*item, file=sys.stderr)\nsys.exit(3)\n")
     loud = json.dumps([sys.executable, "loud.py", str(tmp_path / "seen")])
-    build = json.dumps(f"env; {sys.executable} spy.py {tmp_path / 'seen'}")
+    build = json.dumps(f"env; {shlex.quote(sys.executable)} spy.py {tmp_path / 'seen'}")
     shop.edit("otagate.yml", "build: {output: dist}", f"build: {{output: dist, command: {build}, env: [KEY_COPY, MY_SIGNING]}}")
     shop.edit("otagate.yml", "metrics: {file: metrics.json}", f"metrics: {{command: {loud}}}")
     second_release(shop)
