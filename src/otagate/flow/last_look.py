@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from otagate.errors import OtagateError, VerificationError
 from otagate.flow.workspace import Workspace
+from otagate.rollout.last import judged_alone
 from otagate.rollout.looks import Looks
-from otagate.rollout.replay import ReplayedLook, replay
+from otagate.rollout.replay import ReplayedLook
 from otagate.rollout.state import RolloutState
 
 
@@ -19,7 +20,7 @@ def glance(workspace: Workspace, state: RolloutState) -> ReplayedLook | None:
 
 
 def last_look(workspace: Workspace, state: RolloutState) -> ReplayedLook | None:
-    """Judge the looks that were kept by the rollout's own policy, and give the newest; nothing is asked of any source.
+    """Judge the newest look that was kept by the rollout's own policy; nothing is asked of any source.
 
     Returns:
         None when there was none: nothing was exposed, or there are no gates.
@@ -29,8 +30,9 @@ def last_look(workspace: Workspace, state: RolloutState) -> ReplayedLook | None:
     """
     if state.entered_at is None or not state.spec.gates:
         return None
-    looks = Looks(workspace.store.documents, workspace.policy.app).all(state.id)
-    if any(look.phase not in range(len(state.spec.track.phases)) or look.step < 0 for look in looks):
+    look = Looks(workspace.store.documents, workspace.policy.app).newest(state.id)
+    if look is None:
+        return None
+    if look.phase not in range(len(state.spec.track.phases)) or look.step < 0:
         raise VerificationError("the looks that were kept are those of another rollout", state.id)
-    judged = replay(state, looks, state.spec.gates, state.spec.judgement).looks
-    return judged[-1] if judged else None
+    return judged_alone(state, look)

@@ -84,6 +84,15 @@ class Looks:
         """
         return sorted((look for doc in self._pages(rollout_id) for look in self._looks(doc)), key=lambda look: look.at)
 
+    def newest(self, rollout_id: str) -> KeptLook | None:
+        """Give the last look at a rollout, without reading the others' pages; None when none was kept.
+
+        Raises:
+            VerificationError: What stands there are no looks.
+        """
+        _, doc = self._last(rollout_id, self._page(rollout_id, 0))
+        return max(self._looks(doc), key=lambda look: look.at, default=None) if doc else None
+
     def _last(self, rollout_id: str, first: JsonDoc | None) -> tuple[int, JsonDoc | None]:
         """Give the last page with its number: the one that is told, or those behind it when a process was killed between."""
         if first is None:

@@ -190,7 +190,7 @@ class _Simulated:
     def _measured(self, state: RolloutState, look: KeptLook) -> RolloutState:
         """Leave out the gates whose questions were not asked at this look."""
         known = {(kept.metric, kept.over, kept.ask) for kept in look.readings}
-        left_out = {gate.metric for gate in state.gates if not _questions(gate) <= known}
+        left_out = {gate.metric for gate in state.gates if not questions(gate) <= known}
         self.lacking |= left_out
         gates = tuple(gate for gate in state.spec.gates if gate.metric not in left_out)
         return replace(state, spec=replace(state.spec, gates=gates))
@@ -221,6 +221,7 @@ def _reason(after: RolloutState, results: Sequence[GateResult], would: Deed) -> 
     return "; ".join(f"{one.metric}: {one.holding.reason}" for one in results if one.holds) if would is Deed.WAIT else ""
 
 
-def _questions(gate: GateSpec) -> set[tuple[str, timedelta | None, Ask]]:
+def questions(gate: GateSpec) -> set[tuple[str, timedelta | None, Ask]]:
+    """Give what a gate asks: metric, limit of a length of time, and kind of answer."""
     overs: list[timedelta | None] = [limit.over for limit in gate.limits]
     return {(gate.metric, over, asks(gate)) for over in overs or [None]}

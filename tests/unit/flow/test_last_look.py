@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,12 +12,14 @@ import pytest
 from otagate.errors import VerificationError
 from otagate.flow.last_look import glance, last_look
 from otagate.flow.workspace import Listener
+from otagate.gate.interface import Measurement
 from otagate.gate.judge import Verdict
-from otagate.policy.model.gates import GateSpec
+from otagate.policy.model.gates import GateSpec, ValueLimit
+from otagate.rollout.looks import LOOKS_A_PAGE
 from otagate.rollout.state import Stage
 from support.project import Project
 from support.rollouts import fresh
-from support.world import BAD, DAY, GATES, GOOD, HOUR, World, phase, track
+from support.world import BAD, DAY, GATES, GOOD, HOUR, Devices, World, phase, track
 
 ID = "1.0.0-production"
 
@@ -53,6 +58,51 @@ def test_it_says_what_reconcile_said(says: dict[str, object], world: World) -> N
             for one, other in pairs
             for mine, its in zip(one.checks, other.checks, strict=True)
         )
+
+
+@dataclass
+class Numbers(Devices):
+    """A source of a plain number that is out of bounds at some looks."""
+
+    def _outcome(self, metric: str, now: datetime) -> Measurement:
+        return Measurement(None, None, None, metric, value=12.5 if self.looks % 7 == 0 else 2412.5)
+
+
+def test_a_plain_number_is_as_often_out_of_bounds_as_reconcile_said(tmp_path: Path) -> None:
+    slow = GateSpec("slow", value=ValueLimit(max=Decimal(1800)), consecutive=9)
+    world = World(tmp_path, spec=track(phase("internal")), gates=(slow,))
+    world.devices = Numbers()
+    world.run()
+    said = set()
+    for _ in range(20):
+        world.clock.pass_(HOUR / 2)
+        outcome = world.reconcile()
+        found = last_look(world.process(), outcome.state)
+        assert found is not None
+        assert [one.reason for one in found.results] == [one.reason for one in outcome.results]
+        said.add(found.results[0].reason)
+    assert len(said) > 5
+
+
+def test_of_many_looks_only_the_last_page_is_read(world: World) -> None:
+    world.run()
+    for bad in range(LOOKS_A_PAGE + 3):
+        world.clock.pass_(HOUR / 4)
+        world.devices.says["crash_rate"] = (bad % 7, 2000 + bad)
+        world.reconcile()
+    found = last_look(world.process(), world.state())
+    assert found is not None
+    assert (found.look.at, found.results[0].checks[0].total) == (world.clock.now(), 2000 + LOOKS_A_PAGE + 2)
+
+
+def test_a_gate_that_an_amendment_added_is_not_shown_before_it_was_asked(world: World) -> None:
+    world.run()
+    world.clock.pass_(HOUR)
+    state = world.reconcile().state
+    amended = replace(state, spec=replace(state.spec, gates=(*state.spec.gates, GateSpec("new", max=Decimal("0.5")))))
+    found = last_look(world.process(), amended)
+    assert found is not None
+    assert [one.metric for one in found.results] == [gate.metric for gate in GATES]
 
 
 @pytest.mark.parametrize("gates", [GATES, ()])
