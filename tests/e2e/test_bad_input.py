@@ -198,7 +198,9 @@ CASES = [
     Case("override-without-reason", ("resume", "--override", "crash_rate"), USAGE, ("--reason",)),
     Case("rollback-to-unpublished", ("rollback", "--channel", "live", "--to", "0.9.0"), USAGE, ("0.9.0",)),
     Case("rollback-nothing", ("rollback", "--channel", "development"), CONFLICT, ("nothing to roll back", "development")),
-    Case("rollback-misspelt", ("rollback", "--channel", "developmnet"), USAGE, ("no such channel", "did you mean development?")),
+    Case(
+        "rollback-misspelt", ("rollback", "--channel", "developmnet"), USAGE, ("no such channel", "did you mean development?")
+    ),
     *(
         Case(f"version-{bad}", ("run", "--version", bad), USAGE, ("version", repr(bad)))
         for bad in ("1.0", "v1.0.0", "01.0.0", "1.0.0.0", "1.0.0-", "9999999999.0.0", "1.0.0-ü", "../1.0.0", "١.0.0")
