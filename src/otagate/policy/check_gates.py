@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from otagate._text import harmless, nearest
+from otagate._text import harmless, nearest, span
 from otagate.policy.check_devices import counted_as
 from otagate.policy.check_phases import acts
 from otagate.policy.check_shapes import check_shape
@@ -13,9 +14,11 @@ from otagate.policy.check_sources import check_fit, check_sources
 from otagate.policy.defaults import DEFAULT_GATES, effective_gates, gates_of
 from otagate.policy.findings import Findings
 from otagate.policy.problems import YamlPath
-from otagate.policy.values import percent_text, share_of
+from otagate.policy.values import length_of, percent_text, share_of
 
 _HALF = Decimal("0.5")
+_HEARD_WITHIN = timedelta(hours=2)
+"""So old may be what telemetry surely knows of devices that are heard all the time: the beginning of the last whole hour."""
 _RATES_OF_BAD = frozenset({"crash_rate", "error_rate"})
 
 
@@ -33,6 +36,7 @@ def check_gates(findings: Findings) -> None:
     check_sources(findings)
     check_fit(findings, gates_of(findings))
     _check_sources_there(findings)
+    _check_staleness(findings)
 
 
 def _check_sense(findings: Findings, name: str, gate: dict[str, Any]) -> None:
@@ -44,6 +48,18 @@ def _check_sense(findings: Findings, name: str, gate: dict[str, Any]) -> None:
     if least is not None and least < _HALF and name in _RATES_OF_BAD:
         what = f"only {percent_text(least)} of the devices have to be *good*: nearly every release passes"
         findings.warn(("gates", name, "min"), what, remedy=f"did you mean `max: {percent_text(least)}`, bad devices?")
+
+
+def _check_staleness(findings: Findings) -> None:
+    """Warn where devices that were heard a moment ago are too old: telemetry tells in which hour that was."""
+    length = length_of(findings.text("evaluation", "max_staleness") or "")
+    if length is None or length >= _HEARD_WITHIN:
+        return
+    has_telemetry = findings.at(("telemetry",)) is not None
+    gates = gates_of(findings).items()
+    if any(acts(gate) and counted_as(name, gate, has_telemetry=has_telemetry) for name, gate in gates):
+        what = f"telemetry knows by the hour when devices were heard: with {span(length)}, a fleet without new ones is stale"
+        findings.warn(("evaluation", "max_staleness"), what, remedy=f"write {span(_HEARD_WITHIN)} or more")
 
 
 def _check_sources_there(findings: Findings) -> None:

@@ -268,3 +268,20 @@ def test_a_dry_run_may_look_early(tmp_path: Path) -> None:
 )
 def test_what_the_schema_refuses_is_left_to_it(junk: str, tmp_path: Path) -> None:
     assert all(line.startswith("otagate.yml:6:") for line in problems(tmp_path, f"{SERVER}{junk}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_warned"),
+    [
+        (SERVER + "evaluation: {max_staleness: 30m}\n", True),
+        (SERVER + "evaluation: {max_staleness: 2h}\n", False),
+        (SERVER, False),
+        (SERVER + "gates: {crash_rate: {action: alert, escalate: null}}\nevaluation: {max_staleness: 30m}\n", False),
+        ("metrics: {file: counts.json}\nevaluation: {max_staleness: 30m}\n", False),
+    ],
+)
+def test_telemetry_knows_by_the_hour_when_devices_were_heard(text: str, is_warned: bool, tmp_path: Path) -> None:
+    """A healthy release would be paused: its 200 phones are all there after a day, and no new ones come."""
+    found = [line for line in warnings(load(tmp_path, text)) if "evaluation.max_staleness" in line]
+    assert bool(found) is is_warned
+    assert not found or found[0].endswith("with 30m, a fleet without new ones is stale (write 2h or more)")
