@@ -28,12 +28,13 @@ from otagate.policy.model.notify import NotifySpec
 from otagate.rollout.ledger_entry import LedgerEntry
 
 FAILED, TEST = "notify.failed", "notify.test"
-MOST = 20
-"""Messages to one place in one run; the others follow at the next reconcile."""
+MOST = 40
+"""Messages to one place in one run; the others follow at the next reconcile. All gates of a large policy may fail at once, and
+what comes of it is told after them."""
 BUDGET = timedelta(seconds=30)
 """After so long no further message to a place is begun: telling must not hold a pipeline up."""
 PATIENCE = timedelta(hours=24)
-"""A place that fails for longer loses one message at each run, so that what it hears when it is back is not days old."""
+"""A place that fails for longer loses, one at each run, messages that are as old: what it hears when it is back is not."""
 _PAGE = 100
 """Entries of the ledger that are looked at before the cursor is moved."""
 _TAKEN = timedelta(minutes=2)
@@ -212,7 +213,7 @@ class _Teller:
         self.warnings.append(_warning(self._spec, error))
         now = self._workspace.clock.now()
         since = cursor.since or now
-        if now - since < PATIENCE:
+        if now - max(since, entry.at) < PATIENCE:
             return replace(cursor, since=since)
         lost = f"entry {entry.seq} of the ledger ({harmless(entry.kind)}) was given up"
         self.warnings.append(f"notify {self._spec.name}: it has failed for more than {span(PATIENCE)}: {lost}")

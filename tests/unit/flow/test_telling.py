@@ -281,6 +281,27 @@ def test_after_a_day_one_message_is_given_up_at_a_time_and_it_is_recorded_once(w
     assert cursor(world) == {"seq": len(world.ledger()), "since": None, "missed": 0, "taken": None}
 
 
+def test_what_happened_within_the_last_day_is_not_given_up(world: World, ears: Ears) -> None:
+    """A chat that was away for the weekend hears on Monday that a release was rolled back an hour ago."""
+    begin(world.process())
+    world.run()
+    ears.status["hook"] = 500
+    for _ in range(4):
+        world.clock.pass_(DAY / 2)
+        assert told(world, ears)
+    assert cursor(world)["missed"] > 0
+    for _ in range(len(world.ledger())):  # all that is old is given up
+        told(world, ears)
+    world.process().reconciler.command("1.0.0-production", lambda state, now: machine.pause(state, "enough", "ana", now))
+    for _ in range(3):
+        world.clock.pass_(HOUR)
+        (warning,) = told(world, ears)
+        assert "given up" not in warning
+    ears.status.clear()
+    assert told(world, ears) == []
+    assert ears.kinds() == ["rollout.paused"]
+
+
 def test_a_failure_that_cannot_be_recorded_is_a_warning(world: World, ears: Ears) -> None:
     begin(world.process())
     world.run()
