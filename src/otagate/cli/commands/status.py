@@ -64,8 +64,10 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     readings = [reading for name in names if (reading := workspace.channels_read_only.read(name)) is not None]
     holder = workspace.rollouts.holder(only) if only else None
     rollouts = ([holder] if holder else []) if only else active_rollouts(workspace)
-    warn_of_skew(workspace)
-    now = workspace.store_clock.now()  # that of a monitor may be behind, and it would never hear that nobody reconciles
+    now = env.clock.now()
+    if rollouts:
+        warn_of_skew(workspace)
+        now = workspace.store_clock.now()  # that of a monitor may be behind, and it would never hear that nobody reconciles
     view: list[Block] = [_heading(workspace.policy)]
     nothing = f"channel {only} has not been moved yet" if only else "no channel has been moved yet"
     view.append(channel_rows(readings, now) if readings else Line(nothing))
