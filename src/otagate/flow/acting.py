@@ -67,20 +67,21 @@ def as_it_is(state: ChannelState) -> str:
     return f"now {stable}" + (f", {state.candidate.release} at {state.candidate.weight}" if state.candidate else "")
 
 
-def commanded(workspace: Workspace, held: Stored, command: Command) -> Action:
+def commanded(workspace: Workspace, held: Stored, command: Command, *, done: str = "") -> Action:
     """Plan and carry out something that is asked of a rollout; the plan is the very intent that the machine makes.
 
     Args:
         workspace: Where.
         held: The rollout.
         command: What is asked.
+        done: What the rollout does already when there is nothing to do; "": it is in its state.
     """
     now = workspace.store_clock.now()
     after = command(held.state, now)
     is_left = machine.undone(after, now) is not None
     steps = () if is_left else steps_of(after)  # also what an earlier command decided and was killed before doing
     notes = ("what was decided and not done before is for the next reconcile, which judges anew",) if is_left else ()
-    goal = _goal(held.state, after)
+    goal = _goal(held.state, after, done)
 
     def carry_out() -> Receipt:
         return Receipt(rollout=workspace.reconciler.command(held.state.id, command).state)
@@ -88,10 +89,10 @@ def commanded(workspace: Workspace, held: Stored, command: Command) -> Action:
     return Action(Plan(goal, steps, notes=notes), carry_out)
 
 
-def _goal(before: RolloutState, after: RolloutState) -> str:
+def _goal(before: RolloutState, after: RolloutState, done: str) -> str:
     name = f"rollout {before.id}"
     if after == before:
-        return f"{name} is {before.stage.value} already"
+        return f"{name} {done or f'is {before.stage.value}'} already"
     if after.spec != before.spec:
         return f"{name} goes on by the policy as it is now"
     differs = after.weight != before.weight and after.stage is before.stage

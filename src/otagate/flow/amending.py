@@ -48,7 +48,8 @@ def lower(workspace: Workspace, name: ChannelName | None, weight: Weight, reason
             found=f"{weight}, now at {held.state.weight}",
             remedy="to take the release off all devices: otagate rollback, or otagate abort",
         )
-    return commanded(workspace, held, lambda state, now: machine.lower(state, weight, reason, workspace.actor, now))
+    done = f"is at {weight}"
+    return commanded(workspace, held, lambda state, now: machine.lower(state, weight, reason, workspace.actor, now), done=done)
 
 
 def amend(workspace: Workspace, name: ChannelName | None, reason: str) -> Action:
@@ -72,7 +73,8 @@ def amend(workspace: Workspace, name: ChannelName | None, reason: str) -> Action
             found=unfit,
             remedy="mend the policy; or end the rollout (otagate abort) and ship a new version",
         )
-    action = commanded(workspace, held, lambda state, now: machine.amend(state, spec, reason, workspace.actor, now))
+    done = "goes by this policy"
+    action = commanded(workspace, held, lambda state, now: machine.amend(state, spec, reason, workspace.actor, now), done=done)
     if held.state.phase >= 0:
         return action
     first = spec.track.phases[0].channel

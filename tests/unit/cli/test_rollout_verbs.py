@@ -43,6 +43,8 @@ def test_amend_takes_what_the_policy_says_now(project: Project) -> None:
     (project.folder / "otagate.yml").write_text(text.replace("min_sample: 100", "min_sample: 50"))
     assert project("amend").code == 2, "a reason is needed"
     assert project("amend", "--reason", "few devices").code == 0
+    for again in (("amend", "--dry-run"), ("amend",)):
+        assert "rollout 1.0.0-production goes by this policy already" in project(*again, "--reason", "few devices").out
     after = project("status", "--format", "json").json["rollouts"][0]
     assert (before["id"], before["not_before"]) == (after["id"], after["not_before"])
     assert before["spec"] != after["spec"]
