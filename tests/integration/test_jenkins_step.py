@@ -62,7 +62,7 @@ def step(tmp_path: Path, source: Path, workspace_temp: Path, tmp_path_factory: p
             str(app.temp / "request.json"),
         ]
         done = subprocess.run(
-            command, env={"PATH": os.environ["PATH"], "HOME": str(app.temp), "JAVA_HOME": java_home()}, capture_output=True, text=True, check=False
+            command, env={"PATH": os.environ["PATH"], "HOME": str(app.temp), "JAVA_HOME": java_home(), "LC_ALL": "C.UTF-8"}, capture_output=True, text=True, check=False
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
