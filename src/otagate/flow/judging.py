@@ -19,6 +19,7 @@ from otagate.policy.model.gates import GateSpec, Judgement
 from otagate.rollout import machine
 from otagate.rollout.memory import believable
 from otagate.rollout.state import RolloutState, Total
+from otagate.rollout.waiting import next_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Case:
         streaks: What gates on plain numbers remember.
         totals: The most devices that sources told of.
         waived: Metrics whose failures somebody lifted for the rollout's present phase.
+        next_look: When the rollout is looked at next; None without one, or where it waits for a person.
     """
 
     gates: tuple[GateSpec, ...]
@@ -46,6 +48,7 @@ class Case:
     streaks: Mapping[str, Streak] = field(default_factory=dict)
     totals: Mapping[str, Total] = field(default_factory=dict)
     waived: frozenset[str] = frozenset()
+    next_look: datetime | None = None
 
     def judged(self, now: datetime) -> tuple[GateResult, ...]:
         """Judge every gate that is shown."""
@@ -144,6 +147,7 @@ def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None)
         streaks=state.streaks,
         totals=state.totals,
         waived=state.waived,
+        next_look=next_look(state, now),
     )
 
 

@@ -136,6 +136,13 @@ def test_status_and_the_verbs_of_people_show_it(project: Project) -> None:
     assert [(gate["metric"], gate["verdict"]) for gate in one["last_look"]["gates"]] == [("crash_rate", "inconclusive")]
     check = one["last_look"]["gates"][0]["checks"][0]
     assert (check["bad"], check["total"], len(check["digest"])) == (5, 2000, 64)
+    looked = project("gate", "eval", "--format", "json").json
+    assert one["next_look"] < looked["next_look"], "it is a few moments later"
+    assert "next look  20" in project("gate", "eval").out
+    assert (
+        project("gate", "eval", "--metric", "crash_rate", "--bad", "1", "--total", "9", "--format", "json").json["next_look"]
+        is None
+    )
     shown = project("status").out
     assert all(word in shown for word in ("its gates, at the look of", "5/2000", "e-value", "next look at"))
     paused = project("pause", "--reason", "lunch", "--format", "json").json

@@ -83,6 +83,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "release": None,
         **named,
         "waived": sorted(case.waived),
+        "next_look": to_text(case.next_look) if case.next_look else None,
         "gates": [evidence(result) for result in results],
     }
     suite = f"{named.get('channel', 'counts')} {named.get('release', '')}".strip()
@@ -91,7 +92,8 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     if subject:
         outputs |= {"channel": subject.channel, "version": subject.release}
     looked = "interim" if case.look.kind is LookKind.INTERIM else "planned"
-    view = gate_eval_view(results, verdict, [*named.items(), ("look", looked)], case.waived)
+    due = f"{case.next_look:%Y-%m-%d %H:%M:%S} UTC" if case.next_look else ""
+    view = gate_eval_view(results, verdict, [*named.items(), ("look", looked), ("next look", due)], case.waived)
     return Result("otagate/gate/v1", data, view, exit_code(results, case.waived), outputs)
 
 
