@@ -28,6 +28,8 @@ from otagate.rollout.state import RolloutState, Stage
 
 MOST_BACK = timedelta(days=14)
 """So long after a rollback devices are waited for."""
+FEW_OPERATIONS = 20
+"""So many operations of the store are supposed of a reconcile until one has come to its end."""
 WATCHED = timedelta(days=1)
 """So long after a pause gates are looked at on: what paused may turn out to be bad enough to roll back."""
 
@@ -66,7 +68,7 @@ class _Run:
     is_held_once: bool = False
     looks: int = 0
     killed: int = 0
-    operations: tuple[int, int] = (1, 1)
+    operations: tuple[int, int] = (FEW_OPERATIONS, FEW_OPERATIONS)
     stage_before: Stage = Stage.PENDING
     errors: Counter[str] = field(default_factory=Counter)
     samples: list[Sample] = field(default_factory=list)
@@ -141,6 +143,7 @@ class _Run:
             refresh(machine, due(machine))
         except Killed:
             self.killed += 1
+            return  # how many there would have been is not known
         except OtagateError as error:
             # As in life: this job failed, and the next one begins anew.
             self.errors[error.what] += 1

@@ -106,6 +106,13 @@ def test_machines_that_are_killed_or_meet_each_other_take_no_step_twice(policy: 
     assert kinds(run).count("rollout.completed") == 1
 
 
+def test_machines_that_are_all_to_be_killed_are_killed_anywhere_and_get_on(policy: Policy) -> None:
+    """Each was killed at its first operation, because the one before it had been: nothing ever happened."""
+    run = rehearse(policy, small_scenario("restart=100%", devices=60, until=48 * HOUR), 1)
+    assert "rollout.approved" in kinds(run)
+    assert run.killed > run.looks > 1
+
+
 def test_a_rehearsal_ends_when_its_time_is_over(policy: Policy) -> None:
     run = rehearse(policy, small_scenario(until=5 * HOUR), 1)
     assert (run.ending, run.stage, run.ended_at) == (Ending.UNFINISHED, "soaking", 5 * HOUR)
