@@ -170,6 +170,7 @@ def test_markdown_escapes_every_text() -> None:
     [
         ("GET https://m.example/a_b?c=1&d", r"GET https:<!-- -->//m.example/a\_b?c=1\&d"),
         ("see www.evil.example", "see www<!-- -->.evil.example"),
+        ("_www.evil.example", r"\_www<!-- -->.evil.example"),
         ("me@evil.example, o/r#12 and # 12", r"me\@<!-- -->evil.example, o/r\#<!-- -->12 and \# 12"),
         ("- a list", r"\- a list"),
         ("===", r"\==="),

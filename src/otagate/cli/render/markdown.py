@@ -12,7 +12,7 @@ from typing import assert_never
 from otagate.cli.render.blocks import Block, Blocks, Code, Facts, Heading, Items, Line, Table, Tone
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~&@])")
-_FOUND = re.compile(r"(:(?=//)|\\?@(?=\w)|\\?#(?=[0-9])|\bwww(?=\.))", re.IGNORECASE)
+_FOUND = re.compile(r"(:(?=//)|\\?@(?=\w)|\\?#(?=[0-9])|www(?=\.))", re.IGNORECASE)
 _LIST = re.compile(r"^([-+=]|[0-9]+(?=[.)](?:\s|$)))")
 """What begins a list, a rule or the underline of a heading where a line begins with it."""
 _SIGNS = {Tone.PLAIN: "", Tone.GOOD: "✅ ", Tone.WARN: "⚠️ ", Tone.BAD: "❌ ", Tone.DIM: ""}
