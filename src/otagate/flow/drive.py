@@ -41,7 +41,7 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     first = track.phases[0].channel
     supersedes = shipment.target is not None and shipment.target.rule.supersede
     seed = _cohort(workspace, first)  # asked before what has these devices is taken off
-    _make_room(workspace, first, shipment.rollout_id, lambda held: gives_room(held, track, also_active=supersedes))
+    _make_room(workspace, first, shipment.rollout_id, lambda held: gives_room(workspace, held, track, also_active=supersedes))
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
     state = machine.started(_first_state(workspace, shipment, track, ref, seed), workspace.store_clock.now())

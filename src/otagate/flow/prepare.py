@@ -14,7 +14,7 @@ from otagate.policy.model.tracks import PhaseSpec, TrackSpec
 from otagate.policy.resolve import Target, resolve
 from otagate.policy.versioning import make_version
 from otagate.release.repository import PublishedRelease
-from otagate.rollout import windows
+from otagate.rollout import machine, windows
 from otagate.rollout.repository import Stored
 from otagate.rollout.state import RolloutState, Stage
 
@@ -114,21 +114,23 @@ def _snapshot(
         holder = workspace.rollouts.holder(phase.channel)
         if holder is not None and (own is None or holder.state.id != own.state.id) and not holder.state.is_terminal:
             holders[str(phase.channel)] = f"{holder.state.id} ({holder.state.stage.value})"
-            if phase is track.phases[0] and gives_room(holder.state, track, also_active=may_end):
+            if phase is track.phases[0] and gives_room(workspace, holder.state, track, also_active=may_end):
                 superseded = holder.state.id
     rules = own.state.spec.windows if own is not None else workspace.policy.windows
     closed = windows.waits(rules, workspace.store_clock.now()) if rules.allow or rules.freezes else ""
     return Snapshot(published is not None, _progress(own), holders, superseded, closed)
 
 
-def gives_room(holder: RolloutState, track: TrackSpec, *, also_active: bool) -> bool:
+def gives_room(workspace: Workspace, holder: RolloutState, track: TrackSpec, *, also_active: bool) -> bool:
     """Tell whether a rollout ends when a newer one along ``track`` is to start where it is.
 
     So when it is paused; or with ``also_active`` (the newer one's rule has `supersede`); or when it ships along the same track
-    and has come to nobody yet: in a freeze, each commit would otherwise meet the one before it.
+    and has come to nobody yet because weights may not rise: in a freeze, each commit would otherwise meet the one before it.
     """
-    waits = holder.stage is Stage.PENDING and not holder.exposed and holder.spec.track.name == track.name
-    return waits or also_active or holder.stage is Stage.PAUSED
+    if also_active or holder.stage is Stage.PAUSED:
+        return True
+    is_new = holder.stage is Stage.PENDING and not holder.exposed and holder.spec.track.name == track.name
+    return is_new and bool(machine.closed(holder, workspace.store_clock.now()))
 
 
 def _progress(own: Stored | None) -> Progress | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from otagate._text import nearest
 from otagate.errors import NotFoundError, UsageError, VerificationError
@@ -60,9 +61,13 @@ def active_rollouts(workspace: Workspace) -> list[Stored]:
 
 def readable_rollouts(workspace: Workspace) -> tuple[list[Stored], dict[str, VerificationError]]:
     """Give the active rollouts, and by ``channel NAME`` what is damaged: that must not keep the others from being judged."""
+    return _readable(workspace, _rollout_channels(workspace))
+
+
+def _readable(workspace: Workspace, names: Sequence[ChannelName]) -> tuple[list[Stored], dict[str, VerificationError]]:
     found: dict[str, Stored] = {}
     damaged: dict[str, VerificationError] = {}
-    for name in _rollout_channels(workspace):
+    for name in names:
         try:
             holder = workspace.rollouts.holder(name)
         except VerificationError as error:
@@ -71,6 +76,17 @@ def readable_rollouts(workspace: Workspace) -> tuple[list[Stored], dict[str, Ver
         if holder is not None:
             found[holder.state.id] = holder
     return list(found.values()), damaged
+
+
+def _between(workspace: Workspace, name: ChannelName) -> Stored | None:
+    """Give the rollout that was killed on its way from a channel or to it: it may hold that one only which was not named."""
+    # Only where tracks lead: a rollback does not wait for hundreds of previews to be looked at.
+    phases = [phase.channel for track in workspace.policy.tracks.values() for phase in track.phases]
+    for stored in _readable(workspace, list(dict.fromkeys(phases)))[0]:
+        state = stored.state
+        if not state.is_terminal and state.current is not None and name in {state.held, state.current.channel}:
+            return stored
+    return None
 
 
 def last_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | None:
@@ -87,7 +103,7 @@ def active_rollout(workspace: Workspace, name: ChannelName | None) -> Stored | N
         UsageError: Several are active and none was named.
     """
     if name is not None:
-        return workspace.rollouts.holder(name)
+        return workspace.rollouts.holder(name) or _between(workspace, name)
     active = active_rollouts(workspace)
     if len(active) > 1:
         shown = ", ".join(f"{one.state.id} in {one.state.held}" for one in active)

@@ -18,7 +18,7 @@ from typing import Any
 
 from otagate.errors import ConflictError, VerificationError
 from otagate.model import AppId, Digest
-from otagate.rollout.ledger_entry import LedgerEntry, faults, parse, to_bytes, try_parse
+from otagate.rollout.ledger_entry import LedgerEntry, ends_search, faults, parse, to_bytes, try_parse
 from otagate.store.interface import Document, DocumentStore
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
 
@@ -30,6 +30,8 @@ CLOCK_SLACK = timedelta(hours=1)
 _ATTEMPTS = 200
 _WIDEST_GAP = 20
 """Entries in a row that are missing or damaged; who plants one far beyond the end would have everybody look for millions."""
+_LATE = 8
+"""Older entries that are passed over: what a killed rollout had to tell is told by whoever finds it, with its own time."""
 _AHEAD = 16
 """Entries that are read at the same time: a store far away answers each in some 30 ms, and a ledger has thousands."""
 
@@ -180,7 +182,7 @@ class Ledger:
 
     def _recorded(self, head: Document | None, event_id: str, earliest: datetime) -> LedgerEntry | None:
         """Look back from the head for an entry that recorded this event; a wide gap was not left by otagate and ends it."""
-        gap = 0
+        gap = late = 0
         for seq in range(self._seq(head), 0, -1):
             stored = head if head is not None and seq == self._seq(head) else self._documents.read(self._key(seq))
             entry = None if stored is None else try_parse(stored, seq)
@@ -192,7 +194,8 @@ class Ledger:
             gap = 0
             if entry.id == event_id:
                 return entry
-            if entry.at < earliest:
+            late += entry.at < earliest
+            if late > _LATE or ends_search(entry, event_id, earliest):
                 return None
         return None
 

@@ -112,3 +112,15 @@ def faults(stored: Document, seq: int, before: Digest | None) -> list[str]:
     if entry.prev != before:
         return [f"{stored.key}: it does not follow the entry before it: expected prev {before}, found {entry.prev}"]
     return []
+
+
+def ends_search(entry: LedgerEntry, event_id: str, earliest: datetime) -> bool:
+    """Tell whether an event that cannot be older than ``earliest`` was not recorded before this entry.
+
+    Rollouts tell late when they are killed: their entries may stand behind newer ones. But each tells in order.
+    """
+    rollout, is_numbered, number = entry.id.partition("#")
+    if not is_numbered:
+        return entry.at < earliest
+    ours, _, which = event_id.partition("#")
+    return rollout == ours and number.isdecimal() and which.isdecimal() and int(number) < int(which)

@@ -18,6 +18,7 @@ from otagate.flow.select import active_rollouts, check_channel, last_rollout
 from otagate.model import ChannelName, Version, Weight
 from otagate.policy.model.tracks import BranchRule
 from otagate.policy.model.windows import Freeze, WindowsSpec
+from otagate.rollout import machine
 from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Reconciler
 from otagate.rollout.repository import Rollouts
@@ -40,13 +41,14 @@ class KilledError(BaseException):
 def kill(action: Any) -> None:
     """Run something and kill it after it was decided, before its first effect."""
 
-    def die(*_args: object) -> None:
-        raise KilledError
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Effects, "carry_out", die)
+        patched.setattr(Effects, "carry_out", _die)
         with pytest.raises(KilledError):
             action()
+
+
+def _die(*_args: object) -> None:
+    raise KilledError
 
 
 def seen(world: World, name: ChannelName) -> dict[str, Any]:
@@ -243,22 +245,35 @@ def test_what_fails_after_it_was_killed_between_two_channels_is_paused_where_dev
     check_rules(world)
 
 
-def test_people_are_told_to_name_the_channel_that_it_holds(tmp_path: Path) -> None:
-    """On the next one, which it was killed before entering, `resume` meant the channel, and waived nothing."""
+@pytest.mark.parametrize("name", [BETA, STABLE])
+@pytest.mark.parametrize("place", ["carry_out", "follow"])
+def test_people_may_name_either_channel_that_it_was_killed_between(place: str, name: ChannelName, tmp_path: Path) -> None:
+    """On the one that it does not hold (yet, or any more), `resume` meant the channel, and waived nothing."""
     world = World(tmp_path, spec=TWO)
     world.run()
     world.clock.pass_(DAY)
-    kill(world.reconcile)
+    if place == "carry_out":
+        kill(world.reconcile)
+    else:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(machine, "finish_intent", _die)
+            with pytest.raises(KilledError):
+                world.reconcile()
     world.devices.says = dict(FAILING)
-    actions.pause(world.process(), None, "a look").carry_out()
-    assert next_hint(world.reconcile().state).startswith(
-        "publish a fix; or otagate rollback --channel beta; or otagate resume --channel beta"
-    )
-    world.process().reconciler.effects.move(STABLE, transitions.pause)
+    actions.pause(world.process(), name, "a look").carry_out()
+    hint = next_hint(world.reconcile().state)
+    assert hint.startswith("publish a fix; or otagate rollback --channel beta; or otagate resume --channel beta")
+    actions.resume(world.process(), name, {"crash_rate": "known"}, "known").carry_out()
+    assert (world.state().stage, world.state().held) == (Stage.SOAKING, STABLE)
+    check_rules(world)
+
+
+def test_nothing_is_waived_where_no_rollout_is(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=TWO)
+    world.to_completion()
+    actions.pause(world.process(), STABLE, "a look").carry_out()
     with pytest.raises(NotFoundError, match="no rollout holds this channel, so no gate can be waived"):
         actions.resume(world.process(), STABLE, {"crash_rate": "known"}, "known")
-    actions.resume(world.process(), BETA, {"crash_rate": "known"}, "known").carry_out()
-    assert world.state().held == STABLE
 
 
 @pytest.mark.parametrize(("later", "planned"), [(timedelta(0), ["offer stable at 50%"]), (DAY, [])])
@@ -398,11 +413,8 @@ def test_an_amendment_of_where_it_begins_that_was_killed_is_done_by_the_next(pla
     world.run("1.0.0")
     world.policy = replace(world.policy, tracks={"production": track(phase("preview"), phase("stable"))})
 
-    def die(*_args: object) -> None:
-        raise KilledError
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Rollouts, place, die)
+        patched.setattr(Rollouts, place, _die)
         with pytest.raises(KilledError):
             amending.amend(world.process(), BETA, "another name").carry_out()
     assert [stored.state.id for stored in active_rollouts(world.process())] == ["1.0.0-production"]

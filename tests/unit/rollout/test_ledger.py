@@ -79,6 +79,35 @@ def test_the_same_event_is_recorded_once() -> None:
     assert len(list(ledger.entries())) == 2
 
 
+def test_what_a_killed_rollout_told_days_later_hides_no_event_behind_it() -> None:
+    ledger = Ledger(MemoryDocuments(), APP)
+    ledger.append("release.published", "published:1", {}, NOW + 100 * HOUR)
+    for number in range(1, 5):
+        ledger.append("rollout.advanced", f"1.0.0-main#{number}", {}, NOW + number * HOUR)
+    again = ledger.append("release.published", "published:1", {}, NOW + 100 * HOUR)
+    assert (again.seq, ledger.last()) == (1, 5)
+
+
+def test_a_rollout_tells_in_order_so_one_told_before_ends_the_search() -> None:
+    documents = Counting()
+    ledger = Ledger(documents, APP)
+    for number in range(1, 40):
+        ledger.append("rollout.advanced", f"1.0.0-main#{number}", {}, NOW)
+    before = documents.reads
+    assert ledger.append("rollout.advanced", "1.0.0-main#40", {}, NOW).seq == 40
+    assert documents.reads - before <= 4
+
+
+def test_years_of_other_rollouts_are_not_read_for_one_event() -> None:
+    documents = Counting()
+    ledger = Ledger(documents, APP)
+    for number in range(1, 40):
+        ledger.append("rollout.started", f"{number}.0.0-main#1", {}, NOW + number * 10 * HOUR)
+    before = documents.reads
+    assert ledger.append("channel.paused", "channel:stable:7", {}, NOW + 1000 * HOUR).seq == 40
+    assert documents.reads - before <= 12
+
+
 @pytest.mark.parametrize(("since", "count"), [(None, 2), (NOW + HOUR, 1), (NOW + 2 * HOUR, 2)])
 def test_how_far_back_the_same_event_is_looked_for(since: datetime | None, count: int) -> None:
     ledger = Ledger(MemoryDocuments(), APP)

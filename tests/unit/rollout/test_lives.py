@@ -271,6 +271,9 @@ class Lives(RuleBasedStateMachine):
         state = self.world.state(name)
         channel = state.exposed[-1] if state.exposed else state.spec.track.phases[0].channel
         try:
+            if "was rolled back on channel" in state.paused_by:  # there is no way on for this release
+                amending.abort(here, channel, "gone").carry_out()
+                return
             if state.paused_by or state.latched:
                 actions.resume(here, channel, dict.fromkeys(state.latched, "known"), "go on").carry_out()
             if state.awaiting:
