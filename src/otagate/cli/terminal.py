@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _MAX_LINE = 4000
+_PLAIN = dict(zip("▁▂▃▄▅▆▇█·─", "_.:-=+*#.-", strict=True))
 
 
 class Terminal:
@@ -68,7 +70,7 @@ class Terminal:
 
     def _show(self, result: Result) -> None:
         if self._format == "json":
-            self._out.write(_json({"schema": result.schema, **result.data}))
+            self._out.write(self._json({"schema": result.schema, **result.data}))
         elif result.raw is not None:
             self._out.write(result.raw)
         elif self._format == "markdown":
@@ -89,7 +91,12 @@ class Terminal:
                 data["details"] = list(error.details)
             # When that does not fit either, stderr has said it and the exit code says it.
             with suppress(OtagateError):
-                self.write(_json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
+                self.write(self._json({"schema": "otagate/error/v1", "exit_code": int(error.exit_code), **data}))
+
+    def _json(self, data: Mapping[str, object]) -> str:
+        # What a stream cannot show is escaped as JSON does, not as Python does.
+        is_all = (getattr(self._out, "encoding", None) or "utf-8").lower().startswith("utf")
+        return json.dumps(data, sort_keys=True, indent=2, ensure_ascii=not is_all) + "\n"
 
     def bug(self, error: Exception) -> None:
         """Print an error that no user can have caused: what, where in our code, and where to report it."""
@@ -181,10 +188,15 @@ def standard_streams() -> tuple[IO[str], IO[str]]:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
     nowhere = Path(os.devnull)
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a terminal that is not UTF-8 still gets its answer
+        # A terminal that is not UTF-8 still gets its answer, and a chart.
+        codecs.register_error("otagate.plain", _plainer)
+        sys.stdout.reconfigure(errors="otagate.plain")
     stdout = nowhere.open("w", encoding="utf-8") if sys.stdout is None else sys.stdout
     return stdout, nowhere.open("w", encoding="utf-8") if sys.stderr is None else sys.stderr
 
 
-def _json(data: Mapping[str, object]) -> str:
-    return json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
+def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write bars and dots as ASCII letters, one for one so that columns stay columns, and all else as stderr does."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in _PLAIN:
+        return _PLAIN[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)

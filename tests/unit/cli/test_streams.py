@@ -14,6 +14,7 @@ import pytest
 from otagate.__main__ import main as entry
 from otagate.cli import main as module
 from otagate.cli.output import Result
+from otagate.cli.render.blocks import Code
 from otagate.cli.terminal import Terminal, standard_streams
 from otagate.errors import UnavailableError, UsageError
 
@@ -103,6 +104,27 @@ def test_a_terminal_that_is_not_utf_8_still_gets_its_answer(monkeypatch: pytest.
     out.write("1 → 2")
     out.flush()
     assert raw.getvalue() == b"1 \\u2192 2"
+    sys.stdout.detach()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("output_format", "shown"),
+    [
+        ("text", b"    weight |#:_.| \\u2192 \\xe9\n"),
+        ("json", b'{\n  "schema": "s",\n  "text": "\\u2588\\u00e9\\u00b7 \\ud83d\\ude00"\n}\n'),
+    ],
+)
+def test_bars_and_json_are_read_where_the_terminal_is_not_utf_8(
+    output_format: str, shown: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    out, _ = standard_streams()
+    terminal = Terminal({}, out, io.StringIO())
+    terminal.configure(output_format, quiet=False)
+    terminal.result(Result("s", {"text": "█é· \U0001f600"}, [Code("weight |█▃▁·| → é")]))
+    out.flush()
+    assert raw.getvalue() == shown
     sys.stdout.detach()  # type: ignore[union-attr]
 
 

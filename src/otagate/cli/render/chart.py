@@ -143,7 +143,8 @@ def _time_axis(whole: timedelta, x: Callable[[timedelta], float]) -> list[str]:
     return parts
 
 
-_STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12, 24, 48, 96, 168, 336))
+_MINUTES = (1, 2, 5, 15, 30, 60, 180, 360, 720, 1440, 2880, 5760, 10080, 20160, 40320)
+_STEPS = tuple(timedelta(minutes=minutes) for minutes in _MINUTES)
 
 
 def _weights(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
@@ -165,7 +166,7 @@ def _weights(run: Rehearsed, x: Callable[[timedelta], float]) -> list[str]:
     for sample in run.samples:
         if sample.phase != phase and sample.phase:
             phase = sample.phase
-            at = max(x(sample.at), _LEFT)
+            at = _LEFT if sample is run.samples[0] else x(sample.at)
             if at - ends > 8 * len(phase):
                 parts.append(_text(at + 4, top - 8, phase))
                 ends = at
