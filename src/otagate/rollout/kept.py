@@ -20,6 +20,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_ERROR = 400
 NUMBERS = 4
 """In each row of a contrast."""
+AS_OLD = timedelta(minutes=10)
+"""Newest observations whose ages differ by so little are as old as each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class KeptLook:
     readings: tuple[KeptReading, ...]
 
     def says_the_same_as(self, other: KeptLook) -> bool:
-        """Tell whether only time passed between the two."""
-        return _timeless(self) == _timeless(other)
+        """Tell whether only time passed between the two, and what is known is about as old."""
+        return _timeless(self) == _timeless(other) and all(map(_is_as_old, self.readings, other.readings))
 
 
 def keep(state: RolloutState, look: Look, readings: Sequence[Reading], now: datetime) -> KeptLook:
@@ -152,6 +154,13 @@ def _compact(rows: Sequence[ContrastRow]) -> tuple[tuple[int, ...], ...]:
 
 def _numbers(row: ContrastRow) -> tuple[int, ...]:
     return (row.bad, row.total, row.control_bad, row.control_total)
+
+
+def _is_as_old(one: KeptReading, other: KeptReading) -> bool:
+    """Tell whether the newest observations have nearly the same age: the same numbers may be stale now, or fresh again."""
+    if one.newest_at is None or other.newest_at is None:
+        return one.newest_at is other.newest_at
+    return abs((one.end - one.newest_at) - (other.end - other.newest_at)) <= AS_OLD
 
 
 def _timeless(look: KeptLook) -> KeptLook:

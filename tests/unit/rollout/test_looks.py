@@ -167,6 +167,29 @@ def test_a_look_that_says_the_same_soon_after_is_not_kept(
     assert len(looks.all(ID)) == 1 + is_kept
 
 
+@pytest.mark.parametrize(
+    ("before", "newest", "is_kept"),
+    [
+        (NOW, NOW, False),
+        (NOW, NOW + HOUR, True),
+        (NOW + HOUR, NOW - HOUR, True),
+        (None, None, False),
+        (None, NOW, True),
+        (NOW, None, True),
+    ],
+)
+def test_a_look_at_the_same_numbers_that_became_fresh_or_stale_is_kept(
+    looks: Looks, before: datetime | None, newest: datetime | None, is_kept: bool
+) -> None:
+    """A silence may have ended or begun with it."""
+    first, later = (
+        Reading("crash_rate", NOW, NOW + after, Measurement(0, 50, at, "test"))
+        for after, at in ((HOUR, before), (HOUR + MINUTE, newest))
+    )
+    looks.append(ID, look(HOUR, first))
+    assert looks.append(ID, look(HOUR + MINUTE, later)) is is_kept
+
+
 def test_a_look_that_something_came_of_is_kept_once(looks: Looks) -> None:
     first, again = look(), look(HOUR + MINUTE, replace(reading(), end=NOW + HOUR + MINUTE))
     assert looks.append(ID, first, always=True)
