@@ -40,6 +40,8 @@ class People:
         self.has_resumed = False
         if before is None or after is None:
             return
+        # What the policy approved by itself is lost as well.
+        self.approvals |= {key: one for key, one in after.approvals.items() if one.at == before.at}
         note, acts = Note(before.at, "as the next look shows"), look.told - after.told
         if after.stage is Stage.PAUSED and look.stage is not Stage.PAUSED:
             self.has_resumed = True

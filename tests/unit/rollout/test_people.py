@@ -84,14 +84,17 @@ def test_a_grace_begins_anew_with_a_resume_that_no_look_saw_the_pause_of(answer:
     assert life.replayed().first_difference is None
 
 
-def test_an_approval_that_a_lowered_weight_made_void_was_one(tmp_path: Path) -> None:
-    patient = track(phase("stable", 5, 20, 100, on_insufficient=OnInsufficient.APPROVE, max_wait=HOUR))
-    life = Life(tmp_path, says=FEW, spec=patient)
-    assert life.look(DAY + 2 * HOUR).stage is Stage.AWAITING_APPROVAL
-    life.ask(_approved)
+@pytest.mark.parametrize("rule", [OnInsufficient.APPROVE, OnInsufficient.PASS_IF_ZERO_BAD])
+def test_an_approval_that_a_lowered_weight_made_void_was_one(rule: OnInsufficient, tmp_path: Path) -> None:
+    spec = track(phase("stable", 5, 20, 100, soak=HOUR, on_insufficient=rule, max_wait=HOUR))
+    life = Life(tmp_path, says=FEW, spec=spec)
+    life.look(2 * HOUR)
+    if rule is OnInsufficient.APPROVE:
+        life.ask(_approved)
+    assert "insufficient:stable:0" in life.world.state().approvals
     life.look(HOUR, SILENT)
     assert life.look(HOUR, FEW).step == 1
-    life.look(HOUR)
+    life.look(HOUR, SILENT)
     life.ask(_lowered)
-    assert life.look(DAY + 2 * HOUR).stage is Stage.AWAITING_APPROVAL, "it was for the soak before"
+    assert life.look(HOUR, FEW).approvals == {}, "it was for the soak before"
     assert life.replayed().first_difference is None
