@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
 import os
 from datetime import UTC, datetime, timedelta
@@ -141,6 +142,9 @@ def _chart_path(text: str, env: CommandEnv) -> Path:
     if path.suffix.lower() in _NO_SVG:
         found = harmless(path.name, 80)
         raise UsageError("charts are drawn as SVG", "--chart", expected="a file name that ends in .svg", found=found)
+    if not os.access(path.parent, os.W_OK):  # said now, not when hours of rehearsals are lost for it
+        denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise translate(denied, "the chart cannot be written", path)
     return path
 
 

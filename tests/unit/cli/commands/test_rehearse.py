@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -262,6 +263,16 @@ def test_what_an_old_plugin_does_not_tell_is_said(folder: Path) -> None:
 def test_devices_have_the_apps_own_plugin_when_they_know_it() -> None:
     assert words.plugins_of("8.51.23") == {"8.51.23": 1.0}
     assert words.plugins_of("0.1.0") == words.plugins_of(None) == {}
+
+
+def test_a_chart_that_cannot_be_written_is_said_before_anything_is_rehearsed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    monkeypatch.setattr(verb, "_scenario", lambda *_: pytest.fail("it was begun"))
+    code, _out, err = call(folder, *FEW, "--chart", "c.svg")
+    assert code == 2
+    assert "the chart cannot be written" in err
 
 
 def test_a_chart_that_cannot_be_written_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
