@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from otagate._text import harmless, nearest, span
 from otagate.errors import ExitCode, UsageError
 from otagate.flow.workspace import Workspace
+from otagate.gate.forecast import limits_a_share
 from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, Streak, Verdict, combine, count_gating, judge_all
 from otagate.gate.measure import Subject, measure
 from otagate.gate.sources.registry import open_sources
 from otagate.gate.summary import is_lifted, overall
 from otagate.model import FULL_WEIGHT, ChannelName, Version
-from otagate.policy.model.gates import GateSpec, Judgement
+from otagate.policy.model.gates import Action, GateSpec, Judgement
 from otagate.rollout import machine
 from otagate.rollout.memory import believable
 from otagate.rollout.state import RolloutState, Total
@@ -98,7 +99,7 @@ def of_counts(
         look: Why we look; its soak is the window.
 
     Raises:
-        UsageError: There is no such gate, or ``over`` does not name one of its limits.
+        UsageError: There is no such gate, it is about no share of devices, or ``over`` does not name one of its limits.
     """
     gate = find_gate(gates, metric)
     lengths: list[timedelta | None] = [limit.over for limit in gate.limits]
@@ -109,9 +110,18 @@ def of_counts(
             expected=" or ".join(f"--over {span(limit.over)}" for limit in gate.limits) or "no --over",
             found="no --over" if over is None else f"--over {span(over)}",
         )
+    if not limits_a_share(gate):
+        raise UsageError(
+            "counts of devices do not say what this gate asks",
+            subject=f"gates.{gate.metric}",
+            expected="a gate with `max`, `min` or `limits`",
+            remedy="ask its source: leave out --bad and --total",
+        )
     shown = replace(gate, limits=tuple(limit for limit in gate.limits if limit.over == over))
+    # The limits that are not shown have their part of the budget, too.
+    gating = count_gating(gates) * max(1, sum(limit.action is not Action.ALERT for limit in gate.limits))
     reading = Reading(gate.metric, look.soak_start, look.soak_end, Measurement(*counts, None, "the command line"), over)
-    return Case((shown,), count_gating(gates), judgement, look, None, (reading,))
+    return Case((shown,), gating, judgement, look, None, (reading,))
 
 
 def of_rollout(state: RolloutState, now: datetime, kind: LookKind | None = None) -> Case:

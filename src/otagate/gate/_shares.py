@@ -36,7 +36,7 @@ def find(case: Case, reading: Reading | None) -> Finding:
     if nothing is not None or reading is None:
         found = nothing or Finding(Verdict.ERROR, "this was not measured")
     elif counts is None or log_e is None:
-        found = Finding(Verdict.NO_DATA, "the source knows no device of this release in this window")
+        found = Finding(Verdict.NO_DATA, _nobody(_pending(reading)))
     else:
         found = _weigh(case, reading, counts, log_e, below)
     return replace(found, log_e=log_e, log_e_below=below)
@@ -96,6 +96,12 @@ def _above(case: Case, counts: tuple[int, int], pending: int) -> Finding:
         # The planned look was, and let it pass. One that is taken again and again would stop a good release at last.
         return Finding(Verdict.INSUFFICIENT, f"{said}, and within it when its look was due")
     return Finding(Verdict.FAIL, said, demand_of(limit.action))
+
+
+def _nobody(pending: int) -> str:
+    if pending:
+        return f"{pending} devices are on their way, and none has told yet what became of it"
+    return "the source knows no device of this release in this window"
 
 
 def _pending(reading: Reading) -> int:

@@ -18,7 +18,7 @@ from otagate.gate.interface import Measurement
 from otagate.gate.judge import GateResult, Look, LookKind, Reading, judge
 from otagate.gate.summary import overall
 from otagate.model import AppId, ChannelName, Digest, ReleaseRef, Version, Weight
-from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit
+from otagate.policy.model.gates import Action, Escalation, Evaluate, GateSpec, Judgement, Limit, Split, ValueLimit
 from otagate.policy.model.tracks import PhaseSpec, TrackSpec
 from otagate.rollout.state import Note, RolloutSpec, RolloutState, Stage
 from support.world import World
@@ -102,6 +102,28 @@ def test_counts_are_judged_with_the_budget_of_all_gates() -> None:
     alone, together = counted([CRASH], "crash_rate", (0, 100)), counted([CRASH, SUCCESS], "crash_rate", (0, 100))
     assert alone.verdict == together.verdict == "pass"
     assert alone.checks[0].log_e_pause < together.checks[0].log_e_pause
+
+
+def test_counts_of_one_limit_have_its_part_of_the_budget_as_in_a_rollout() -> None:
+    both = replace(VERIFY, limits=tuple(replace(limit, action=Action.PAUSE) for limit in VERIFY.limits))
+    read = [Reading(both.metric, START, NOW, Measurement(9, 100, NOW, "test"), limit.over) for limit in both.limits]
+    whole = judge(both, read, look=LOOK, judgement=Judgement(), gating_metrics=1, now=NOW)
+    shown = counted([both], "verification_time", (9, 100), over=120)
+    assert shown.checks[0].log_e_pause == whole.checks[1].log_e_pause
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        GateSpec("split", split=Split.AT_MOST),
+        GateSpec("split", max_increase=Decimal("0.5")),
+        GateSpec("split", value=ValueLimit(max=Decimal(5))),
+    ],
+)
+def test_counts_are_refused_by_a_gate_that_asks_for_more(gate: GateSpec) -> None:
+    """100 of 100 devices passed a split at the weight of 100 % that nobody had said."""
+    with pytest.raises(UsageError, match="do not say what this gate asks"):
+        counted([gate], "split", (100, 100))
 
 
 def test_counts_of_one_limit_are_judged_by_it_alone() -> None:

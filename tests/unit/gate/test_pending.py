@@ -58,6 +58,11 @@ def test_what_is_known_of_devices_on_their_way(counts: tuple[Any, Any, Any], loo
     assert (result.verdict, result.action) == (verdict, action), result.reason
 
 
+def test_devices_of_whom_none_has_told_are_not_said_to_be_unknown() -> None:
+    assert judged(0, 0, 12).reason == "12 devices are on their way, and none has told yet what became of it"
+    assert judged(0, 0, 0).reason.startswith("the source knows no device")
+
+
 @pytest.mark.parametrize(
     ("counts", "has"), [((0, 20, 0), True), ((0, 20, 20), True), ((0, 20, 21), False), ((1, 20, 0), False)]
 )
