@@ -223,8 +223,8 @@ class GateResult:
 
     @property
     def has_zero_bad(self) -> bool:
-        """Whether devices were observed for every check and none was bad; for ``on_insufficient: pass_if_zero_bad``.
+        """Whether devices were observed and none was bad, for every limit that acts; for ``on_insufficient: pass_if_zero_bad``.
 
         Not where more devices are on their way than are known: of those nobody can say that none is bad.
         """
-        return all(check.bad == 0 and check.total and check.pending <= check.total for check in self.checks)
+        return all(check.bad == 0 and check.total and check.pending <= check.total for check in self._acting)

@@ -387,6 +387,15 @@ def test_zero_bad_needs_devices(bad: Any, zero: bool) -> None:
     assert quick(PLAIN, bad, total).has_zero_bad is zero
 
 
+@pytest.mark.parametrize(("alerts", "pauses", "zero"), [(1, 0, True), (1, 1, False), (0, 0, True)])
+def test_what_only_alerts_is_no_bad_device_of_a_limit_that_acts(alerts: int, pauses: int, zero: bool) -> None:
+    """One slow download of 20 would hold a rollout for a limit that is said to hold none."""
+    result = judged(
+        VERIFY, reading("verification_time", alerts, 20, over=45), reading("verification_time", pauses, 20, over=120)
+    )
+    assert (result.holds, result.has_zero_bad) == (True, zero)
+
+
 GOOD = quick(PLAIN, 0, 300)
 PAUSED = quick(PLAIN, 300, 300)
 ROLLED_BACK = quick(SUCCESS, 30, 30)
