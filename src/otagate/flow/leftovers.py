@@ -18,6 +18,9 @@ from otagate.model import ChannelName, ChannelState, Weight
 from otagate.plan.steps import Step, StepKind
 from otagate.rollout.state import RolloutState, Stage
 
+_OVER = frozenset({Stage.ABORTED, Stage.SUPERSEDED})
+"""What offers nothing any more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
@@ -60,19 +63,27 @@ def find(workspace: Workspace, names: Sequence[ChannelName]) -> list[Leftover]:
             reading = workspace.channels_read_only.read(name)
             if reading is None or reading.state.candidate is None:
                 continue
-            rollouts = workspace.rollouts.recent(name)
+            rollouts = [stored.state for stored in workspace.rollouts.recent(name)]
         except VerificationError:
             continue
-        found += [left for stored in rollouts if (left := _left(reading, stored.state)) is not None]
+        found += [left for one in _offering(reading, rollouts) if (left := _left(reading, one)) is not None]
     return found
+
+
+def _offering(reading: ChannelReading, rollouts: Sequence[RolloutState]) -> list[RolloutState]:
+    """Give the rollouts that may have offered what a channel offers, without those that are over where one goes on with it."""
+    candidate, name = reading.state.candidate, reading.state.name
+    # Another seed: a person offered this release by hand.
+    offering = [one for one in rollouts if candidate and (one.release, one.seed) == (candidate.release, candidate.seed)]
+    # A rollout of the same release along another track, which superseded the first, begins with the same devices.
+    return [one for one in offering if one.stage not in _OVER and name in one.exposed] or offering
 
 
 def _left(reading: ChannelReading, rollout: RolloutState) -> Leftover | None:
     candidate = reading.state.candidate
-    # Another seed: a person offered this release by hand.
-    if candidate is None or (candidate.release, candidate.seed) != (rollout.release, rollout.seed):
+    if candidate is None:
         return None
-    if rollout.stage in {Stage.ABORTED, Stage.SUPERSEDED}:
+    if rollout.stage in _OVER:
         return Leftover(reading, rollout, None)
     is_here = rollout.current is not None and rollout.current.channel == reading.state.name
     is_at_rest = rollout.intent is None and not rollout.unfinished and not rollout.is_terminal
@@ -124,7 +135,7 @@ def _record(workspace: Workspace, left: Leftover, channel: ChannelState) -> None
         "rollout": left.rollout.id,
         "version": str(left.rollout.release.version),
         "channel": str(channel.name),
-        "reason": f"it was offered after the rollout was {left.rollout.stage.value}"
+        "reason": f"it was still offered after the rollout was {left.rollout.stage.value}"
         if left.to is None
         else "it was raised after it was lowered",
         "actor": workspace.actor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from otagate.flow.publish import publish
 from otagate.flow.select import channel_names
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
+from otagate.policy.model.tracks import BranchRule
 from otagate.rollout import machine
 from otagate.rollout.state import Stage
 from otagate.store.interface import Store
@@ -150,7 +152,7 @@ def test_it_says_what_it_does_and_did(tmp_path: Path) -> None:
         "rollout": ID,
         "version": "1.0.0",
         "channel": "stable",
-        "reason": "it was offered after the rollout was aborted",
+        "reason": "it was still offered after the rollout was aborted",
         "actor": "ana",
     }
 
@@ -169,6 +171,27 @@ def test_a_raise_after_a_lowering_is_lowered(tmp_path: Path) -> None:
     reconcile_all(world.process())
     assert shown(world.channel("stable"))["candidate"] == ("1.0.0", 500)  # type: ignore[index]
     assert world.ledger()[-1].data["weight"] == "5%"
+
+
+@pytest.mark.parametrize("supersede", [True, False], ids=["a fix", "one that was paused"])
+def test_what_another_track_goes_on_with_stays(tmp_path: Path, supersede: bool) -> None:
+    world = soaked(tmp_path)
+    if not supersede:
+        actions.pause(world.process(), None, "go another way").carry_out()
+    fast = track(phase("stable", 20, 100), name="fast")
+    rule = BranchRule("hotfix/*", track="fast", supersede=supersede)
+    policy = world.policy
+    world.policy = replace(policy, tracks={**policy.tracks, "fast": fast}, branches=(*policy.branches, rule))
+    world.run("1.0.0", branch="hotfix/now")
+    assert (world.state().stage, world.state("1.0.0-fast").seed) == (Stage.SUPERSEDED, world.state().seed)
+    assert reconcile_all(world.process()) == []
+    assert shown(world.channel("stable"))["candidate"] == ("1.0.0", 2000)  # type: ignore[index]
+    # Of both, the one that is over last is named.
+    amending.abort(world.process(), None, "enough").carry_out()
+    effects, state = world.process().reconciler.effects, world.state()
+    effects.move(STABLE, lambda channel: transitions.offer(channel, state.release, Weight(500), state.seed))
+    assert [one.rollout.id for one in reconcile_all(world.process())][:1] == ["1.0.0-fast"]
+    assert world.channel("stable").candidate is None  # type: ignore[union-attr]
 
 
 def test_what_a_person_offers_by_hand_stays(tmp_path: Path) -> None:
