@@ -8,6 +8,7 @@ rollout watches. Phones must not wait until a person notices, so the next reconc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from otagate.channel import transitions
@@ -51,22 +52,31 @@ class Leftover:
         return f"{lower} {version} to {self.to} of {name}, where {self.rollout.id} stands"
 
 
-def find(workspace: Workspace, names: Sequence[ChannelName]) -> list[Leftover]:
-    """Find them. What is damaged is passed over: whoever reads it next for its own sake says so.
+def read(workspace: Workspace, names: Sequence[ChannelName]) -> list[ChannelReading]:
+    """Read channels, to look for leftovers there. What is damaged is passed over: whoever reads it for its own sake says so."""
+    found: list[ChannelReading] = []
+    for name in names:
+        with suppress(VerificationError):
+            reading = workspace.channels_read_only.read(name)
+            found += [reading] if reading is not None else []
+    return found
 
-    A pointer is read before its rollouts: what it shows was decided by then, so that a rollout that says otherwise has changed
-    its mind since.
+
+def find(workspace: Workspace, readings: Sequence[ChannelReading]) -> list[Leftover]:
+    """Find them; a claim or a rollout that is damaged is passed over, likewise.
+
+    Args:
+        workspace: Where.
+        readings: Channels as they were read before now. What they show was decided by then, so that a rollout that says
+            otherwise has changed its mind since.
     """
     found: list[Leftover] = []
-    for name in names:
-        try:
-            reading = workspace.channels_read_only.read(name)
-            if reading is None or reading.state.candidate is None:
-                continue
-            rollouts = [stored.state for stored in workspace.rollouts.recent(name)]
-        except VerificationError:
+    for reading in readings:
+        if reading.state.candidate is None:
             continue
-        found += [left for one in _offering(reading, rollouts) if (left := _left(reading, one)) is not None]
+        with suppress(VerificationError):
+            rollouts = [stored.state for stored in workspace.rollouts.recent(reading.state.name)]
+            found += [left for one in _offering(reading, rollouts) if (left := _left(reading, one)) is not None]
     return found
 
 

@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 from otagate.errors import ConflictError, VerificationError
 from otagate.model import AppId, Digest
+from otagate.rollout._together import AHEAD, together
 from otagate.rollout.ledger_entry import LedgerEntry, ends_search, faults, parse, to_bytes, try_parse
 from otagate.store.interface import Document, DocumentStore
 from otagate.store.jsondoc import JsonDoc, read_json, write_json
@@ -32,8 +34,6 @@ _WIDEST_GAP = 20
 """Entries in a row that are missing or damaged; who plants one far beyond the end would have everybody look for millions."""
 _LATE = 8
 """Older entries that are passed over: what a killed rollout had to tell is told by whoever finds it, with its own time."""
-_AHEAD = 16
-"""Entries that are read at the same time: a store far away answers each in some 30 ms, and a ledger has thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,10 @@ class Ledger:
         """Give the last ``most`` entries, newest first; one that is damaged or gone is passed over."""
         head = self._head(self._hint()[1])
         last = self._seq(head)
-        for seq in range(last, max(last - most, 0), -1):
-            found = head if seq == last else self._documents.read(self._key(seq))
+        # One by one where most who look find it; who goes on may have thousands before them.
+        near, far = range(last - 1, 0, -1)[:AHEAD], range(last - 1, 0, -1)[AHEAD:]
+        singly = ((seq, self._read(seq)) for seq in near)
+        for seq, found in islice(chain([(last, head)], singly, together(self._read, far)), most):
             entry = None if found is None else try_parse(found, seq)
             if entry is not None:
                 yield entry
@@ -129,17 +131,13 @@ class Ledger:
     def _row(self, seq: int) -> Iterator[tuple[int, Document]]:
         """Give what stands from ``seq`` on in an unbroken row; far from the hinted end, several are read at the same time."""
         _, hinted = self._hint()
-        if hinted - seq >= _AHEAD:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only a long ledger pays for it
-
-            with ThreadPoolExecutor(_AHEAD) as pool:
-                while hinted - seq >= _AHEAD:
-                    for found in pool.map(self._documents.read, map(self._key, range(seq, seq + _AHEAD))):
-                        if found is None:
-                            return
-                        yield seq, found
-                        seq += 1
-        while (found := self._documents.read(self._key(seq))) is not None:
+        far = range(seq, hinted - (hinted - seq) % AHEAD)
+        for at, found in together(self._read, far):
+            if found is None:
+                return
+            yield at, found
+        seq += len(far)
+        while (found := self._read(seq)) is not None:
             yield seq, found
             seq += 1
 
@@ -167,7 +165,7 @@ class Ledger:
                 self._documents.create(self._key(seq), body)
             except ConflictError:
                 # Somebody else was first; or it was us and the answer was lost; or nobody won yet and we try again.
-                there = self._documents.read(self._key(seq))
+                there = self._read(seq)
                 found = try_parse(there, seq) if there is not None else None
                 if found is not None and found.id == event_id:
                     return found
@@ -184,7 +182,7 @@ class Ledger:
         """Look back from the head for an entry that recorded this event; a wide gap was not left by otagate and ends it."""
         gap = late = 0
         for seq in range(self._seq(head), 0, -1):
-            stored = head if head is not None and seq == self._seq(head) else self._documents.read(self._key(seq))
+            stored = head if head is not None and seq == self._seq(head) else self._read(seq)
             entry = None if stored is None else try_parse(stored, seq)
             if entry is None:
                 gap += 1
@@ -201,14 +199,14 @@ class Ledger:
 
     def _head(self, hinted: int) -> Document | None:
         """Find the last entry: from the hint on in steps that double, then by halving. A few reads when the hint is right."""
-        head = self._documents.read(self._key(hinted)) if hinted else None
+        head = self._read(hinted) if hinted else None
         low, step = hinted if head is not None else 0, 1
-        while (found := self._documents.read(self._key(low + step))) is not None:
+        while (found := self._read(low + step)) is not None:
             head, low, step = found, low + step, step * 2
         high = low + step
         while high - low > 1:
             middle = (low + high) // 2
-            found = self._documents.read(self._key(middle))
+            found = self._read(middle)
             if found is None:
                 high = middle
             else:
@@ -231,6 +229,9 @@ class Ledger:
         except (ConflictError, VerificationError):
             # Somebody else noted a head meanwhile, or it cannot be read. A hint that lags costs reads, nothing else.
             return
+
+    def _read(self, seq: int) -> Document | None:
+        return self._documents.read(self._key(seq))
 
     def _seq(self, head: Document | None) -> int:
         return 0 if head is None else int(head.key.rpartition("/")[2].removesuffix(".json"))

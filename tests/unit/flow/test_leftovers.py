@@ -72,9 +72,14 @@ def lower(world: World) -> None:
         return  # it was not raised yet
 
 
+def found_in(workspace: Workspace, *names: ChannelName) -> list[leftovers.Leftover]:
+    """Look for leftovers on some channels; without names on all."""
+    return leftovers.find(workspace, leftovers.read(workspace, names or channel_names(workspace)))
+
+
 def reconcile_all(workspace: Workspace) -> list[leftovers.Leftover]:
     """Do what the verb does before it judges."""
-    done, failed = leftovers.take_back(workspace, leftovers.find(workspace, channel_names(workspace)))
+    done, failed = leftovers.take_back(workspace, found_in(workspace))
     assert failed == {}
     return done
 
@@ -137,7 +142,7 @@ def aborted_with_an_offer(folder: Path) -> World:
 def test_it_says_what_it_does_and_did(tmp_path: Path) -> None:
     world = aborted_with_an_offer(tmp_path)
     here = world.process()
-    found = leftovers.find(here, [STABLE])
+    found = found_in(here, STABLE)
     assert [str(one) for one in found] == [f"take 1.0.0 off stable: {ID}, which offered it, is aborted"]
     assert [step.title for step in leftovers.steps(found)] == [str(found[0])]
     assert [one.done for one in reconcile_all(here)] == [f"took 1.0.0 off stable: {ID}, which offered it, is aborted"]
@@ -166,7 +171,7 @@ def test_a_raise_after_a_lowering_is_lowered(tmp_path: Path) -> None:
     assert raised is not None
     state = world.state()
     effects.move(STABLE, lambda channel: transitions.offer(channel, state.release, Weight(5000), state.seed))
-    found = leftovers.find(world.process(), [STABLE])
+    found = found_in(world.process(), STABLE)
     assert [str(one) for one in found] == [f"lower 1.0.0 to 5% of stable, where {ID} stands"]
     reconcile_all(world.process())
     assert shown(world.channel("stable"))["candidate"] == ("1.0.0", 500)  # type: ignore[index]
@@ -198,7 +203,7 @@ def test_what_a_person_offers_by_hand_stays(tmp_path: Path) -> None:
     world = begun(tmp_path)
     abort(world)
     actions.promote(world.process(), STABLE, Version("1.0.0"), Weight(2000)).carry_out()
-    assert leftovers.find(world.process(), [STABLE]) == []
+    assert found_in(world.process(), STABLE) == []
 
 
 def test_more_than_its_rollout_ever_gave_it_is_no_leftover(tmp_path: Path) -> None:
@@ -207,13 +212,13 @@ def test_more_than_its_rollout_ever_gave_it_is_no_leftover(tmp_path: Path) -> No
     state = world.state()
     effects = world.process().reconciler.effects
     effects.move(STABLE, lambda channel: transitions.offer(channel, state.release, Weight(5000), state.seed))
-    assert leftovers.find(world.process(), [STABLE]) == []
+    assert found_in(world.process(), STABLE) == []
 
 
 def test_a_channel_that_was_moved_since_it_was_looked_at_is_left_alone(tmp_path: Path) -> None:
     world = aborted_with_an_offer(tmp_path)
     here = world.process()
-    found = leftovers.find(here, [STABLE])
+    found = found_in(here, STABLE)
     actions.pause(world.process(), STABLE, "a look").carry_out()
     assert leftovers.take_back(here, found) == ([], {})
     assert world.channel("stable").candidate is not None  # type: ignore[union-attr]
@@ -224,7 +229,7 @@ def test_a_channel_that_was_moved_since_it_was_looked_at_is_left_alone(tmp_path:
 def test_what_cannot_be_taken_off_is_named_and_keeps_no_other(tmp_path: Path) -> None:
     world = aborted_with_an_offer(tmp_path)
     here = world.process()
-    found = leftovers.find(here, [STABLE])
+    found = found_in(here, STABLE)
 
     def away() -> None:
         raise UnavailableError("the store does not answer", "channels/stable")
@@ -240,7 +245,7 @@ def test_damaged_documents_are_passed_over(tmp_path: Path) -> None:
     claim = world.store.documents.read(key)
     assert claim is not None
     world.store.documents.replace(key, b"nonsense", claim.token)
-    assert leftovers.find(world.process(), [STABLE, ChannelName("nowhere")]) == []
+    assert found_in(world.process(), STABLE, ChannelName("nowhere")) == []
 
 
 def test_a_lowered_and_paused_rollout_has_none(tmp_path: Path) -> None:
@@ -250,4 +255,4 @@ def test_a_lowered_and_paused_rollout_has_none(tmp_path: Path) -> None:
     world.clock.pass_(HOUR)
     actions.pause(world.process(), None, "a look").carry_out()
     assert world.state().stage is Stage.PAUSED
-    assert leftovers.find(world.process(), [STABLE]) == []
+    assert found_in(world.process(), STABLE) == []

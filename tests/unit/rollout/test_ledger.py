@@ -148,6 +148,27 @@ def test_the_newest_entries_come_first_and_no_more_than_wanted(count: int, most:
     assert [entry.seq for entry in Ledger(filled(count), APP).newest(most)] == seqs
 
 
+def test_who_looks_far_back_reads_several_at_the_same_time() -> None:
+    class Meeting(Counting):
+        """Whoever reads entries 10 and 11 one after the other gets no further."""
+
+        meeting = Barrier(2, timeout=30)
+        is_open = False
+
+        def read(self, key: str) -> Document | None:
+            if self.is_open and key.endswith(("/0000000010.json", "/0000000011.json")):
+                self.meeting.wait()
+            return super().read(key)
+
+    documents = Meeting()
+    ledger = Ledger(filled(60, documents), APP)
+    documents.is_open = True
+    assert [entry.seq for entry in ledger.newest(60)] == list(range(60, 0, -1))
+    documents.reads = 0
+    assert next(ledger.newest(60)).seq == 60
+    assert documents.reads <= 4, "who finds it at once reads no others"
+
+
 def test_a_damaged_entry_is_passed_over_on_the_way_back() -> None:
     documents = filled(5)
     for seq in (5, 3):

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         check_channel(workspace, name)
     holder = workspace.rollouts.holder(name) if name else None
     found, damaged = ([holder] if holder else [], {}) if name else readable_rollouts(workspace)
-    left = leftovers.find(workspace, [name] if name else channel_names(workspace))
+    left = leftovers.find(workspace, leftovers.read(workspace, [name] if name else channel_names(workspace)))
     if args.dry_run:
         return _foreseen(workspace, [stored.state for stored in found], damaged, left)
     refuse_forks(workspace)

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
             when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
             text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
             view.append(Line(text, Tone.WARN))
-    left = leftovers.find(workspace, names)
+    left = leftovers.find(workspace, readings)
     unwatched = _unwatched(readings, [stored.state for stored in rollouts], left)
     view += [
         Line(text, Tone.WARN) for text in (*(f"the next `otagate reconcile` will {one}" for one in left), *unwatched.values())
