@@ -28,6 +28,9 @@ LEAST_SAMPLE = 50
 """Of fewer devices a single crash is more than the 2 % that are allowed."""
 FEWER = "verification_time"
 """The other default gate that may stop a rollout and wants more than :data:`LEAST_SAMPLE` devices."""
+QUIET = 300
+"""Of fewer devices that are opened once a day, mostly in the evening, none may tell of a new release for a night. That is
+longer than the usual ``no_data_grace`` and ``max_staleness``, and no fault of the release."""
 _FIRST_STEPS = (1, 5, 10, 25, 50, 100)
 _FURTHER_STEPS = (5, 25, 50, 100)
 _STEEP = 25
@@ -85,6 +88,11 @@ class Fitted:
     def weights(self) -> tuple[int, ...]:
         """Give the percentages of the last phase."""
         return tuple(step.weight for step in self.steps if step.channel == CHANNELS[-1])
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether some step has so few devices that hours pass in which none of them is heard."""
+        return any(step.devices < QUIET for step in self.steps)
 
     def is_judged(self, channel: str) -> bool:
         """Tell whether every step of a channel's phase is judged."""

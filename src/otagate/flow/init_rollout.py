@@ -10,9 +10,10 @@ _USUAL_NOTE = """\
 # are 5% of 6,000 phones on `stable`; with fewer begin with a higher weight. `otagate rehearse --devices N` plays it through.
 """
 _FITTED_NOTE = """\
-# Gates need devices. This is for {devices:,} phones that open the app within a week (`otagate init --devices {devices}`).
-# {internal:.0%} of them are supposed to follow `internal`, {beta:.0%} `beta` and {stable:.0%} `stable`. Play it through with
-# `otagate rehearse --devices {devices}`, and write other numbers where yours are other ones.
+# Gates need devices. This fits {devices:,} {phones} the app within a week, most of them daily
+# (`otagate init --devices {devices}`). {internal:.0%} are supposed to follow `internal`, {beta:.0%} `beta`, {stable:.0%}
+# `stable`. Play it through with `otagate rehearse --devices {devices}`, and with `--sessions 0.5` where most open the app every
+# other day: docs/rollouts.md says what to change then. Write other numbers where yours are other ones.
 # {wanted}
 # What crash_rate sees at the end of a soak, if all these phones were heard of by then
 # (`otagate gate power --metric crash_rate --devices PHONES --rate {usual}`):
@@ -26,7 +27,7 @@ _FEW_NOTE = """\
 #
 # * Perhaps too few to judge a share. With fewer than {sample}, after a day more it is enough that some were heard of and none
 #   of them failed (pass_if_zero_bad); while none is heard of, nothing goes on. A single failure pauses, and a person decides.
-#   What fewer phones meet than the column says may pass unseen (`gate power --min-sample PHONES`): ask those who have it.
+#   A fault on a smaller share than the column says may pass unseen (`gate power --min-sample PHONES`): ask those who have it.
 """
 _FEW_TESTERS_NOTE = """\
 #
@@ -44,7 +45,8 @@ _BRIEF, _PATIENT = "max_wait: 1h, ", "max_wait: 24h, "
 _ZERO_BAD = f", {_PATIENT}on_insufficient: pass_if_zero_bad"
 _QUIET = """
 # Of so few phones none may be opened for hours, as at night, and the first may tell of the release a day later. That is a
-# reason to wait, and not yet to pause; but a source of numbers that died is noticed after two days only.
+# reason to wait, and not yet to pause. The price: numbers that stop coming pause a rollout after up to three days, not after
+# eight hours. A source that fails still does after two hours.
 evaluation: {max_staleness: 24h, no_data_grace: 48h}
 """
 _USUAL_GATES_NOTE = """\
@@ -73,7 +75,7 @@ def rollout_text(fitted: Fitted | None) -> str:
         return _USUAL_NOTE + _TRACK.format(internal=_BRIEF, beta="", stable="", weights=_percents(_USUAL_WEIGHTS))
     few = [channel for channel in CHANNELS if not fitted.is_judged(channel)]
     track = _TRACK.format(
-        internal=_PATIENT if "internal" in few else _BRIEF,
+        internal=_PATIENT if fitted.is_quiet else _BRIEF,
         beta=_ZERO_BAD if "beta" in few else "",
         stable=_ZERO_BAD if "stable" in few else "",
         weights=_percents(fitted.weights),
@@ -81,7 +83,7 @@ def rollout_text(fitted: Fitted | None) -> str:
     rows = "".join(_row(step, sight(fitted, step)) for step in fitted.steps)
     told = _FEW_NOTE.format(sample=fitted.samples[JUDGED_BY]) if few else ""
     told += "" if "internal" in few else _FEW_TESTERS_NOTE
-    return _note(fitted) + rows + told + track + (_QUIET if few else "")
+    return _note(fitted) + rows + told + track + (_QUIET if fitted.is_quiet else "")
 
 
 def gates_text(fitted: Fitted | None) -> str:
@@ -95,7 +97,9 @@ def gates_text(fitted: Fitted | None) -> str:
 
 
 def _note(fitted: Fitted) -> str:
-    return _FITTED_NOTE.format(devices=fitted.devices, wanted=_wanted(fitted), usual=_share(CRASH_RATE), **fitted.shares)
+    phones = "phone that opens" if fitted.devices == 1 else "phones that open"
+    usual = _share(CRASH_RATE)
+    return _FITTED_NOTE.format(devices=fitted.devices, phones=phones, wanted=_wanted(fitted), usual=usual, **fitted.shares)
 
 
 def _wanted(fitted: Fitted) -> str:

@@ -9,6 +9,7 @@ import io
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,17 +96,25 @@ def test_gate_power_says_the_same_as_the_comment(devices: int, tmp_path: Path) -
         assert power(tmp_path, "--devices", count, *lower) == {"caught": caught, "stopped": stopped}
 
 
-def play(folder: Path, devices: int, *faults: str, seed: int = 1) -> Rehearsed:
+def play(folder: Path, devices: int, *faults: str, seed: int = 1, **more: Any) -> Rehearsed:
     """Rehearse as the command does, with fewer looks."""
     policy = write(folder, devices)
     follows = shares_of(["internal", "beta", "stable"])
-    scenario = Scenario("production", MONDAY, read_faults(faults), devices=devices, follows=follows, every=6 * HOUR)
+    options = {"start": MONDAY, "every": 6 * HOUR, **more}
+    scenario = Scenario("production", faults=read_faults(faults), devices=devices, follows=follows, **options)
     return rehearse(policy, scenario, seed)
 
 
 @pytest.mark.parametrize("devices", SIZES)
 def test_a_healthy_release_reaches_everybody(devices: int, tmp_path: Path) -> None:
     run = play(tmp_path, devices)
+    assert (run.ending, run.is_held_once) == (Ending.COMPLETED, False), run.outcome
+
+
+@pytest.mark.parametrize("seed", [8, 9])
+def test_a_night_in_which_few_phones_are_opened_stops_no_healthy_release(seed: int, tmp_path: Path) -> None:
+    # Each is opened once a day, mostly in the evening, and needs two openings to tell that an update did well.
+    run = play(tmp_path, 400, seed=seed, sessions=1.0, is_daily=True, start=MONDAY.replace(hour=22), every=2 * HOUR)
     assert (run.ending, run.is_held_once) == (Ending.COMPLETED, False), run.outcome
 
 
