@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from otagate._text import harmless
 from otagate.errors import ConflictError, NotFoundError, OtagateError, UnavailableError, VerificationError
-from otagate.flow.prepare import Shipment, gives_room
+from otagate.flow.prepare import Newer, Shipment, gives_room
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ReleaseRef
 from otagate.policy.model.tracks import TrackSpec
@@ -39,9 +39,9 @@ def start(workspace: Workspace, shipment: Shipment, ref: ReleaseRef) -> Stored:
     if existing is not None:
         return existing
     first = track.phases[0].channel
-    supersedes = shipment.target is not None and shipment.target.rule.supersede
+    newer = Newer(ref.version, track, supersedes=shipment.target is not None and shipment.target.rule.supersede)
     seed = _cohort(workspace, first)  # asked before what has these devices is taken off
-    _make_room(workspace, first, shipment.rollout_id, lambda held: gives_room(workspace, held, track, also_active=supersedes))
+    _make_room(workspace, first, shipment.rollout_id, lambda held: gives_room(workspace, held, newer))
     # The claim comes first: a claim without a rollout is free again, a rollout without a claim could meet another.
     workspace.rollouts.claim(first, shipment.rollout_id)
     state = machine.started(_first_state(workspace, shipment, track, ref, seed), workspace.store_clock.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -61,7 +62,8 @@ def prepare(workspace: Workspace, *, version: Version | None = None) -> Shipment
     taken = workspace.releases.get(name)
     published = _from_here(workspace, taken)
     own = workspace.rollouts.load(f"{name}-{track.name}")
-    snapshot = _snapshot(workspace, own, track, published, may_end=target is not None and target.rule.supersede)
+    newer = Newer(name, track, supersedes=target is not None and target.rule.supersede)
+    snapshot = _snapshot(workspace, own, newer, published)
     # A rollout that was started goes by the policy of then.
     frozen = own.state.spec if own is not None else None
     policy = replace(workspace.policy, gates=frozen.gates) if frozen else workspace.policy
@@ -105,32 +107,52 @@ def _from_here(workspace: Workspace, published: PublishedRelease | None) -> Publ
     return published if same and published is not None and published.release.commit == context.commit else None
 
 
-def _snapshot(
-    workspace: Workspace, own: Stored | None, track: TrackSpec, published: PublishedRelease | None, *, may_end: bool
-) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A rollout that is to start where another is.
+
+    Attributes:
+        version: What it ships.
+        track: Along which track.
+        supersedes: Whether its rule says `supersede`.
+    """
+
+    version: Version
+    track: TrackSpec
+    supersedes: bool
+
+
+def _snapshot(workspace: Workspace, own: Stored | None, newer: Newer, published: PublishedRelease | None) -> Snapshot:
     holders: dict[str, str] = {}
     superseded = ""
-    for phase in track.phases:
+    for phase in newer.track.phases:
         holder = workspace.rollouts.holder(phase.channel)
         if holder is not None and (own is None or holder.state.id != own.state.id) and not holder.state.is_terminal:
             holders[str(phase.channel)] = f"{holder.state.id} ({holder.state.stage.value})"
-            if phase is track.phases[0] and gives_room(workspace, holder.state, track, also_active=may_end):
+            if phase is newer.track.phases[0] and gives_room(workspace, holder.state, newer):
                 superseded = holder.state.id
     rules = own.state.spec.windows if own is not None else workspace.policy.windows
     closed = windows.waits(rules, workspace.store_clock.now()) if rules.allow or rules.freezes else ""
     return Snapshot(published is not None, _progress(own), holders, superseded, closed)
 
 
-def gives_room(workspace: Workspace, holder: RolloutState, track: TrackSpec, *, also_active: bool) -> bool:
-    """Tell whether a rollout ends when a newer one along ``track`` is to start where it is.
+def gives_room(workspace: Workspace, holder: RolloutState, newer: Newer) -> bool:
+    """Tell whether a rollout ends when a newer one is to start where it is.
 
-    So when it is paused; or with ``also_active`` (the newer one's rule has `supersede`); or when it ships along the same track
-    and has come to nobody yet because weights may not rise: in a freeze, each commit would otherwise meet the one before it.
+    So when it is paused; or when the newer one's rule has `supersede`; or when it ships along the same track and has come to
+    nobody yet because weights may not rise: in a freeze, each commit would otherwise meet the one before it. The slower job of
+    an earlier commit, whose version is lower, does not end it then.
     """
-    if also_active or holder.stage is Stage.PAUSED:
+    if newer.supersedes or holder.stage is Stage.PAUSED:
         return True
-    is_new = holder.stage is Stage.PENDING and not holder.exposed and holder.spec.track.name == track.name
-    return is_new and bool(machine.closed(holder, workspace.store_clock.now()))
+    is_new = holder.stage is Stage.PENDING and not holder.exposed and holder.spec.track.name == newer.track.name
+    is_lower = _numbers(newer.version) < _numbers(holder.release.version)
+    return is_new and not is_lower and bool(machine.closed(holder, workspace.store_clock.now()))
+
+
+def _numbers(version: Version) -> list[int]:
+    """Give the three numbers of a version. What follows them, such as a commit, has no order of time."""
+    return [int(number) for number in re.split("[-+]", str(version), maxsplit=1)[0].split(".")]
 
 
 def _progress(own: Stored | None) -> Progress | None:

@@ -181,6 +181,29 @@ def test_a_track_that_comes_back_to_a_channel_is_paused_there(tmp_path: Path) ->
     check_rules(world)
 
 
+@pytest.mark.parametrize(
+    ("waiting", "late", "is_replaced"),
+    [
+        ("1.0.10", "1.0.9", False),
+        ("2.0.0-rc.1", "1.9.0", False),
+        ("2026.11.21-gfff0000", "2026.11.21-g0000fff", True),
+        ("1.0.0+2", "1.0.0+1", True),
+    ],
+)
+def test_the_slow_job_of_an_earlier_commit_replaces_none_in_a_freeze(
+    waiting: str, late: str, is_replaced: bool, tmp_path: Path
+) -> None:
+    world = World(tmp_path, spec=RAMP, windows=FROZEN)
+    world.run(waiting)
+    assert (prepare(world.process(), version=Version(late)).plan.refusal == "") is is_replaced
+    if is_replaced:
+        world.run(late)
+    else:
+        with pytest.raises(ConflictError, match="held by another rollout"):
+            world.run(late)
+    assert world.claims() == {"stable": f"{late if is_replaced else waiting}-production"}
+
+
 @pytest.mark.parametrize(("branch", "ends"), [("develop", "channel-development"), ("main", "production")])
 def test_a_commit_in_a_freeze_replaces_the_one_that_waits_for_its_end(branch: str, ends: str, tmp_path: Path) -> None:
     """Each push of weeks would fail otherwise, on previews and on everything else."""
