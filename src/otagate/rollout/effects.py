@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from otagate._clock import Clock
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading, Channels
-from otagate.errors import ConflictError, OtagateError
+from otagate.errors import ConflictError, OtagateError, VerificationError
 from otagate.model import AppId, ChannelName, ChannelState, ReleaseRef, Weight
 from otagate.release.repository import Releases
 from otagate.rollout.repository import Rollouts
@@ -82,9 +82,20 @@ class Effects:
         stored = self.rollouts.load(state.id)
         now = stored.state if stored is not None else state
         if now.stage in {Stage.ABORTED, Stage.SUPERSEDED}:
-            self._move(name, lambda channel: transitions.drop(channel, state.release))
+            if not self._is_offered_by_another(state, name):
+                self._move(name, lambda channel: transitions.drop(channel, state.release))
         elif now.phase == state.phase and now.step < state.step:
             self._move(name, lambda channel: transitions.lower(channel, state.release, now.weight))
+
+    def _is_offered_by_another(self, state: RolloutState, name: ChannelName) -> bool:
+        """Tell whether a rollout of the same release along another track took the place, and offers it there."""
+        try:
+            holder = self.rollouts.holder(name)
+        except VerificationError:
+            return False
+        if holder is None or holder.state.id == state.id:
+            return False
+        return holder.state.release == state.release and name in holder.state.exposed
 
     def _do(self, state: RolloutState, op: Op) -> None:
         match op.kind:

@@ -22,7 +22,7 @@ from otagate.rollout import machine
 from otagate.rollout.effects import Effects
 from otagate.rollout.reconciler import Reconciler
 from otagate.rollout.repository import Rollouts
-from otagate.rollout.state import Stage
+from otagate.rollout.state import Intent, Op, OpKind, Stage
 from support.rules import check_rules, plain
 from support.world import DAY, HOUR, World, phase, shown, track
 
@@ -216,6 +216,27 @@ def test_a_commit_in_a_freeze_replaces_the_one_that_waits_for_its_end(branch: st
     world.clock.pass_(4 * DAY)
     assert world.reconcile(f"1.0.1-{ends}").state.phase == 0
     check_rules(world)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_slow_machine_takes_nothing_from_another_track_that_goes_on_with_the_release(
+    tmp_path: Path, is_damaged: bool
+) -> None:
+    world = with_hotfix(tmp_path)
+    fast = track(phase("fix", 50, 100, channel="stable"), name="hotfix")
+    rules = tuple(replace(rule, supersede=rule.track == "hotfix") for rule in world.policy.branches)
+    world.policy = replace(world.policy, branches=rules, tracks={**world.policy.tracks, "hotfix": fast})
+    slow = world.process().reconciler.effects
+    world.reconcile()
+    raised = replace(world.state(), intent=Intent((Op(OpKind.OFFER, STABLE, Weight(5000)),), Stage.SOAKING))
+    world.run("1.0.0", branch="hotfix/now")
+    assert (world.state().stage, seen(world, STABLE)["candidate"]) == (Stage.SUPERSEDED, ("1.0.0", 5000))
+    if is_damaged:
+        key = f"apps/{world.policy.app}/active/stable.json"
+        found = world.store.documents.read(key)
+        world.store.documents.replace(key, b"nonsense", found.token if found else "")
+    slow.carry_out(raised)
+    assert seen(world, STABLE)["candidate"] == (None if is_damaged else ("1.0.0", 5000))
 
 
 def test_a_commit_does_not_replace_one_that_waits_along_another_track(tmp_path: Path) -> None:
