@@ -199,6 +199,13 @@ def test_a_look_that_something_came_of_is_kept_once(looks: Looks) -> None:
     assert looks.all(ID) == [first, again]
 
 
+def test_a_look_is_kept_once_when_another_machine_looks_meanwhile(looks: Looks) -> None:
+    mine = look(HOUR, reading(bad=3))
+    its = look(HOUR + timedelta(seconds=1), reading(bad=4))
+    assert [looks.append(ID, mine), looks.append(ID, its), looks.append(ID, mine, always=True)] == [True, True, False]
+    assert looks.all(ID) == [mine, its]
+
+
 def test_pages_are_bounded_and_found_without_a_listing(looks: Looks, documents: MemoryDocuments) -> None:
     for hours in range(100):
         looks.append(ID, look(hours * HOUR))
