@@ -302,6 +302,16 @@ def test_what_happened_within_the_last_day_is_not_given_up(world: World, ears: E
     assert ears.kinds() == ["rollout.paused"]
 
 
+def test_what_a_clock_that_is_a_month_ahead_wrote_is_given_up_all_the_same(world: World, ears: Ears) -> None:
+    begin(world.process())
+    world.process().ledger.append("rollout.paused", "channel:stable:9", {"channel": "stable"}, world.clock.now() + 30 * DAY)
+    ears.status["hook"] = 500
+    assert len(told(world, ears)) == 1
+    world.clock.pass_(DAY)
+    assert "given up" in told(world, ears)[-1]
+    assert cursor(world)["missed"] == 1
+
+
 def test_a_failure_that_cannot_be_recorded_is_a_warning(world: World, ears: Ears) -> None:
     begin(world.process())
     world.run()
