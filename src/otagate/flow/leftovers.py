@@ -126,6 +126,11 @@ def take_back(workspace: Workspace, found: Sequence[Leftover]) -> tuple[list[Lef
 
 def _take_back(workspace: Workspace, left: Leftover) -> bool:
     before, release, to = left.reading.state, left.rollout.release, left.to
+    there = workspace.channels_read_only.read(before.name)
+    if there is None or there.state.serial != before.serial:
+        return False
+    # First of all: who is killed here leaves the leftover to be found again, and afterwards nothing would tell of it.
+    _record(workspace, left)
     changed: list[ChannelState] = []
 
     def without(channel: ChannelState) -> ChannelState:
@@ -135,12 +140,11 @@ def _take_back(workspace: Workspace, left: Leftover) -> bool:
         return changed[0] if changed else channel
 
     workspace.reconciler.effects.move(before.name, without)
-    if changed:
-        _record(workspace, left, changed[0])
     return bool(changed)
 
 
-def _record(workspace: Workspace, left: Leftover, channel: ChannelState) -> None:
+def _record(workspace: Workspace, left: Leftover) -> None:
+    channel = left.reading.state
     data = {
         "rollout": left.rollout.id,
         "version": str(left.rollout.release.version),
@@ -151,4 +155,6 @@ def _record(workspace: Workspace, left: Leftover, channel: ChannelState) -> None
         "actor": workspace.actor,
     }
     data |= {} if left.to is None else {"weight": str(left.to)}
-    workspace.ledger.append("rollout.taken_back", f"channel:{channel.name}:{channel.serial}", data, workspace.clock.now())
+    # Not that of the next change: somebody else may be first, and must be told of, too.
+    entry_id = f"channel:{channel.name}:{channel.serial}:taken_back"
+    workspace.ledger.append("rollout.taken_back", entry_id, data, workspace.clock.now(), since=left.reading.issued)

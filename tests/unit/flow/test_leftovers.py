@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ def abort(world: World) -> None:
 
 def supersede(world: World) -> None:
     world.process().reconciler.command(ID, lambda state, now: machine.supersede(state, "1.0.1-production", "", now))
+
+
+def pause(world: World) -> None:
+    actions.pause(world.process(), STABLE, "a look").carry_out()
 
 
 def lower(world: World) -> None:
@@ -221,9 +226,50 @@ def test_a_channel_that_was_moved_since_it_was_looked_at_is_left_alone(tmp_path:
     found = found_in(here, STABLE)
     actions.pause(world.process(), STABLE, "a look").carry_out()
     assert leftovers.take_back(here, found) == ([], {})
+    assert "rollout.taken_back" not in world.kinds()
     assert world.channel("stable").candidate is not None  # type: ignore[union-attr]
     assert len(reconcile_all(world.process())) == 1
     assert world.channel("stable").paused  # type: ignore[union-attr]
+
+
+def test_killed_anywhere_it_is_taken_off_and_told_once(tmp_path: Path) -> None:
+    world = aborted_with_an_offer(tmp_path)
+
+    def die() -> None:
+        raise Killed
+
+    probe = world.twin()
+    store, counted = meddled(probe.store)
+    assert reconcile_all(probe.process(store))
+    for dies in range(counted.count):
+        twin = world.twin()
+        store, _ = meddled(twin.store, dies, die)
+        with pytest.raises(Killed):
+            reconcile_all(twin.process(store))
+        twin.clock.pass_(DAY)
+        reconcile_all(twin.process())
+        assert twin.channel("stable").candidate is None  # type: ignore[union-attr]
+        assert twin.kinds().count("rollout.taken_back") == 1, dies
+        check_invariants(twin)
+
+
+def test_who_pauses_the_channel_meanwhile_is_told_of_too(tmp_path: Path) -> None:
+    world = aborted_with_an_offer(tmp_path)
+    probe = world.twin()
+    store, counted = meddled(probe.store)
+    here = probe.process(store)
+    found = found_in(here)
+    begins = counted.count
+    leftovers.take_back(here, found)
+    for at in range(begins, counted.count):
+        twin = world.twin()
+        store, _ = meddled(twin.store, at, partial(pause, twin))
+        reconcile_all(twin.process(store))
+        reconcile_all(twin.process())
+        now = twin.channel("stable")
+        assert now is not None
+        assert (now.candidate, now.paused, twin.kinds().count("channel.paused")) == (None, True, 1), at
+        check_invariants(twin)
 
 
 def test_what_cannot_be_taken_off_is_named_and_keeps_no_other(tmp_path: Path) -> None:
