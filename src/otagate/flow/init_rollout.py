@@ -7,7 +7,7 @@ from otagate.flow.rehearse.usual import CRASH_RATE
 
 _USUAL_NOTE = """\
 # Gates need devices. `internal` has too few to judge: there it is enough that none of them failed. crash_rate wants 300, which
-# are 5% of 6,000 phones on `stable`; with fewer begin with a higher weight. `otagate rehearse --devices N` plays it through.
+# are 5% of 6,000 phones on `stable`; with fewer than 7,200 begin with a higher weight. `otagate rehearse --devices N` plays it.
 """
 _FITTED_NOTE = """\
 # Gates need devices. This fits {devices:,} {phones} the app within a week, most of them daily

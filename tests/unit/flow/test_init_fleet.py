@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from otagate.cli.commands.init import _UNFITTED
 from otagate.flow.init_fleet import CHANNELS, FEWER, JUDGED_BY, LEAST_SAMPLE, Sight, fit, sight
 from otagate.gate.judge import count_gating
 from otagate.policy.build import default_gates
@@ -49,6 +50,12 @@ def test_what_is_judged_wants_no_more_than_what_comes(devices: int) -> None:
     assert fitted.steps[-1].weight == 100
     assert sum(step.devices for step in fitted.steps if step.weight == 100) <= devices
     assert sum(fitted.shares.values()) == pytest.approx(1.0)
+
+
+def test_the_usual_rollout_is_said_to_be_for_those_who_can_pass_it() -> None:
+    usual = fit(1_000_000).weights[1:]
+    least = next(devices for devices in range(6000, 20_000, 500) if fit(devices).weights == usual)
+    assert f"{least:,} phones and more" in _UNFITTED
 
 
 def test_more_devices_are_never_judged_by_fewer() -> None:

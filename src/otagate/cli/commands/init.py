@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STORAGE = "file:.otagate/store"
 """As otagate.flow.init has it, which is not imported for help."""
 _UNFITTED = (
-    "this rollout is for some 10,000 phones and more: with fewer, `otagate init --force --devices N` (so many open the app"
+    "this rollout is for some 12,000 phones and more: with fewer, `otagate init --force --devices N` (so many open the app"
     " within a week) writes one that they can pass"
 )
 HELP = "write a first policy and keys for this app"
