@@ -341,7 +341,8 @@ def test_a_repeated_rollback_does_not_read_years_of_the_ledger(more: int, idle: 
     here = idle.process(Store("memory:world", idle.store.blobs, counted))
     actions.rollback(here, STABLE, None, "").carry_out()
     assert len(idle.ledger()) == told
-    assert len([key for key in counted.reads if "/ledger/" in key]) <= min(more, 100) + 5
+    few = 5 + 9  # to find the head, and entries that a killed rollout may have told late
+    assert len([key for key in counted.reads if "/ledger/" in key]) <= min(more, 100) + few
 
 
 def test_a_rollback_of_another_channel_is_not_taken_for_one_that_was_killed(idle: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from otagate.channel import transitions
 from otagate.cli.render.views import next_hint
-from otagate.errors import ConflictError, NotFoundError, UsageError
+from otagate.errors import ConflictError, NotFoundError, UsageError, VerificationError
 from otagate.flow import actions, amending
 from otagate.flow.prepare import prepare
 from otagate.flow.select import active_rollouts, check_channel, last_rollout
@@ -507,3 +507,20 @@ def test_held_out_devices_wait_for_the_window_of_their_phase(tmp_path: Path) -> 
     assert seen(world, STABLE)["candidate"] == ("1.0.0", 9500)
     world.clock.pass_(2 * DAY)
     assert world.reconcile().state.phase == 1
+
+
+def test_a_damaged_claim_keeps_nobody_from_stopping_devices(tmp_path: Path) -> None:
+    world = World(tmp_path, spec=RAMP)
+    world.run()
+    key = "apps/com.example.app/active/stable.json"
+    claim = world.store.documents.read(key)
+    assert claim is not None
+    world.store.documents.replace(key, b"nonsense", claim.token)
+    world.store.documents.create("apps/com.example.app/active/no+channel.json", b"{}")
+    here = world.process()
+    assert here.rollouts.channels() == [STABLE], "a stray file is no claim"
+    here.reconciler.command("1.0.0-production", lambda state, now: machine.pause(state, "a look", "ana", now))
+    assert seen(world, STABLE)["paused"]
+    with pytest.raises(VerificationError):  # the claim cannot be given up; devices went back before that
+        here.reconciler.command("1.0.0-production", lambda state, now: machine.roll_back(state, "bad", "ana", now))
+    assert seen(world, STABLE) == {"stable": None, "candidate": None, "paused": False, "previous": [], "blocked": ["1.0.0"]}
