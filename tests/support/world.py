@@ -260,6 +260,16 @@ class World:
         return {name: holder.state.id if holder else "" for name, holder in holders.items()}
 
 
+def begun(folder: Path, spec: TrackSpec) -> World:
+    """Give a world whose channels serve a release, and a rollout of the next that was started and offered nothing yet."""
+    world = World(folder, spec=spec)
+    world.to_completion("0.9.0")
+    here = world.process()
+    shipment = prepare(here, version=Version("1.0.0"))
+    start(here, shipment, publish(here, shipment, world.work).ref)
+    return world
+
+
 def shown(state: ChannelState | None) -> dict[str, Any] | None:
     """Give what a channel says, without what may differ from one try to the next: seed, serial and statement digests."""
     if state is None:
@@ -357,6 +367,7 @@ __all__ = [
     "Devices",
     "JumpClock",
     "World",
+    "begun",
     "check_invariants",
     "make_policy",
     "phase",

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 from otagate.channel import transitions
 from otagate.channel.interface import ChannelReading
-from otagate.errors import OtagateError, VerificationError
+from otagate.errors import OtagateError
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, ChannelState, Weight
 from otagate.plan.steps import Step, StepKind
-from otagate.rollout.state import RolloutState, Stage
-
-_OVER = frozenset({Stage.ABORTED, Stage.SUPERSEDED})
-"""What offers nothing any more."""
+from otagate.rollout.state import TAKEN_OFF, RolloutState
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +50,20 @@ class Leftover:
 
 
 def read(workspace: Workspace, names: Sequence[ChannelName]) -> list[ChannelReading]:
-    """Read channels, to look for leftovers there. What is damaged is passed over: whoever reads it for its own sake says so."""
+    """Read channels, to look for leftovers there.
+
+    What cannot be read is passed over: whoever reads it for its own sake says so, and no rollout is judged later for it.
+    """
     found: list[ChannelReading] = []
     for name in names:
-        with suppress(VerificationError):
+        with suppress(OtagateError):
             reading = workspace.channels_read_only.read(name)
             found += [reading] if reading is not None else []
     return found
 
 
 def find(workspace: Workspace, readings: Sequence[ChannelReading]) -> list[Leftover]:
-    """Find them; a claim or a rollout that is damaged is passed over, likewise.
+    """Find them; claims and rollouts that cannot be read are passed over, likewise.
 
     Args:
         workspace: Where.
@@ -74,7 +74,7 @@ def find(workspace: Workspace, readings: Sequence[ChannelReading]) -> list[Lefto
     for reading in readings:
         if reading.state.candidate is None:
             continue
-        with suppress(VerificationError):
+        with suppress(OtagateError):
             rollouts = [stored.state for stored in workspace.rollouts.recent(reading.state.name)]
             found += [left for one in _offering(reading, rollouts) if (left := _left(reading, one)) is not None]
     return found
@@ -86,14 +86,14 @@ def _offering(reading: ChannelReading, rollouts: Sequence[RolloutState]) -> list
     # Another seed: a person offered this release by hand.
     offering = [one for one in rollouts if candidate and (one.release, one.seed) == (candidate.release, candidate.seed)]
     # A rollout of the same release along another track, which superseded the first, begins with the same devices.
-    return [one for one in offering if one.stage not in _OVER and name in one.exposed] or offering
+    return [one for one in offering if one.stage not in TAKEN_OFF and name in one.exposed] or offering
 
 
 def _left(reading: ChannelReading, rollout: RolloutState) -> Leftover | None:
     candidate = reading.state.candidate
     if candidate is None:
         return None
-    if rollout.stage in _OVER:
+    if rollout.stage in TAKEN_OFF:
         return Leftover(reading, rollout, None)
     is_here = rollout.current is not None and rollout.current.channel == reading.state.name
     is_at_rest = rollout.intent is None and not rollout.unfinished and not rollout.is_terminal

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from otagate.errors import OtagateError
 from otagate.flow.workspace import Workspace
 from otagate.gate.judge import Look, Reading
 from otagate.rollout.kept import keep
 from otagate.rollout.looks import Looks
+from otagate.rollout.reconciler import Record
 from otagate.rollout.state import RolloutState
-
-Record = Callable[[RolloutState, Look, Sequence[Reading], bool], None]
 
 
 def recorder(workspace: Workspace) -> Record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from otagate.gate.verdict import Demand, GateResult, Verdict
+from otagate.gate.verdict import Check, Demand, GateResult, Verdict
 from otagate.policy.model.gates import Action
 
 
@@ -54,8 +54,12 @@ def is_lifted(result: GateResult, waived: Collection[str]) -> bool:
 
     The main one is what the gate is about; the only limit of a gate is its main one, whatever its name.
     """
-    others = [check for check in result.checks if check.name != "limit"] if len(result.checks) > 1 else []
-    return result.metric in waived and not any(check.demand is Demand.ROLLBACK for check in others)
+    return result.metric in waived and not any(rolls_back_all_the_same(result, check) for check in result.checks)
+
+
+def rolls_back_all_the_same(result: GateResult, check: Check) -> bool:
+    """Tell whether a check demands a rollback though its gate was waived: it is another limit than the main one."""
+    return check.demand is Demand.ROLLBACK and check.name != "limit" and len(result.checks) > 1
 
 
 def overall(results: Sequence[GateResult], waived: Collection[str] = ()) -> Verdict:

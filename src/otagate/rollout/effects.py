@@ -12,7 +12,7 @@ from otagate.errors import ConflictError, OtagateError, VerificationError
 from otagate.model import AppId, ChannelName, ChannelState, ReleaseRef, Weight
 from otagate.release.repository import Releases
 from otagate.rollout.repository import Rollouts
-from otagate.rollout.state import Op, OpKind, RolloutState, Stage
+from otagate.rollout.state import TAKEN_OFF, Op, OpKind, RolloutState
 
 _TRIES = 5
 """How often a channel move is decided anew after somebody else moved the channel in between."""
@@ -81,7 +81,7 @@ class Effects:
         """
         stored = self.rollouts.load(state.id)
         now = stored.state if stored is not None else state
-        if now.stage in {Stage.ABORTED, Stage.SUPERSEDED}:
+        if now.stage in TAKEN_OFF:
             if not self._is_offered_by_another(state, name):
                 self._move(name, lambda channel: transitions.drop(channel, state.release))
         elif now.phase == state.phase and now.step < state.step:

@@ -225,9 +225,7 @@ def standing_on(state: RolloutState) -> tuple[ChannelName, ...]:
     if not state.exposed:
         return ()
     here = [state.current.channel] if state.current else []
-    pending = (*state.unfinished, *(state.intent.ops if state.intent else ()))
-    left = [op.channel for op in pending if op.kind is OpKind.RELEASE_CLAIM]
-    return tuple(dict.fromkeys([*left, *here, state.exposed[-1]]))
+    return tuple(dict.fromkeys([*state.leaving, *here, state.exposed[-1]]))
 
 
 def pause(state: RolloutState, reason: str, actor: str, now: datetime) -> RolloutState:

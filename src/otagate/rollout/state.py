@@ -30,6 +30,8 @@ class Stage(StrEnum):
 
 
 TERMINAL = frozenset({Stage.COMPLETED, Stage.ROLLED_BACK, Stage.ABORTED, Stage.SUPERSEDED})
+TAKEN_OFF = frozenset({Stage.ABORTED, Stage.SUPERSEDED})
+"""Ended without a word about the release: it is offered no more where it had not settled, and its version is not blocked."""
 
 
 class OpKind(StrEnum):
@@ -206,9 +208,13 @@ class RolloutState:
     @property
     def held(self) -> ChannelName:
         """The channel that it holds for certain, by which people name it: the present one, or the last while it goes on."""
+        return next(iter(self.leaving), (self.current or self.spec.track.phases[0]).channel)
+
+    @property
+    def leaving(self) -> tuple[ChannelName, ...]:
+        """The channels that it has not given up yet, on its way to the next."""
         pending = (*self.unfinished, *(self.intent.ops if self.intent else ()))
-        left = next((op.channel for op in pending if op.kind is OpKind.RELEASE_CLAIM), None)
-        return left or (self.current or self.spec.track.phases[0]).channel
+        return tuple(op.channel for op in pending if op.kind is OpKind.RELEASE_CLAIM)
 
     @property
     def waived(self) -> frozenset[str]:

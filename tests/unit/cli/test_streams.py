@@ -47,10 +47,12 @@ def test_a_full_output_is_an_error_that_names_it() -> None:
 
 @pytest.mark.parametrize("output_format", ["text", "json", "markdown"])
 def test_a_reader_that_left_is_no_error(output_format: str) -> None:
-    terminal = Terminal({}, Failing(LEFT), io.StringIO())
+    said = io.StringIO()
+    terminal = Terminal({}, Failing(LEFT), said)
     terminal.configure(output_format, quiet=False)
     terminal.result(result())
     terminal.write("more")
+    assert said.getvalue() == ""
 
 
 def test_a_failure_is_told_as_far_as_the_streams_allow() -> None:

@@ -14,9 +14,6 @@ import pytest
 from otagate.channel import transitions
 from otagate.errors import ConflictError, UnavailableError, UsageError
 from otagate.flow import actions, amending, leftovers
-from otagate.flow.drive import start
-from otagate.flow.prepare import prepare
-from otagate.flow.publish import publish
 from otagate.flow.select import channel_names
 from otagate.flow.workspace import Workspace
 from otagate.model import ChannelName, Version, Weight
@@ -25,7 +22,7 @@ from otagate.rollout import machine
 from otagate.rollout.state import Stage
 from otagate.store.interface import Store
 from support.meddler import meddled
-from support.world import DAY, HOUR, World, check_invariants, phase, shown, track
+from support.world import DAY, HOUR, World, begun, check_invariants, phase, shown, track
 
 ID = "1.0.0-production"
 RAMP = track(phase("stable", 5, 50, 100))
@@ -38,16 +35,6 @@ EVERY = 1 if os.environ.get("OTAGATE_TEST_SCHEDULES") == "all" else 7
 
 class Killed(BaseException):
     """The process is gone: nothing of it runs any more."""
-
-
-def begun(folder: Path) -> World:
-    """Give a world whose channel serves a release, and a rollout of the next that was started and offered nothing yet."""
-    world = World(folder, spec=RAMP)
-    world.to_completion("0.9.0")
-    here = world.process()
-    shipment = prepare(here, version=Version("1.0.0"))
-    start(here, shipment, publish(here, shipment, world.work).ref)
-    return world
 
 
 def soaked(folder: Path) -> World:
@@ -107,7 +94,9 @@ def killed_late(world: World, other: Callable[[World], None], at: int, dies: int
     return twin
 
 
-@pytest.mark.parametrize(("make", "other"), [(begun, abort), (begun, supersede), (soaked, lower)])
+@pytest.mark.parametrize(
+    ("make", "other"), [(partial(begun, spec=RAMP), abort), (partial(begun, spec=RAMP), supersede), (soaked, lower)]
+)
 def test_whatever_a_killed_machine_left_offered_the_next_reconcile_takes_off(
     make: Callable[[Path], World], other: Callable[[World], None], tmp_path: Path
 ) -> None:
@@ -136,7 +125,7 @@ def test_whatever_a_killed_machine_left_offered_the_next_reconcile_takes_off(
 
 def aborted_with_an_offer(folder: Path) -> World:
     """Give a world in which a killed machine left an aborted release at 5 % of ``stable``."""
-    world = begun(folder)
+    world = begun(folder, RAMP)
     state = world.state()
     abort(world)
     effects = world.process().reconciler.effects
@@ -205,7 +194,7 @@ def test_what_another_track_goes_on_with_stays(tmp_path: Path, supersede: bool) 
 
 
 def test_what_a_person_offers_by_hand_stays(tmp_path: Path) -> None:
-    world = begun(tmp_path)
+    world = begun(tmp_path, RAMP)
     abort(world)
     actions.promote(world.process(), STABLE, Version("1.0.0"), Weight(2000)).carry_out()
     assert found_in(world.process(), STABLE) == []
@@ -283,6 +272,18 @@ def test_what_cannot_be_taken_off_is_named_and_keeps_no_other(tmp_path: Path) ->
     store, _ = meddled(world.store, 0, away)
     done, failed = leftovers.take_back(world.process(store), [*found, *found])
     assert (list(failed), len(done)) == (["channel stable"], 1)
+
+
+@pytest.mark.parametrize("place", ["pointer", "claim", "rollout"])
+def test_a_store_that_does_not_answer_here_keeps_no_rollout_from_being_judged(place: str, tmp_path: Path) -> None:
+    def away() -> None:
+        raise UnavailableError("the store does not answer", "a document")
+
+    world = aborted_with_an_offer(tmp_path)
+    store, _ = meddled(world.store, ["pointer", "claim", "rollout"].index(place), away)
+    here = world.process(store)
+    assert leftovers.find(here, leftovers.read(here, [STABLE])) == []
+    assert len(leftovers.find(here, leftovers.read(here, [STABLE]))) == 1, "the next time"
 
 
 def test_damaged_documents_are_passed_over(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from otagate.errors import ExitCode, PolicyError, UsageError
 from otagate.policy import find_policy, load_policy
+from otagate.policy.model.sources import HttpSource
 from otagate.policy.strict_yaml import MAX_BYTES
 
 TRUST = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
@@ -316,7 +317,9 @@ def test_a_secret_in_the_policy_is_refused_and_never_shown(line: str, said: str,
 
 def test_references_in_headers_are_fine(tmp_path: Path) -> None:
     line = "metrics: {http: {url: 'https://x/?key={app}', bad: a, total: b, headers: {Authorization: 'env:TOKEN', Accept: text/x}}}\n"
-    load_policy(write(tmp_path, MINIMAL + line))
+    source = load_policy(write(tmp_path, MINIMAL + line)).gates[0].source
+    assert isinstance(source, HttpSource)
+    assert dict(source.headers) == {"Authorization": "env:TOKEN", "Accept": "text/x"}
 
 
 def test_all_problems_come_at_once_sorted_by_place(tmp_path: Path) -> None:

@@ -11,14 +11,11 @@ import pytest
 
 from otagate.errors import ConflictError, UsageError
 from otagate.flow import actions, amending
-from otagate.flow.drive import start
-from otagate.flow.prepare import prepare
-from otagate.flow.publish import publish
-from otagate.model import ChannelName, Version, Weight
+from otagate.model import ChannelName, Weight
 from otagate.rollout import machine
 from otagate.rollout.state import RolloutState, Stage
 from support.meddler import meddled
-from support.world import BAD, DAY, HOUR, World, check_invariants, phase, picture, shown, track
+from support.world import BAD, DAY, HOUR, World, begun, check_invariants, phase, picture, shown, track
 
 ID = "1.0.0-production"
 RAMP = track(phase("stable", 5, 50, 100))
@@ -187,16 +184,6 @@ def test_what_a_person_stops_stays_stopped_whatever_a_slow_machine_was_doing(nam
         assert stop.holds(twin, twin.state()), (at, shown(twin.channel("stable")), twin.state().stage)
 
 
-def begun(folder: Path) -> World:
-    """Give a world whose channel serves a release, and a rollout of the next that was started and offered nothing yet."""
-    world = World(folder, spec=RAMP)
-    world.to_completion("0.9.0")
-    here = world.process()
-    shipment = prepare(here, version=Version("1.0.0"))
-    start(here, shipment, publish(here, shipment, world.work).ref)
-    return world
-
-
 def entering(folder: Path) -> World:
     """Give a world whose rollout is about to come to a channel that does not exist yet."""
     return soaked(folder, TWO)
@@ -208,7 +195,7 @@ def supersede(world: World) -> object:
 
 
 @pytest.mark.parametrize("end", [abort, supersede])
-@pytest.mark.parametrize(("make", "channel"), [(begun, "stable"), (entering, "beta")])
+@pytest.mark.parametrize(("make", "channel"), [(partial(begun, spec=RAMP), "stable"), (entering, "beta")])
 def test_what_was_ended_is_not_offered_by_a_slow_machine(
     make: Callable[[Path], World], channel: str, end: Callable[[World], object], tmp_path: Path
 ) -> None:

@@ -68,19 +68,13 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     if rollouts:
         warn_of_skew(workspace)
         now = workspace.store_clock.now()  # that of a monitor may be behind, and it would never hear that nobody reconciles
-    view: list[Block] = [_heading(workspace.policy)]
-    nothing = f"channel {only} has not been moved yet" if only else "no channel has been moved yet"
-    view.append(channel_rows(readings, now) if readings else Line(nothing))
-    for reading in readings:
-        if reading.expires - now < _SOON:
-            when = f"{reading.expires:%Y-%m-%d %H:%M} UTC"
-            text = f"the pointer of {reading.state.name} expires {when}: otagate reconcile signs it anew"
-            view.append(Line(text, Tone.WARN))
     left = leftovers.find(workspace, readings)
     unwatched = _unwatched(readings, [stored.state for stored in rollouts], left)
-    view += [
-        Line(text, Tone.WARN) for text in (*(f"the next `otagate reconcile` will {one}" for one in left), *unwatched.values())
-    ]
+    nothing = f"channel {only} has not been moved yet" if only else "no channel has been moved yet"
+    view: list[Block] = [_heading(workspace.policy), channel_rows(readings, now) if readings else Line(nothing)]
+    view += _expiring(readings, now)
+    view += [Line(f"the next `otagate reconcile` will {one}", Tone.WARN) for one in left]
+    view += [Line(text, Tone.WARN) for text in unwatched.values()]
     if workspace.policy.mirrors:
         env.note("asking the mirrors (a minute or more, when one does not answer)")
     lags = workspace.mirrors.glance(readings)
@@ -88,9 +82,7 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
     looks = {stored.state.id: glance(workspace, stored.state) for stored in rollouts}
     view += [block for stored in rollouts for block in _rollout_view(stored.state, looks[stored.state.id], now)]
     late = [stored.state for stored in rollouts if most is not None and _age(stored.state, now) > most]
-    for state in late:
-        text = f"{state.id} was not reconciled for {span(_age(state, now))}: is the schedule of `otagate reconcile` running?"
-        view.append(Line(text, Tone.BAD))
+    view += [_late(state, now) for state in late]
     if not rollouts:
         view.append(Line("no rollout is active"))
     flat = outputs(rollouts[0].state) if len(rollouts) == 1 else {}
@@ -106,6 +98,17 @@ def run(args: argparse.Namespace, env: CommandEnv) -> Result:
         "outputs": flat,
     }
     return Result("otagate/status/v1", data, view, ExitCode.UNAVAILABLE if late else ExitCode.DONE, flat)
+
+
+def _expiring(readings: Sequence[ChannelReading], now: datetime) -> list[Block]:
+    soon = {str(one.state.name): f"{one.expires:%Y-%m-%d %H:%M} UTC" for one in readings if one.expires - now < _SOON}
+    said = "the pointer of {} expires {}: otagate reconcile signs it anew"
+    return [Line(said.format(name, when), Tone.WARN) for name, when in soon.items()]
+
+
+def _late(state: RolloutState, now: datetime) -> Block:
+    text = f"{state.id} was not reconciled for {span(_age(state, now))}: is the schedule of `otagate reconcile` running?"
+    return Line(text, Tone.BAD)
 
 
 def _rollout_view(state: RolloutState, look: ReplayedLook | None, now: datetime) -> list[Block]:

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from otagate._text import harmless, span
 from otagate.cli.render.blocks import Block, Facts, Line, Table, Tone
-from otagate.gate.judge import Check, CheckKind, Demand, GateResult, Verdict, combine
-from otagate.gate.summary import is_lifted
+from otagate.gate.judge import Check, CheckKind, GateResult, Verdict, combine
+from otagate.gate.summary import is_lifted, rolls_back_all_the_same
 from otagate.policy.model.gates import Action
 
 _TONES = {Verdict.PASS: Tone.GOOD, Verdict.WARN: Tone.WARN, Verdict.FAIL: Tone.BAD}
@@ -59,8 +59,7 @@ def gate_view(results: Sequence[GateResult], waived: Collection[str] = ()) -> li
 
 def is_waived(result: GateResult, check: Check, waived: Collection[str]) -> bool:
     """Tell whether a verdict holds nothing up any more; what a worse limit than the main one rolls back is not waived."""
-    acts = check.demand is Demand.ROLLBACK and check.name != "limit" and len(result.checks) > 1
-    return check.verdict in _LIFTED and result.metric in waived and not acts
+    return check.verdict in _LIFTED and result.metric in waived and not rolls_back_all_the_same(result, check)
 
 
 def evidence_view(results: Sequence[GateResult]) -> list[Block]:
